@@ -1,0 +1,40 @@
+//! Every bound that more than one crate relies on, with the relations between them.
+
+/// Bytes of a wire message's header.
+pub const MESSAGE_HEADER_BYTES: usize = 256;
+/// Most bytes of a whole wire message, header included (1 MiB).
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of a message's body.
+pub const BODY_BYTES_MAX: usize = MESSAGE_BYTES_MAX - MESSAGE_HEADER_BYTES;
+
+/// Unit of direct I/O: offset, length and address of every log write are multiples of it.
+pub const SECTOR_BYTES: usize = 4096;
+
+/// Bytes in front of a log record's ops.
+pub const RECORD_HEADER_BYTES: usize = 256;
+/// Bytes in front of an op's body in a log record. As large as a wire header, so that an op's
+/// header overwrites the message's header in place and the body never moves.
+pub const OP_HEADER_BYTES: usize = 256;
+
+/// Bytes of one message buffer: a record header, then one message of the largest size, rounded
+/// up to whole sectors.
+pub const BUFFER_BYTES: usize =
+    (RECORD_HEADER_BYTES + MESSAGE_BYTES_MAX).next_multiple_of(SECTOR_BYTES);
+
+/// Most events in one multi-batch request: the body of 8,189 transfers and one trailer fill a
+/// message exactly.
+pub const EVENTS_MAX: usize = 8189;
+/// Most events in one request of the deprecated operations, which have no trailer.
+pub const EVENTS_MAX_UNBATCHED: usize = 8190;
+
+/// Most bytes of the reply body of a create operation: a result of 16 bytes an event and a
+/// trailer of at most one batch an event.
+pub const CREATE_REPLY_BYTES_MAX: usize = 16 * EVENTS_MAX_UNBATCHED + 2 * EVENTS_MAX_UNBATCHED;
+
+/// Transfers one expiry pulse handles at most; further ones are due for the next pulse.
+pub const EXPIRIES_PER_PULSE_MAX: usize = 8190;
+
+const _: () = assert!(BUFFER_BYTES == 257 * SECTOR_BYTES);
+const _: () = assert!(EVENTS_MAX * 128 + 128 == BODY_BYTES_MAX);
+const _: () = assert!(EVENTS_MAX_UNBATCHED * 128 <= BODY_BYTES_MAX);
+const _: () = assert!(RECORD_HEADER_BYTES.is_multiple_of(64) && OP_HEADER_BYTES.is_multiple_of(64));

@@ -1,0 +1,108 @@
+//! A growable array that never moves: address space is reserved at the start, memory becomes
+//! resident as elements are pushed. Growth therefore copies nothing and pauses nobody.
+
+use std::ops::{Deref, DerefMut};
+
+use memmap2::{Advice, MmapMut, MmapOptions};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// A vector of `T` with a fixed largest length, backed by huge pages where the machine has them.
+pub struct Region<T> {
+    /// Keeps the mapping alive; only reached through `base`.
+    _map: MmapMut,
+    base: *mut T,
+    len: usize,
+    len_max: usize,
+}
+
+// SAFETY: a region owns its memory, as a `Vec<T>` does.
+unsafe impl<T: Send> Send for Region<T> {}
+// SAFETY: shared access reads only, as with a `Vec<T>`.
+unsafe impl<T: Sync> Sync for Region<T> {}
+
+impl<T: FromBytes + IntoBytes + Immutable + Copy> Region<T> {
+    /// An empty region for up to `len_max` elements.
+    ///
+    /// # Errors
+    /// The system's when it has no address space for them.
+    pub fn new(len_max: usize) -> std::io::Result<Self> {
+        let bytes = (len_max * size_of::<T>()).max(1);
+        let mut map = MmapOptions::new().len(bytes).no_reserve_swap().map_anon()?;
+        // Without huge pages the region works the same, only with more TLB misses.
+        let _ = map.advise(Advice::HugePage);
+        let base = map.as_mut_ptr().cast::<T>();
+        assert!(base.is_aligned(), "a mapping is aligned to pages");
+        Ok(Self {
+            _map: map,
+            base,
+            len: 0,
+            len_max,
+        })
+    }
+
+    /// Appends an element.
+    ///
+    /// # Panics
+    /// When the region is full: callers admit no more than fits.
+    #[inline]
+    pub fn push(&mut self, value: T) {
+        assert!(self.len < self.len_max, "region is full");
+        // SAFETY: `len` is below the reserved length, so the slot lies in the mapping.
+        unsafe { self.base.add(self.len).write(value) };
+        self.len += 1;
+    }
+
+    /// Sets the length. Elements above the old length are zero bytes or what was there before a
+    /// shrink.
+    ///
+    /// # Panics
+    /// When `len` exceeds the largest length.
+    pub fn set_len(&mut self, len: usize) {
+        assert!(len <= self.len_max, "region is full");
+        // Every byte of the mapping is initialised (zero at first) and `T` takes any bytes.
+        self.len = len;
+    }
+
+    /// Most elements it can hold.
+    #[must_use]
+    pub fn len_max(&self) -> usize {
+        self.len_max
+    }
+}
+
+impl<T> Deref for Region<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: the first `len` elements lie in the mapping and are initialised.
+        unsafe { std::slice::from_raw_parts(self.base, self.len) }
+    }
+}
+
+impl<T> DerefMut for Region<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`; `&mut self` makes it exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.base, self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_stay_where_they_were_pushed() {
+        let mut region = Region::<u64>::new(1 << 30).unwrap();
+        region.push(1);
+        let first = std::ptr::from_ref(&region[0]);
+        for value in 2..100_000 {
+            region.push(value);
+        }
+        assert_eq!(first, std::ptr::from_ref(&region[0]));
+        assert_eq!(region[99_998], 99_999);
+        region.set_len(1);
+        assert_eq!(region.len(), 1);
+    }
+}
