@@ -1,0 +1,94 @@
+//! Deciding: the one serial walk over an operation's events, in order.
+//!
+//! Everything an event names has been resolved to a place, so what is left is comparing and
+//! adding. Rows are written here, in timestamp order; a broken chain takes its rows back.
+
+mod accounts;
+mod chain;
+mod effects;
+mod exists;
+mod expire;
+mod transfers;
+mod two_phase;
+
+use giro_base::result::CreateResult;
+
+use crate::batch::{Batch, Events};
+use crate::digest::Digest;
+use crate::scratch::{Decided, Scratch};
+use crate::tables::{NONE, Tables};
+
+pub use self::expire::expire;
+
+/// Decides every event of a batch that has been resolved: changes `tables`, fills
+/// `scratch.decided`, and continues the digest.
+///
+/// # Panics
+/// When debits and credits differ afterwards: a bug, and no state to go on with.
+pub fn decide(tables: &mut Tables, batch: &Batch<'_>, scratch: &mut Scratch, digest: &mut Digest) {
+    let Scratch { found, decided } = scratch;
+    let rows_before = tables.transfers.len();
+    match batch.events {
+        Events::Accounts(events) => {
+            accounts::AccountDecider {
+                tables,
+                found,
+                decided,
+                events,
+            }
+            .run(batch);
+        }
+        Events::Transfers(events) => {
+            transfers::TransferDecider {
+                tables,
+                found,
+                decided,
+                events,
+            }
+            .run(batch);
+        }
+    }
+    schedule_expiries(tables, rows_before);
+    tables.totals.assert_balanced();
+    add_to_digest(digest, batch, decided);
+}
+
+/// Pending transfers enter the queue only now, when no chain can take them back any more.
+fn schedule_expiries(tables: &mut Tables, rows_before: usize) {
+    for row in rows_before..tables.transfers.len() {
+        if tables.transfers[row].timeout != 0 {
+            let expires_at = transfers::expires_at(&tables.transfers[row]);
+            tables.due.push(expires_at, row as u32);
+        }
+    }
+}
+
+fn add_to_digest(digest: &mut Digest, batch: &Batch<'_>, decided: &Decided) {
+    digest.add(batch.timestamp, batch.len() as u64);
+    for i in 0..batch.len() {
+        let CreateResult {
+            timestamp, status, ..
+        } = decided.results[i];
+        let made = decided.place[i] != NONE;
+        let effect = if made { decided.effect[i] } else { 0 };
+        digest.add(timestamp ^ u64::from(status) << 32, effect);
+    }
+}
+
+/// An event's answer.
+#[derive(Clone, Copy)]
+struct Outcome<S> {
+    status: S,
+    timestamp: u64,
+}
+
+impl<S: Into<u32>> From<Outcome<S>> for CreateResult {
+    #[inline(always)]
+    fn from(outcome: Outcome<S>) -> Self {
+        Self {
+            timestamp: outcome.timestamp,
+            status: outcome.status.into(),
+            reserved: 0,
+        }
+    }
+}

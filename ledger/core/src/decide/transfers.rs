@@ -1,0 +1,316 @@
+//! `create_transfers`: the walk, and single-phase and pending transfers. Checks run in the order
+//! of `docs/reference/state-machine.md`.
+
+use giro_base::CreateTransferStatus::{self as Status, *};
+use giro_base::time::{NS_PER_S, TIMESTAMP_MAX};
+use giro_base::{Account, AccountFlags, Timestamp, Transfer, TransferFlags as Flags};
+
+use super::Outcome;
+use super::chain::{Chain, Entry, Gate};
+use crate::batch::Batch;
+use crate::scratch::{Decided, Found};
+use crate::tables::{BURNED, NONE, Tables};
+
+pub(super) struct TransferDecider<'a> {
+    pub(super) tables: &'a mut Tables,
+    pub(super) found: &'a Found,
+    pub(super) decided: &'a mut Decided,
+    pub(super) events: &'a [Transfer],
+}
+
+/// What an id stands for already.
+pub(super) enum Taken {
+    /// A transfer.
+    Row(u32),
+    /// A failure that must stay one.
+    Burned,
+}
+
+impl TransferDecider<'_> {
+    pub(super) fn run(&mut self, batch: &Batch<'_>) {
+        let mut start = 0;
+        for events in batch.body.batches() {
+            self.run_batch(batch, start, start + events);
+            start += events;
+        }
+    }
+
+    fn run_batch(&mut self, batch: &Batch<'_>, start: usize, end: usize) {
+        let Some(first) = self.events[start..end].first() else {
+            return;
+        };
+        let imported_batch = first.flags & Flags::IMPORTED != 0;
+        let batch_timestamp = batch.event_timestamp(end - 1);
+        let mut chain = Chain::default();
+        for i in start..end {
+            let event = &self.events[i];
+            let linked = event.flags & Flags::LINKED != 0;
+            let gate = chain.enter(Entry {
+                i,
+                linked,
+                last: i + 1 == end,
+                imported: event.flags & Flags::IMPORTED != 0,
+                imported_batch,
+                timestamp: event.timestamp,
+                batch_timestamp,
+            });
+            let timestamp = batch.event_timestamp(i);
+            self.decided.place[i] = NONE;
+            let outcome = match gate_status(gate) {
+                None => self.create(i, timestamp),
+                Some(status) => Outcome { status, timestamp },
+            };
+            if outcome.status != Created {
+                if let Some(chain_start) = chain.fail() {
+                    self.take_back(chain_start, i);
+                }
+                if outcome.status.is_transient() {
+                    self.burn(i);
+                }
+            }
+            chain.leave(linked, gate);
+            self.decided.results[i] = outcome.into();
+        }
+    }
+
+    #[inline(always)]
+    fn create(&mut self, i: usize, timestamp: Timestamp) -> Outcome<Status> {
+        let t = &self.events[i];
+        let refuse = |status| Outcome { status, timestamp };
+        if t.flags & !Flags::ALL != 0 {
+            return refuse(ReservedFlag);
+        }
+        if t.id == 0 {
+            return refuse(IdMustNotBeZero);
+        }
+        if t.id == u128::MAX {
+            return refuse(IdMustNotBeIntMax);
+        }
+        match self.taken(i) {
+            None => {}
+            Some(Taken::Burned) => return refuse(IdAlreadyFailed),
+            Some(Taken::Row(row)) => {
+                let status = self.compare_with_existing(i, row);
+                let existing = self.tables.transfers[row as usize].timestamp;
+                let timestamp = if status == Exists {
+                    existing
+                } else {
+                    timestamp
+                };
+                return Outcome { status, timestamp };
+            }
+        }
+        let created =
+            if t.flags & (Flags::POST_PENDING_TRANSFER | Flags::VOID_PENDING_TRANSFER) != 0 {
+                self.create_post_or_void(i, timestamp)
+            } else {
+                self.create_single_or_pending(i, timestamp)
+            };
+        match created {
+            Ok(timestamp) => Outcome {
+                status: Created,
+                timestamp,
+            },
+            Err(status) => refuse(status),
+        }
+    }
+
+    /// What event `i`'s id stands for, before this operation or by an earlier event of it.
+    #[inline(always)]
+    fn taken(&self, i: usize) -> Option<Taken> {
+        let mut place = self.found.existing.get(i);
+        let mut earlier = self.found.earlier.get(i);
+        while place == NONE && earlier != NONE {
+            place = self.decided.place[earlier as usize];
+            earlier = self.found.earlier.get(earlier as usize);
+        }
+        match place {
+            NONE => None,
+            burned if burned & BURNED != 0 => Some(Taken::Burned),
+            row => Some(Taken::Row(row)),
+        }
+    }
+
+    #[inline(always)]
+    fn create_single_or_pending(&mut self, i: usize, timestamp: u64) -> Result<u64, Status> {
+        let t = &self.events[i];
+        check_fields(t)?;
+        let debit = self.found.debit.get(i);
+        let credit = self.found.credit.get(i);
+        if debit == NONE {
+            return Err(DebitAccountNotFound);
+        }
+        if credit == NONE {
+            return Err(CreditAccountNotFound);
+        }
+        let dr = &self.tables.accounts[debit as usize];
+        let cr = &self.tables.accounts[credit as usize];
+        if dr.ledger != cr.ledger {
+            return Err(AccountsMustHaveTheSameLedger);
+        }
+        if t.ledger != dr.ledger {
+            return Err(TransferMustHaveTheSameLedgerAsAccounts);
+        }
+        let mut timestamp = timestamp;
+        if t.flags & Flags::IMPORTED != 0 {
+            self.check_import(t, dr, cr)?;
+            timestamp = t.timestamp;
+        }
+        if dr.flags & AccountFlags::CLOSED != 0 {
+            return Err(DebitAccountAlreadyClosed);
+        }
+        if cr.flags & AccountFlags::CLOSED != 0 {
+            return Err(CreditAccountAlreadyClosed);
+        }
+        let amount = balanced_amount(t, dr, cr);
+        check_overflow(t, amount, dr, cr)?;
+        let stored = Transfer {
+            amount,
+            timestamp,
+            ..*t
+        };
+        if t.timeout != 0 && expires_at(&stored) > TIMESTAMP_MAX {
+            return Err(OverflowsTimeout);
+        }
+        check_limits(amount, dr, cr)?;
+        self.insert(i, stored, debit, credit);
+        Ok(timestamp)
+    }
+
+    #[cold]
+    fn check_import(&self, t: &Transfer, dr: &Account, cr: &Account) -> Result<(), Status> {
+        self.check_import_order(t)?;
+        if t.timestamp <= dr.timestamp {
+            return Err(ImportedEventTimestampMustPostdateDebitAccount);
+        }
+        if t.timestamp <= cr.timestamp {
+            return Err(ImportedEventTimestampMustPostdateCreditAccount);
+        }
+        if t.timeout != 0 {
+            return Err(ImportedEventTimeoutMustBeZero);
+        }
+        Ok(())
+    }
+
+    /// An imported transfer comes after all others and shares its timestamp with no account.
+    pub(super) fn check_import_order(&self, t: &Transfer) -> Result<(), Status> {
+        if t.timestamp <= self.tables.transfer_timestamp_last()
+            || self.tables.account_has_timestamp(t.timestamp)
+        {
+            return Err(ImportedEventTimestampMustNotRegress);
+        }
+        Ok(())
+    }
+}
+
+#[inline(always)]
+fn check_fields(t: &Transfer) -> Result<(), Status> {
+    if t.debit_account_id == 0 {
+        return Err(DebitAccountIdMustNotBeZero);
+    }
+    if t.debit_account_id == u128::MAX {
+        return Err(DebitAccountIdMustNotBeIntMax);
+    }
+    if t.credit_account_id == 0 {
+        return Err(CreditAccountIdMustNotBeZero);
+    }
+    if t.credit_account_id == u128::MAX {
+        return Err(CreditAccountIdMustNotBeIntMax);
+    }
+    if t.debit_account_id == t.credit_account_id {
+        return Err(AccountsMustBeDifferent);
+    }
+    if t.pending_id != 0 {
+        return Err(PendingIdMustBeZero);
+    }
+    if t.flags & Flags::PENDING == 0 {
+        if t.timeout != 0 {
+            return Err(TimeoutReservedForPendingTransfer);
+        }
+        if t.flags & (Flags::CLOSING_DEBIT | Flags::CLOSING_CREDIT) != 0 {
+            return Err(ClosingTransferMustBePending);
+        }
+    }
+    if t.ledger == 0 {
+        return Err(LedgerMustNotBeZero);
+    }
+    if t.code == 0 {
+        return Err(CodeMustNotBeZero);
+    }
+    Ok(())
+}
+
+/// The amount that moves: the transfer's, or less where it balances an account.
+#[inline(always)]
+fn balanced_amount(t: &Transfer, dr: &Account, cr: &Account) -> u128 {
+    let mut amount = t.amount;
+    if t.flags & Flags::BALANCING_DEBIT != 0 {
+        let used = dr.debits_posted.saturating_add(dr.debits_pending);
+        amount = amount.min(dr.credits_posted.saturating_sub(used));
+    }
+    if t.flags & Flags::BALANCING_CREDIT != 0 {
+        let used = cr.credits_posted.saturating_add(cr.credits_pending);
+        amount = amount.min(cr.debits_posted.saturating_sub(used));
+    }
+    amount
+}
+
+#[inline(always)]
+fn check_overflow(t: &Transfer, amount: u128, dr: &Account, cr: &Account) -> Result<(), Status> {
+    let overflows = |balance: u128| balance.checked_add(amount).is_none();
+    if t.flags & Flags::PENDING != 0 {
+        if overflows(dr.debits_pending) {
+            return Err(OverflowsDebitsPending);
+        }
+        if overflows(cr.credits_pending) {
+            return Err(OverflowsCreditsPending);
+        }
+    }
+    if overflows(dr.debits_posted) {
+        return Err(OverflowsDebitsPosted);
+    }
+    if overflows(cr.credits_posted) {
+        return Err(OverflowsCreditsPosted);
+    }
+    // Neither sum of one side can overflow by itself: the check below held when it was made.
+    if overflows(dr.debits_pending + dr.debits_posted) {
+        return Err(OverflowsDebits);
+    }
+    if overflows(cr.credits_pending + cr.credits_posted) {
+        return Err(OverflowsCredits);
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn check_limits(amount: u128, dr: &Account, cr: &Account) -> Result<(), Status> {
+    if dr.flags & AccountFlags::DEBITS_MUST_NOT_EXCEED_CREDITS != 0
+        && dr.debits_pending + dr.debits_posted + amount > dr.credits_posted
+    {
+        return Err(ExceedsCredits);
+    }
+    if cr.flags & AccountFlags::CREDITS_MUST_NOT_EXCEED_DEBITS != 0
+        && cr.credits_pending + cr.credits_posted + amount > cr.debits_posted
+    {
+        return Err(ExceedsDebits);
+    }
+    Ok(())
+}
+
+/// When a pending transfer with a timeout is due (ns). May lie beyond the valid range.
+pub(super) fn expires_at(t: &Transfer) -> u64 {
+    t.timestamp + u64::from(t.timeout) * NS_PER_S
+}
+
+fn gate_status(gate: Gate) -> Option<Status> {
+    match gate {
+        Gate::Open => None,
+        Gate::ChainOpen => Some(LinkedEventChainOpen),
+        Gate::ChainFailed => Some(LinkedEventFailed),
+        Gate::ImportedExpected => Some(ImportedEventExpected),
+        Gate::ImportedNotExpected => Some(ImportedEventNotExpected),
+        Gate::ImportedOutOfRange => Some(ImportedEventTimestampOutOfRange),
+        Gate::ImportedMustNotAdvance => Some(ImportedEventTimestampMustNotAdvance),
+        Gate::TimestampMustBeZero => Some(TimestampMustBeZero),
+    }
+}

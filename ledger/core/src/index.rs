@@ -1,0 +1,250 @@
+//! From a key's hash to its place: the index each shard keeps for the ids it owns.
+//!
+//! Buckets are cache lines of eight entries, filled by linear probing over buckets; an entry is
+//! 32 bits of the hash and a 32-bit place. Nothing is ever removed. Growth doubles the buckets
+//! and moves the old ones a few at each insert, so that no single insert pays for it.
+
+use giro_base::Region;
+use giro_base::prefetch::prefetch;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// A map from hashes to places (row or slot numbers). Keys themselves lie at the places; callers
+/// compare them there.
+pub struct IdIndex {
+    table: Table,
+    /// The table being emptied into `table`, and the first bucket not yet moved.
+    old: Option<(Table, usize)>,
+    len: usize,
+}
+
+struct Table {
+    buckets: Region<Bucket>,
+    mask: usize,
+}
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C, align(64))]
+struct Bucket {
+    tags: [u32; LANES],
+    /// Place + 1; 0 is an empty lane. Lanes fill from 0 up.
+    places: [u32; LANES],
+}
+
+const LANES: usize = 8;
+/// Mean entries a bucket at which the table grows: three quarters full.
+const LOAD_MAX: usize = 6;
+const BUCKETS_MIN: usize = 64;
+/// Old buckets moved at each insert while growing: the move ends long before the next is due.
+const MOVES_PER_INSERT: usize = 4;
+
+/// Largest place an entry can hold.
+pub const PLACE_MAX: u32 = u32::MAX - 1;
+
+impl IdIndex {
+    /// An empty index.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            table: Table::new(BUCKETS_MIN)?,
+            old: None,
+            len: 0,
+        })
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Hints that `hash` will be looked up or inserted soon.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: u64) {
+        let tag = hash as u32;
+        prefetch(&self.table.buckets[self.table.home(tag)]);
+        if let Some((old, _)) = &self.old {
+            prefetch(&old.buckets[old.home(tag)]);
+        }
+    }
+
+    /// A place whose entry may be `hash`'s, to prefetch what lies there.
+    #[inline(always)]
+    #[must_use]
+    pub fn guess(&self, hash: u64) -> Option<u32> {
+        let tag = hash as u32;
+        let bucket = &self.table.buckets[self.table.home(tag)];
+        let lane = (bucket.matches(tag) & bucket.occupied()).trailing_zeros() as usize;
+        (lane < LANES).then(|| bucket.places[lane] - 1)
+    }
+
+    /// The place with this hash at which `is_key` finds the key, if any.
+    #[inline(always)]
+    pub fn find(&self, hash: u64, is_key: impl Fn(u32) -> bool) -> Option<u32> {
+        let tag = hash as u32;
+        if let Some(place) = self.table.find(tag, &is_key) {
+            return Some(place);
+        }
+        // Buckets already moved keep their entries, so this may look once too often, never wrong.
+        self.old
+            .as_ref()
+            .and_then(|(old, _)| old.find(tag, &is_key))
+    }
+
+    /// Adds an entry. The key must not be present.
+    ///
+    /// # Panics
+    /// When the system has no memory for growth.
+    #[inline]
+    pub fn insert(&mut self, hash: u64, place: u32) {
+        debug_assert!(place <= PLACE_MAX);
+        if self.old.is_some() {
+            self.move_some();
+        } else if self.len >= self.table.buckets.len() * LOAD_MAX {
+            self.grow();
+        }
+        self.table.insert(hash as u32, place);
+        self.len += 1;
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let doubled = Table::new(self.table.buckets.len() * 2).expect("address space for an index");
+        self.old = Some((std::mem::replace(&mut self.table, doubled), 0));
+    }
+
+    fn move_some(&mut self) {
+        let Some((old, moved)) = &mut self.old else {
+            return;
+        };
+        for _ in 0..MOVES_PER_INSERT {
+            let Some(bucket) = old.buckets.get(*moved) else {
+                self.old = None;
+                return;
+            };
+            for (tag, place) in bucket.entries() {
+                self.table.insert(tag, place);
+            }
+            *moved += 1;
+        }
+    }
+}
+
+impl Table {
+    fn new(buckets: usize) -> std::io::Result<Self> {
+        debug_assert!(buckets.is_power_of_two());
+        let mut region = Region::new(buckets)?;
+        region.set_len(buckets);
+        Ok(Self {
+            buckets: region,
+            mask: buckets - 1,
+        })
+    }
+
+    #[inline(always)]
+    fn home(&self, tag: u32) -> usize {
+        tag as usize & self.mask
+    }
+
+    #[inline(always)]
+    fn find(&self, tag: u32, is_key: &impl Fn(u32) -> bool) -> Option<u32> {
+        let mut at = self.home(tag);
+        loop {
+            let bucket = &self.buckets[at];
+            let occupied = bucket.occupied();
+            let mut candidates = bucket.matches(tag) & occupied;
+            while candidates != 0 {
+                let place = bucket.places[candidates.trailing_zeros() as usize] - 1;
+                if is_key(place) {
+                    return Some(place);
+                }
+                candidates &= candidates - 1;
+            }
+            if occupied != (1 << LANES) - 1 {
+                return None;
+            }
+            at = (at + 1) & self.mask;
+        }
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, tag: u32, place: u32) {
+        let mut at = self.home(tag);
+        loop {
+            let bucket = &mut self.buckets[at];
+            let lane = bucket.occupied().trailing_ones() as usize;
+            if lane < LANES {
+                bucket.tags[lane] = tag;
+                bucket.places[lane] = place + 1;
+                return;
+            }
+            at = (at + 1) & self.mask;
+        }
+    }
+}
+
+impl Bucket {
+    /// Lanes whose tag is `tag`, as bits.
+    #[inline(always)]
+    fn matches(&self, tag: u32) -> u32 {
+        (0..LANES).fold(0, |bits, lane| {
+            bits | u32::from(self.tags[lane] == tag) << lane
+        })
+    }
+
+    /// Lanes in use, as bits.
+    #[inline(always)]
+    fn occupied(&self) -> u32 {
+        (0..LANES).fold(0, |bits, lane| {
+            bits | u32::from(self.places[lane] != 0) << lane
+        })
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let entries = self.tags.iter().zip(&self.places);
+        entries
+            .filter(|(_, place)| **place != 0)
+            .map(|(tag, place)| (*tag, place - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use giro_base::hash::IdHasher;
+
+    use super::*;
+
+    #[test]
+    fn every_key_is_found_while_the_table_grows() {
+        let hasher = IdHasher::new([1, 2]);
+        let mut index = IdIndex::new().unwrap();
+        for key in 0..40_000_u32 {
+            index.insert(hasher.hash(u128::from(key)), key);
+            for probe in [key, key / 2, key / 3] {
+                let found = index.find(hasher.hash(u128::from(probe)), |place| place == probe);
+                assert_eq!(found, Some(probe), "after {key} inserts");
+            }
+        }
+        assert_eq!(index.len(), 40_000);
+        assert_eq!(index.find(hasher.hash(1 << 100), |_| false), None);
+    }
+
+    #[test]
+    fn keys_of_one_hash_are_told_apart_by_the_caller() {
+        let mut index = IdIndex::new().unwrap();
+        for place in 0..30 {
+            index.insert(7, place);
+        }
+        for place in 0..30 {
+            assert_eq!(index.find(7, |p| p == place), Some(place));
+        }
+        assert_eq!(index.find(7, |_| false), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! The state machine as a whole.
+
+use giro_base::hash::IdHasher;
+use giro_base::{Account, Timestamp, Transfer};
+
+use crate::batch::Batch;
+use crate::decide;
+use crate::digest::Digest;
+use crate::encode::encode;
+use crate::scratch::Scratch;
+use crate::shard::{Shard, owner};
+use crate::tables::{BURNED, Tables};
+
+/// How large and how divided a state machine is. None of it shows in results.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Parts the ids are divided into; at least 1.
+    pub shards: u32,
+    /// Key of the ids' hash; drawn when the ledger was formatted.
+    pub hash_key: [u64; 2],
+    /// Most accounts. Only address space until they are created.
+    pub accounts_max: usize,
+    /// Most transfers, and most ids that failed for good.
+    pub transfers_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            hash_key: [0, 0],
+            accounts_max: 1 << 28,
+            transfers_max: 1 << 30,
+        }
+    }
+}
+
+/// Accounts and transfers, and the operations on them.
+pub struct StateMachine {
+    tables: Tables,
+    shards: Vec<Shard>,
+    scratch: Scratch,
+    hasher: IdHasher,
+    digest: Digest,
+    /// Rows a pulse expires.
+    due: Vec<u32>,
+}
+
+/// What the phases that shards share work on.
+pub struct Parts<'a> {
+    /// Read by all.
+    pub tables: &'a Tables,
+    /// One for each worker.
+    pub shards: &'a mut [Shard],
+    /// Written by all, each to its own events.
+    pub scratch: &'a Scratch,
+}
+
+impl StateMachine {
+    /// An empty ledger.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub fn new(options: &Options) -> std::io::Result<Self> {
+        let hasher = IdHasher::new(options.hash_key);
+        let shard = |number| Shard::new(number, options.shards, hasher);
+        Ok(Self {
+            tables: Tables::new(options.accounts_max, options.transfers_max)?,
+            shards: (0..options.shards).map(shard).collect::<Result<_, _>>()?,
+            scratch: Scratch::default(),
+            hasher,
+            digest: Digest::EMPTY,
+            due: Vec::with_capacity(giro_base::limits::EXPIRIES_PER_PULSE_MAX),
+        })
+    }
+
+    /// Executes a create operation on the calling thread, writes the reply's body to `out` and
+    /// returns its length.
+    ///
+    /// # Panics
+    /// When there is no [room](Self::has_room) for it, or the books do not balance afterwards.
+    pub fn execute(&mut self, batch: &Batch<'_>, out: &mut [u8]) -> usize {
+        self.resolve(batch);
+        self.decide(batch);
+        self.apply(batch);
+        encode(batch, &self.scratch.decided, out)
+    }
+
+    /// First phase, on the calling thread.
+    pub fn resolve(&mut self, batch: &Batch<'_>) {
+        for shard in &mut self.shards {
+            shard.resolve(&self.tables, batch, &self.scratch);
+        }
+    }
+
+    /// Second phase. The first must have seen the state as it is now.
+    pub fn decide(&mut self, batch: &Batch<'_>) {
+        decide::decide(&mut self.tables, batch, &mut self.scratch, &mut self.digest);
+    }
+
+    /// Third phase, on the calling thread.
+    pub fn apply(&mut self, batch: &Batch<'_>) {
+        for shard in &mut self.shards {
+            shard.apply(batch, &self.scratch);
+        }
+    }
+
+    /// What the first and third phase need to run on several threads, one shard each.
+    pub fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            tables: &self.tables,
+            shards: &mut self.shards,
+            scratch: &self.scratch,
+        }
+    }
+
+    /// The reply to the batch just executed; see [`encode`].
+    pub fn encode(&self, batch: &Batch<'_>, out: &mut [u8]) -> usize {
+        encode(batch, &self.scratch.decided, out)
+    }
+
+    /// Expires pending transfers that are due at `timestamp` (ns); see [`decide::expire`].
+    pub fn expire(&mut self, timestamp: Timestamp) {
+        decide::expire(&mut self.tables, timestamp, &mut self.due, &mut self.digest);
+    }
+
+    /// When the next pending transfer may be due (ns).
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.tables.due.next_at()
+    }
+
+    /// Whether an operation of this many events is sure to fit.
+    #[must_use]
+    pub fn has_room(&self, events: usize) -> bool {
+        self.tables.has_room(events)
+    }
+
+    /// The digest over everything executed.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The account with this id.
+    #[must_use]
+    pub fn account(&self, id: u128) -> Option<Account> {
+        let slot = self.owner_of(id).account(&self.tables, id)?;
+        Some(Account {
+            reserved: 0,
+            ..self.tables.accounts[slot as usize]
+        })
+    }
+
+    /// The transfer with this id. Burned ids are not found.
+    #[must_use]
+    pub fn transfer(&self, id: u128) -> Option<&Transfer> {
+        let row = self.owner_of(id).transfer(&self.tables, id)?;
+        (row & BURNED == 0).then(|| &self.tables.transfers[row as usize])
+    }
+
+    /// All accounts and transfers, for queries, checks and inspection.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    fn owner_of(&self, id: u128) -> &Shard {
+        &self.shards[owner(self.hasher.hash(id), self.shards.len() as u32) as usize]
+    }
+}

@@ -1,0 +1,46 @@
+//! Resolving `create_accounts`.
+
+use giro_base::Account;
+
+use super::{CHUNK, Shard};
+use crate::scratch::Found;
+use crate::tables::{NONE, Tables};
+
+impl Shard {
+    pub(super) fn resolve_accounts(&mut self, tables: &Tables, events: &[Account], found: &Found) {
+        self.recent.clear(events.len());
+        for (chunk, accounts) in events.chunks(CHUNK).enumerate() {
+            let mut hashes = [0; CHUNK];
+            for (hash, account) in hashes.iter_mut().zip(accounts) {
+                *hash = self.hasher.hash(account.id);
+                self.accounts.prefetch(*hash);
+            }
+            for (k, account) in accounts.iter().enumerate() {
+                if self.owns(hashes[k]) {
+                    self.resolve_account(tables, events, found, chunk * CHUNK + k, hashes[k]);
+                    debug_assert_eq!(account.id, events[chunk * CHUNK + k].id);
+                }
+            }
+        }
+    }
+
+    fn resolve_account(
+        &mut self,
+        tables: &Tables,
+        events: &[Account],
+        found: &Found,
+        i: usize,
+        hash: u64,
+    ) {
+        let id = events[i].id;
+        let slot = self
+            .accounts
+            .find(hash, |slot| tables.accounts[slot as usize].id == id);
+        let earlier = self.recent.replace(hash, i, |event| events[event].id == id);
+        found.hash.set(i, hash);
+        found.existing.set(i, slot.unwrap_or(NONE));
+        found
+            .earlier
+            .set(i, earlier.map_or(NONE, |event| event as u32));
+    }
+}

@@ -1,0 +1,106 @@
+//! A shard: the part of the ids whose hashes fall to it, with their indexes.
+//!
+//! Shards own indexes only; accounts and transfers themselves are in [`Tables`], which shards
+//! read during resolve and apply. So which shard owns an id changes who looks it up, never what
+//! is found.
+
+mod accounts;
+mod recent;
+mod transfers;
+
+use giro_base::hash::IdHasher;
+
+use crate::batch::{Batch, Events};
+use crate::index::IdIndex;
+use crate::scratch::Scratch;
+use crate::tables::{NONE, Tables};
+
+use self::recent::RecentIds;
+
+/// One shard's indexes.
+pub struct Shard {
+    number: u32,
+    count: u32,
+    hasher: IdHasher,
+    accounts: IdIndex,
+    transfers: IdIndex,
+    recent: RecentIds,
+}
+
+/// Events looked at together, so that their cache misses overlap.
+const CHUNK: usize = 16;
+
+impl Shard {
+    /// Shard `number` of `count`.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub fn new(number: u32, count: u32, hasher: IdHasher) -> std::io::Result<Self> {
+        assert!(number < count);
+        Ok(Self {
+            number,
+            count,
+            hasher,
+            accounts: IdIndex::new()?,
+            transfers: IdIndex::new()?,
+            recent: RecentIds::default(),
+        })
+    }
+
+    /// Whether the id with this hash is this shard's.
+    #[inline(always)]
+    #[must_use]
+    pub fn owns(&self, hash: u64) -> bool {
+        self.count == 1 || owner(hash, self.count) == self.number
+    }
+
+    /// Looks up everything the batch's events name, as far as it is this shard's.
+    pub fn resolve(&mut self, tables: &Tables, batch: &Batch<'_>, scratch: &Scratch) {
+        match batch.events {
+            Events::Accounts(events) => self.resolve_accounts(tables, events, &scratch.found),
+            Events::Transfers(events) => self.resolve_transfers(tables, events, &scratch.found),
+        }
+    }
+
+    /// Adds the ids the batch made, as far as they are this shard's.
+    pub fn apply(&mut self, batch: &Batch<'_>, scratch: &Scratch) {
+        let (index, count, number) = match batch.events {
+            Events::Accounts(_) => (&mut self.accounts, self.count, self.number),
+            Events::Transfers(_) => (&mut self.transfers, self.count, self.number),
+        };
+        for i in 0..batch.len() {
+            let place = scratch.decided.place[i];
+            if place == NONE {
+                continue;
+            }
+            let hash = scratch.found.hash.get(i);
+            if count == 1 || owner(hash, count) == number {
+                index.insert(hash, place);
+            }
+        }
+    }
+
+    /// The slot of an account of this shard.
+    #[must_use]
+    pub fn account(&self, tables: &Tables, id: u128) -> Option<u32> {
+        let hash = self.hasher.hash(id);
+        self.accounts
+            .find(hash, |slot| tables.accounts[slot as usize].id == id)
+    }
+
+    /// The place of a transfer of this shard: a row or a burned id.
+    #[must_use]
+    pub fn transfer(&self, tables: &Tables, id: u128) -> Option<u32> {
+        self.transfers.find(self.hasher.hash(id), |place| {
+            tables.transfer_place_is(place, id)
+        })
+    }
+}
+
+/// The number of the shard that owns the id with this hash.
+#[inline(always)]
+#[must_use]
+pub fn owner(hash: u64, count: u32) -> u32 {
+    // The index uses the hash's low half.
+    (((hash >> 32) * u64::from(count)) >> 32) as u32
+}

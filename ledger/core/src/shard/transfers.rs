@@ -1,0 +1,131 @@
+//! Resolving `create_transfers`: four keys an event, looked up a chunk at a time so that the
+//! memory they lie in is on its way before it is read.
+
+use giro_base::Transfer;
+use giro_base::prefetch::prefetch;
+
+use super::{CHUNK, Shard};
+use crate::scratch::Found;
+use crate::tables::{BURNED, NONE, Tables};
+
+/// The hashes of one chunk's keys.
+#[derive(Default)]
+struct Hashes {
+    id: [u64; CHUNK],
+    debit: [u64; CHUNK],
+    credit: [u64; CHUNK],
+    pending: [u64; CHUNK],
+}
+
+impl Shard {
+    pub(super) fn resolve_transfers(
+        &mut self,
+        tables: &Tables,
+        events: &[Transfer],
+        found: &Found,
+    ) {
+        self.recent.clear(events.len());
+        let mut hashes = Hashes::default();
+        for (chunk, transfers) in events.chunks(CHUNK).enumerate() {
+            self.fetch_buckets(transfers, &mut hashes);
+            self.fetch_places(tables, transfers, &hashes);
+            for (k, transfer) in transfers.iter().enumerate() {
+                let i = chunk * CHUNK + k;
+                self.resolve_sides(tables, found, i, k, transfer, &hashes);
+                self.resolve_ids(tables, events, found, i, k, &hashes);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn fetch_buckets(&self, transfers: &[Transfer], hashes: &mut Hashes) {
+        for (k, transfer) in transfers.iter().enumerate() {
+            hashes.id[k] = self.hasher.hash(transfer.id);
+            hashes.debit[k] = self.hasher.hash(transfer.debit_account_id);
+            hashes.credit[k] = self.hasher.hash(transfer.credit_account_id);
+            self.transfers.prefetch(hashes.id[k]);
+            self.accounts.prefetch(hashes.debit[k]);
+            self.accounts.prefetch(hashes.credit[k]);
+            if transfer.pending_id != 0 {
+                hashes.pending[k] = self.hasher.hash(transfer.pending_id);
+                self.transfers.prefetch(hashes.pending[k]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn fetch_places(&self, tables: &Tables, transfers: &[Transfer], hashes: &Hashes) {
+        for (k, transfer) in transfers.iter().enumerate() {
+            for hash in [hashes.debit[k], hashes.credit[k]] {
+                if let Some(slot) = self.accounts.guess(hash) {
+                    prefetch(&tables.accounts[slot as usize]);
+                }
+            }
+            if transfer.pending_id != 0
+                && let Some(row) = self.transfers.guess(hashes.pending[k])
+                && row & BURNED == 0
+            {
+                prefetch(&tables.transfers[row as usize]);
+                prefetch(&tables.links[row as usize]);
+            }
+        }
+    }
+
+    /// The accounts. A post or void may leave them out; decide then takes the pending transfer's.
+    #[inline(always)]
+    fn resolve_sides(
+        &self,
+        tables: &Tables,
+        found: &Found,
+        i: usize,
+        k: usize,
+        transfer: &Transfer,
+        hashes: &Hashes,
+    ) {
+        let slot = |hash, id| {
+            let is_key = |slot: u32| tables.accounts[slot as usize].id == id;
+            self.accounts.find(hash, is_key).unwrap_or(NONE)
+        };
+        if self.owns(hashes.debit[k]) {
+            found
+                .debit
+                .set(i, slot(hashes.debit[k], transfer.debit_account_id));
+        }
+        if self.owns(hashes.credit[k]) {
+            found
+                .credit
+                .set(i, slot(hashes.credit[k], transfer.credit_account_id));
+        }
+    }
+
+    #[inline(always)]
+    fn resolve_ids(
+        &mut self,
+        tables: &Tables,
+        events: &[Transfer],
+        found: &Found,
+        i: usize,
+        k: usize,
+        hashes: &Hashes,
+    ) {
+        let place = |hash, id| {
+            let is_key = |place| tables.transfer_place_is(place, id);
+            self.transfers.find(hash, is_key).unwrap_or(NONE)
+        };
+        let event = |earlier: Option<usize>| earlier.map_or(NONE, |event| event as u32);
+        let Transfer { id, pending_id, .. } = events[i];
+        if pending_id != 0 && self.owns(hashes.pending[k]) {
+            found.pending.set(i, place(hashes.pending[k], pending_id));
+            let earlier = self
+                .recent
+                .find(hashes.pending[k], |e| events[e].id == pending_id);
+            found.pending_earlier.set(i, event(earlier));
+        }
+        if self.owns(hashes.id[k]) {
+            found.hash.set(i, hashes.id[k]);
+            found.existing.set(i, place(hashes.id[k], id));
+            let earlier = self.recent.replace(hashes.id[k], i, |e| events[e].id == id);
+            found.earlier.set(i, event(earlier));
+        }
+    }
+}
