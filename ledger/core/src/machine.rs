@@ -145,11 +145,17 @@ impl StateMachine {
     /// The account with this id.
     #[must_use]
     pub fn account(&self, id: u128) -> Option<Account> {
-        let slot = self.owner_of(id).account(&self.tables, id)?;
+        let slot = self.account_slot(id)?;
         Some(Account {
             reserved: 0,
             ..self.tables.accounts[slot as usize]
         })
+    }
+
+    /// The slot of the account with this id.
+    #[must_use]
+    pub(crate) fn account_slot(&self, id: u128) -> Option<u32> {
+        self.owner_of(id).account(&self.tables, id)
     }
 
     /// The transfer with this id. Burned ids are not found.

@@ -1,32 +1,199 @@
-//! Reading: lookups by id.
+//! Reading: lookups by id, an account's transfers, and scans by field.
+//!
+//! Results are rows of 128 bytes, written one behind another. A filter that makes no sense
+//! selects nothing.
 
-use giro_base::Account;
-use zerocopy::IntoBytes;
+mod filters;
 
+use std::collections::VecDeque;
+
+use giro_base::filter::{AccountFilter, QueryFilter};
+use giro_base::{Account, Transfer};
+use zerocopy::{FromBytes, IntoBytes};
+
+use self::filters::{Bounds, matches_account, matches_transfer, selects};
 use crate::machine::StateMachine;
+use crate::tables::Links;
 
 impl StateMachine {
     /// Writes the accounts with these ids to `out` in the order asked, missing ones left out, and
     /// returns how many. `ids` are 16 little-endian bytes each; `out` has room for all.
     pub fn lookup_accounts(&self, ids: &[u8], out: &mut [u8]) -> usize {
-        let mut found = 0;
+        let mut rows = Rows::new(out);
         for account in ids_in(ids).filter_map(|id| self.account(id)) {
-            out[found * size_of::<Account>()..][..size_of::<Account>()]
-                .copy_from_slice(account.as_bytes());
-            found += 1;
+            rows.push(&account);
         }
-        found
+        rows.count
     }
 
     /// As [`Self::lookup_accounts`], for transfers.
     pub fn lookup_transfers(&self, ids: &[u8], out: &mut [u8]) -> usize {
-        let mut found = 0;
+        let mut rows = Rows::new(out);
         for transfer in ids_in(ids).filter_map(|id| self.transfer(id)) {
-            let bytes = transfer.as_bytes();
-            out[found * bytes.len()..][..bytes.len()].copy_from_slice(bytes);
-            found += 1;
+            rows.push(transfer);
         }
-        found
+        rows.count
+    }
+
+    /// Writes the transfers that an [`AccountFilter`] (as bytes) selects to `out`, at most
+    /// `rows_max`, and returns how many.
+    pub fn account_transfers(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
+        let Ok(filter) = AccountFilter::read_from_bytes(filter) else {
+            return 0;
+        };
+        let Some(bounds) = Bounds::of_account_filter(&filter) else {
+            return 0;
+        };
+        let limit = rows_max.min(filter.limit as usize);
+        let Some(slot) = self.account_slot(filter.account_id) else {
+            return 0;
+        };
+        let reversed = filter.flags & AccountFilter::REVERSED != 0;
+        // The account's rows are linked newest first; oldest first keeps the last ones seen.
+        let mut selected = VecDeque::with_capacity(limit);
+        for row in self.rows_of(slot) {
+            let transfer = &self.tables().transfers[row as usize];
+            if transfer.timestamp < bounds.timestamp_min {
+                break;
+            }
+            if !bounds.contains(transfer.timestamp) || !selects(&filter, transfer) {
+                continue;
+            }
+            if selected.len() == limit {
+                if reversed {
+                    break;
+                }
+                selected.pop_front();
+            }
+            selected.push_back(row);
+        }
+        let mut rows = Rows::new(out);
+        let mut push = |row: &u32| rows.push(&self.tables().transfers[*row as usize]);
+        if reversed {
+            selected.iter().for_each(&mut push);
+        } else {
+            selected.iter().rev().for_each(&mut push);
+        }
+        rows.count
+    }
+
+    /// Writes the accounts that a [`QueryFilter`] (as bytes) selects to `out`, at most
+    /// `rows_max`, and returns how many.
+    pub fn query_accounts(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
+        let accounts = &self.tables().accounts;
+        let Some(query) = Query::parse(filter, rows_max) else {
+            return 0;
+        };
+        let range = query
+            .bounds
+            .range(accounts.len(), |slot| accounts[slot].timestamp);
+        let mut rows = Rows::new(out);
+        for slot in ordered(range, query.reversed) {
+            if rows.count == query.limit {
+                break;
+            }
+            if matches_account(&query.filter, &accounts[slot]) {
+                rows.push(&Account {
+                    reserved: 0,
+                    ..accounts[slot]
+                });
+            }
+        }
+        rows.count
+    }
+
+    /// As [`Self::query_accounts`], for transfers.
+    pub fn query_transfers(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
+        let transfers = &self.tables().transfers;
+        let Some(query) = Query::parse(filter, rows_max) else {
+            return 0;
+        };
+        let range = query
+            .bounds
+            .range(transfers.len(), |row| transfers[row].timestamp);
+        let mut rows = Rows::new(out);
+        for row in ordered(range, query.reversed) {
+            if rows.count == query.limit {
+                break;
+            }
+            if matches_transfer(&query.filter, &transfers[row]) {
+                rows.push(&transfers[row]);
+            }
+        }
+        rows.count
+    }
+
+    /// The rows that touched an account, newest first.
+    fn rows_of(&self, slot: u32) -> impl Iterator<Item = u32> + '_ {
+        let newest = self.tables().accounts[slot as usize].reserved;
+        std::iter::successors(newest.checked_sub(1), move |row| {
+            let links = &self.tables().links[*row as usize];
+            let Links {
+                debit,
+                debit_previous,
+                credit_previous,
+                ..
+            } = *links;
+            let previous = if debit == slot {
+                debit_previous
+            } else {
+                credit_previous
+            };
+            previous.checked_sub(1)
+        })
+    }
+}
+
+/// A [`QueryFilter`] that makes sense.
+struct Query {
+    filter: QueryFilter,
+    bounds: Bounds,
+    limit: usize,
+    reversed: bool,
+}
+
+impl Query {
+    fn parse(bytes: &[u8], rows_max: usize) -> Option<Self> {
+        let filter = QueryFilter::read_from_bytes(bytes).ok()?;
+        let bounds = Bounds::of_query_filter(&filter)?;
+        let limit = rows_max.min(filter.limit as usize);
+        let reversed = filter.flags & QueryFilter::REVERSED != 0;
+        Some(Self {
+            filter,
+            bounds,
+            limit,
+            reversed,
+        })
+    }
+}
+
+fn ordered(range: std::ops::Range<usize>, reversed: bool) -> impl Iterator<Item = usize> {
+    let last = range.end;
+    let start = range.start;
+    range.map(move |at| {
+        if reversed {
+            last - 1 - (at - start)
+        } else {
+            at
+        }
+    })
+}
+
+/// Results being written.
+struct Rows<'a> {
+    out: &'a mut [u8],
+    count: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn new(out: &'a mut [u8]) -> Self {
+        Self { out, count: 0 }
+    }
+
+    fn push(&mut self, row: &(impl IntoBytes + zerocopy::Immutable)) {
+        let bytes = row.as_bytes();
+        self.out[self.count * bytes.len()..][..bytes.len()].copy_from_slice(bytes);
+        self.count += 1;
     }
 }
 
@@ -37,3 +204,5 @@ fn ids_in(bytes: &[u8]) -> impl Iterator<Item = u128> + '_ {
         .iter()
         .map(|id| u128::from_le_bytes(*id))
 }
+
+const _: () = assert!(size_of::<Account>() == size_of::<Transfer>());

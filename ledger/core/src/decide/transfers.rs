@@ -2,6 +2,7 @@
 //! of `docs/reference/state-machine.md`.
 
 use giro_base::CreateTransferStatus::{self as Status, *};
+use giro_base::prefetch::prefetch;
 use giro_base::time::{NS_PER_S, TIMESTAMP_MAX};
 use giro_base::{Account, AccountFlags, Timestamp, Transfer, TransferFlags as Flags};
 
@@ -17,6 +18,9 @@ pub(super) struct TransferDecider<'a> {
     pub(super) decided: &'a mut Decided,
     pub(super) events: &'a [Transfer],
 }
+
+/// Events between asking for an account and changing it.
+const AHEAD: usize = 12;
 
 /// What an id stands for already.
 pub(super) enum Taken {
@@ -43,6 +47,7 @@ impl TransferDecider<'_> {
         let batch_timestamp = batch.event_timestamp(end - 1);
         let mut chain = Chain::default();
         for i in start..end {
+            self.fetch_accounts((i + AHEAD).min(end - 1));
             let event = &self.events[i];
             let linked = event.flags & Flags::LINKED != 0;
             let gate = chain.enter(Entry {
@@ -70,6 +75,18 @@ impl TransferDecider<'_> {
             }
             chain.leave(linked, gate);
             self.decided.results[i] = outcome.into();
+        }
+    }
+
+    /// Asks for the accounts of an event that comes up soon. With many accounts they have left
+    /// the cache since resolve saw them.
+    #[inline(always)]
+    fn fetch_accounts(&self, i: usize) {
+        for slot in [self.found.debit.get(i), self.found.credit.get(i)] {
+            if let Some(account) = self.tables.accounts.get(slot as usize) {
+                prefetch(&account.id);
+                prefetch(&account.ledger);
+            }
         }
     }
 

@@ -69,6 +69,8 @@ impl Shard {
             Events::Transfers(_) => (&mut self.transfers, self.count, self.number),
         };
         for i in 0..batch.len() {
+            let ahead = (i + CHUNK).min(batch.len() - 1);
+            index.prefetch(scratch.found.hash.get(ahead));
             let place = scratch.decided.place[i];
             if place == NONE {
                 continue;

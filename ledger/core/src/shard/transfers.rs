@@ -18,6 +18,8 @@ struct Hashes {
 }
 
 impl Shard {
+    /// Three steps a chunk, each a chunk behind the one before: ask for the buckets, ask for what
+    /// the buckets point to, look it all up.
     pub(super) fn resolve_transfers(
         &mut self,
         tables: &Tables,
@@ -25,14 +27,25 @@ impl Shard {
         found: &Found,
     ) {
         self.recent.clear(events.len());
-        let mut hashes = Hashes::default();
-        for (chunk, transfers) in events.chunks(CHUNK).enumerate() {
-            self.fetch_buckets(transfers, &mut hashes);
-            self.fetch_places(tables, transfers, &hashes);
-            for (k, transfer) in transfers.iter().enumerate() {
-                let i = chunk * CHUNK + k;
-                self.resolve_sides(tables, found, i, k, transfer, &hashes);
-                self.resolve_ids(tables, events, found, i, k, &hashes);
+        let mut hashes = [Hashes::default(), Hashes::default(), Hashes::default()];
+        let chunks = events.len().div_ceil(CHUNK);
+        let chunk = |number: usize| {
+            let start = number * CHUNK;
+            start..events.len().min(start + CHUNK)
+        };
+        for step in 0..chunks + 2 {
+            if step < chunks {
+                self.fetch_buckets(&events[chunk(step)], &mut hashes[step % 3]);
+            }
+            if (1..=chunks).contains(&step) {
+                self.fetch_places(tables, &events[chunk(step - 1)], &hashes[(step - 1) % 3]);
+            }
+            if step >= 2 {
+                let hashes = &hashes[(step - 2) % 3];
+                for (k, i) in chunk(step - 2).enumerate() {
+                    self.resolve_sides(tables, found, i, k, &events[i], hashes);
+                    self.resolve_ids(tables, events, found, i, k, hashes);
+                }
             }
         }
     }

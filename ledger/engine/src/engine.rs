@@ -1,0 +1,300 @@
+//! The sequencer: gives requests their numbers and timestamps, gathers them into groups for the
+//! log, and executes what is durable.
+//!
+//! It does no I/O of its own. Whoever drives it (a reactor, the library's thread, a simulator)
+//! calls, turn by turn: `submit_*` and [`Engine::read`] for requests, [`Engine::flush`] to start
+//! writes, [`Engine::resolve_ahead`] once the kernel has them, [`Engine::on_write`] for
+//! completions, and [`Engine::execute`] while it says there is more.
+
+mod run;
+
+use std::collections::VecDeque;
+use std::io;
+
+use giro_base::limits::{BODY_BYTES_MAX, EXPIRIES_PER_PULSE_MAX};
+use giro_base::multi_batch::Body;
+use giro_base::operation::Kind;
+use giro_base::{Buffer, BufferPool, Operation, Timestamp};
+use giro_core::StateMachine;
+use giro_log::record::OpHeader;
+use giro_log::{Disk, Log, LogError, NewRecord, Positions};
+
+use crate::executor::Executor;
+use crate::group::Group;
+use crate::session::{Reply, RequestMeta, Sessions, Verdict};
+
+/// A ledger, ready to take requests.
+pub struct Engine {
+    executor: Executor,
+    sessions: Sessions,
+    log: Log,
+    pool: BufferPool,
+    /// Number of the next op to be sequenced.
+    next_op: u64,
+    /// Number of the last executed op.
+    executed_op: u64,
+    /// Timestamp of the last sequenced op (ns).
+    sequenced_at: Timestamp,
+    /// Timestamp of the last executed op (ns).
+    executed_at: Timestamp,
+    /// Small requests wait here for the next write.
+    gathering: Option<Group>,
+    /// Groups the log could not take yet.
+    waiting: VecDeque<Group>,
+    /// Groups the log has, oldest first; executed in this order.
+    flying: VecDeque<Group>,
+    /// Events sequenced and not executed.
+    events_in_flight: usize,
+    /// A pulse is sequenced and not executed.
+    pulsing: bool,
+    /// The reply of an op without session.
+    own_reply: Vec<u8>,
+}
+
+/// Groups that wait for the log before further requests are refused.
+const WAITING_MAX: usize = 64;
+/// Writes in flight from which on small requests gather instead of making a write of their own.
+const GATHER_FROM: usize = 2;
+/// Raft's term; a ledger alone is in its first.
+const TERM: u64 = 1;
+
+impl Engine {
+    /// What to do with a request; call it before any other for the request.
+    #[must_use]
+    pub fn check(&self, meta: &RequestMeta) -> Verdict {
+        self.sessions.check(meta)
+    }
+
+    /// The answer to a client's last write, to be sent again.
+    #[must_use]
+    pub fn last_reply(&self, client: u128) -> Option<Reply<'_>> {
+        self.sessions.last_reply(client)
+    }
+
+    /// Whether a write with a body of this length can be taken now. If not: later, once writes in
+    /// flight are done, or never when the ledger is full.
+    #[must_use]
+    pub fn can_submit(&self, body_bytes: usize) -> bool {
+        let gathers = self.gathering.as_ref().is_some_and(|group| group.has_room(body_bytes));
+        let buffer = gathers || self.pool.free_count() > 0;
+        buffer && self.has_room()
+    }
+
+    /// As [`Self::can_submit`], for a write that brings its buffer.
+    #[must_use]
+    pub fn can_submit_in_place(&self) -> bool {
+        self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
+        let events = self.events_in_flight + EXPIRIES_PER_PULSE_MAX;
+        self.waiting.len() < WAITING_MAX && self.executor.machine().has_room(events)
+    }
+
+    /// Takes a write whose body lies in `buffer` from byte 512 on; it goes to disk from there.
+    /// `now` is the wall clock's time (ns).
+    ///
+    /// # Panics
+    /// When [`Self::can_submit_in_place`] says no, or the body was not validated.
+    pub fn submit_in_place(
+        &mut self,
+        now: Timestamp,
+        meta: &RequestMeta,
+        body_bytes: usize,
+        buffer: Buffer,
+    ) {
+        assert!(self.has_room());
+        let body = Group::first_body(&buffer, body_bytes);
+        let header = self.sequence(now, meta, body);
+        if let Some(gathered) = self.gathering.take() {
+            self.waiting.push_back(gathered);
+        }
+        let mut group = Group::new(buffer, header.op);
+        group.push_in_place(header);
+        self.waiting.push_back(group);
+    }
+
+    /// Takes a write and copies its body. `now` is the wall clock's time (ns).
+    ///
+    /// # Panics
+    /// When [`Self::can_submit`] says no, or the body was not validated.
+    pub fn submit_copy(&mut self, now: Timestamp, meta: &RequestMeta, body: &[u8]) {
+        let header = self.sequence(now, meta, body);
+        let mut group = match self.gathering.take() {
+            Some(group) if group.has_room(body.len()) => group,
+            full => {
+                self.waiting.extend(full);
+                let buffer = self.pool.take().expect("`can_submit` saw a free buffer");
+                Group::new(buffer, header.op)
+            }
+        };
+        group.push(header, body);
+        self.gathering = Some(group);
+    }
+
+    /// Gives a request its number and timestamp.
+    fn sequence(&mut self, now: Timestamp, meta: &RequestMeta, body: &[u8]) -> OpHeader {
+        let events = event_count(meta.operation, body);
+        let ticks = if meta.operation == Operation::Pulse { EXPIRIES_PER_PULSE_MAX } else { events };
+        // The clock may stand still or go back; the ledger's time does neither.
+        self.sequenced_at = (self.sequenced_at + 1).max(now) + ticks as u64;
+        self.events_in_flight += events;
+        let op = self.next_op;
+        self.next_op += 1;
+        OpHeader {
+            checksum_body: meta.checksum_body,
+            client: meta.client,
+            request_checksum: meta.request_checksum,
+            evicted_client: self.sessions.begin(meta),
+            op,
+            timestamp: self.sequenced_at,
+            session: meta.session,
+            body_bytes: body.len() as u32,
+            request: meta.request,
+            release: meta.release,
+            operation: meta.operation.into(),
+            ..OpHeader::default()
+        }
+        .sealed()
+    }
+
+    /// Starts as many writes as the log takes.
+    ///
+    /// # Errors
+    /// The log's, when it cannot go on.
+    pub fn flush(&mut self, disk: &mut impl Disk) -> Result<(), LogError> {
+        while self.log.can_append() {
+            let Some(mut group) = self.next_group() else { break };
+            let record = NewRecord {
+                term: TERM,
+                first_op: group.first_op,
+                op_count: group.op_count,
+                ops_bytes: group.ops_bytes,
+                timestamp: group.timestamp,
+            };
+            group.index = self.log.append(&mut group.buffer, record, disk)?;
+            self.flying.push_back(group);
+        }
+        Ok(())
+    }
+
+    fn next_group(&mut self) -> Option<Group> {
+        if let Some(group) = self.waiting.pop_front() {
+            return Some(group);
+        }
+        // While writes are in flight, more small requests come: one write will serve them all.
+        let undurable = self.flying.iter().filter(|group| !group.durable).count();
+        if undurable < GATHER_FROM { self.gathering.take() } else { None }
+    }
+
+    /// Takes the result of the write of record `index`.
+    ///
+    /// # Errors
+    /// When the write failed: the process must end, nobody knows what is on disk.
+    pub fn on_write(&mut self, index: u64, result: io::Result<usize>) -> Result<(), LogError> {
+        let durable = self.log.on_write(index, result)?;
+        // A ledger alone is its own quorum.
+        self.log.advance_committed(durable);
+        for group in self.flying.iter_mut().take_while(|group| group.index <= durable) {
+            group.durable = true;
+        }
+        Ok(())
+    }
+
+    /// Sequences a pulse when pending transfers are due. Call it at least every 100 ms.
+    pub fn tick(&mut self, now: Timestamp) {
+        let now = now.max(self.sequenced_at);
+        let due = self.executor.machine().next_expiry().is_some_and(|due| due <= now);
+        if due && !self.pulsing && self.can_submit(0) {
+            self.pulsing = true;
+            self.submit_copy(now, &own_request(Operation::Pulse, 0), &[]);
+        }
+    }
+
+    /// Whether a request of this operation has an answer other than an eviction.
+    #[must_use]
+    pub fn supports(&self, operation: Operation) -> bool {
+        !matches!(
+            operation.kind(),
+            Kind::Pulse | Kind::GetAccountBalances | Kind::GetChangeEvents
+        )
+    }
+
+    /// Answers a read from the executed state: writes the reply's body to `out`, which has room
+    /// for the largest body, and returns its length.
+    pub fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize {
+        assert!(out.len() >= BODY_BYTES_MAX);
+        run::read(self.executor.machine(), operation, body, out)
+    }
+
+    /// Takes note that a session's client is there, though it only reads.
+    pub fn touch(&mut self, client: u128) {
+        self.sessions.touch(client);
+    }
+
+    /// Number of the last executed op, for the reply to a read.
+    #[must_use]
+    pub fn commit_op(&self) -> u64 {
+        self.executed_op
+    }
+
+    /// Timestamp of the last executed op (ns), for the reply to a read.
+    #[must_use]
+    pub fn read_timestamp(&self) -> Timestamp {
+        self.executed_at.max(1)
+    }
+
+    /// Whether anything was taken that is not executed yet.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.gathering.is_none() && self.waiting.is_empty() && self.flying.is_empty()
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn machine(&self) -> &StateMachine {
+        self.executor.machine()
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The buffers requests are received into.
+    #[must_use]
+    pub fn pool(&self) -> &BufferPool {
+        &self.pool
+    }
+
+    /// How far the log has come.
+    #[must_use]
+    pub fn positions(&self) -> Positions {
+        self.log.positions()
+    }
+}
+
+/// A request of the ledger itself or of the library, without session. The ticket comes back as
+/// the reply's `request_checksum`.
+pub(crate) fn own_request(operation: Operation, ticket: u128) -> RequestMeta {
+    RequestMeta {
+        client: 0,
+        session: 0,
+        request: 0,
+        request_checksum: ticket,
+        checksum_body: giro_base::checksum::CHECKSUM_EMPTY,
+        operation,
+        release: 0,
+    }
+}
+
+/// Events of a write's body.
+fn event_count(operation: Operation, body: &[u8]) -> usize {
+    match operation.kind() {
+        Kind::CreateAccounts | Kind::CreateTransfers => {
+            Body::parse(operation, body).expect("validated where it came in").event_count()
+        }
+        _ => 0,
+    }
+}
