@@ -16,8 +16,8 @@ use giro_base::multi_batch::Body;
 use giro_base::operation::Kind;
 use giro_base::{Buffer, BufferPool, Operation, Timestamp};
 use giro_core::StateMachine;
-use giro_log::record::OpHeader;
-use giro_log::{Disk, Log, LogError, NewRecord, Positions};
+
+use giro_log::{DirLock, Disk, Log, LogError, NewRecord, OpHeader, Positions};
 
 use crate::executor::Executor;
 use crate::group::Group;
@@ -25,34 +25,36 @@ use crate::session::{Reply, RequestMeta, Sessions, Verdict};
 
 /// A ledger, ready to take requests.
 pub struct Engine {
-    executor: Executor,
-    sessions: Sessions,
-    log: Log,
-    pool: BufferPool,
+    pub(crate) executor: Executor,
+    pub(crate) sessions: Sessions,
+    pub(crate) log: Log,
+    /// Keeps other processes out of the directory.
+    pub(crate) lock: Option<DirLock>,
+    pub(crate) pool: BufferPool,
     /// Number of the next op to be sequenced.
-    next_op: u64,
+    pub(crate) next_op: u64,
     /// Number of the last executed op.
-    executed_op: u64,
+    pub(crate) executed_op: u64,
     /// Timestamp of the last sequenced op (ns).
-    sequenced_at: Timestamp,
+    pub(crate) sequenced_at: Timestamp,
     /// Timestamp of the last executed op (ns).
-    executed_at: Timestamp,
+    pub(crate) executed_at: Timestamp,
     /// Small requests wait here for the next write.
-    gathering: Option<Group>,
+    pub(crate) gathering: Option<Group>,
     /// Groups the log could not take yet.
-    waiting: VecDeque<Group>,
+    pub(crate) waiting: VecDeque<Group>,
     /// Groups the log has, oldest first; executed in this order.
-    flying: VecDeque<Group>,
+    pub(crate) flying: VecDeque<Group>,
     /// Events sequenced and not executed.
-    events_in_flight: usize,
+    pub(crate) events_in_flight: usize,
     /// A pulse is sequenced and not executed.
-    pulsing: bool,
+    pub(crate) pulsing: bool,
     /// The reply of an op without session.
-    own_reply: Vec<u8>,
+    pub(crate) own_reply: Vec<u8>,
 }
 
 /// Groups that wait for the log before further requests are refused.
-const WAITING_MAX: usize = 64;
+pub(crate) const WAITING_MAX: usize = 64;
 /// Writes in flight from which on small requests gather instead of making a write of their own.
 const GATHER_FROM: usize = 2;
 /// Raft's term; a ledger alone is in its first.
@@ -87,8 +89,7 @@ impl Engine {
     }
 
     fn has_room(&self) -> bool {
-        let events = self.events_in_flight + EXPIRIES_PER_PULSE_MAX;
-        self.waiting.len() < WAITING_MAX && self.executor.machine().has_room(events)
+        self.waiting.len() < WAITING_MAX && !self.is_full()
     }
 
     /// Takes a write whose body lies in `buffer` from byte 512 on; it goes to disk from there.
@@ -248,6 +249,18 @@ impl Engine {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.gathering.is_none() && self.waiting.is_empty() && self.flying.is_empty()
+    }
+
+    /// Whether something durable waits to be executed.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.flying.front().is_some_and(|group| group.durable)
+    }
+
+    /// Whether the ledger has as many accounts or transfers as it was opened for.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.executor.machine().has_room(self.events_in_flight + EXPIRIES_PER_PULSE_MAX)
     }
 
     /// The state.

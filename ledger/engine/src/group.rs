@@ -2,7 +2,7 @@
 
 use giro_base::limits::{BUFFER_BYTES, OP_HEADER_BYTES, RECORD_HEADER_BYTES};
 use giro_base::{Buffer, Timestamp};
-use giro_log::record::{OpHeader, op_bytes};
+use giro_log::{OpHeader, op_bytes};
 use zerocopy::IntoBytes;
 
 /// Ops in the order of their numbers, in the buffer they go to disk from.

@@ -5,7 +5,7 @@ use giro_base::multi_batch::{Body, write_trailer};
 use giro_base::operation::Kind;
 use giro_base::Operation;
 use giro_core::{Batch, StateMachine};
-use giro_log::record::{OpHeader, ops};
+use giro_log::{OpHeader, ops};
 use smallvec::SmallVec;
 
 use super::Engine;
@@ -29,7 +29,7 @@ impl Engine {
     /// Executes the oldest group if it is durable, hands out the replies, and says whether there
     /// is more to execute.
     pub fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> bool {
-        if !self.flying.front().is_some_and(|group| group.durable) {
+        if !self.is_ready() {
             return false;
         }
         let group = self.flying.pop_front().expect("looked at it above");
@@ -37,7 +37,7 @@ impl Engine {
             self.execute_op(header, &group.buffer[body], Some(&mut *reply));
         }
         self.log.advance_executed(group.index);
-        self.flying.front().is_some_and(|group| group.durable)
+        self.is_ready()
     }
 
     /// Executes one op, from the log or just made durable.

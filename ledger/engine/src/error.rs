@@ -1,0 +1,50 @@
+//! What can go wrong with a ledger as a whole.
+
+use std::io;
+
+use giro_log::LogError;
+
+/// Why a ledger cannot be opened, or a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log or the directory.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The system has no address space or threads for the ledger.
+    #[error("cannot set up {what}: {source}; fewer accounts, sessions or buffers need less")]
+    Memory {
+        /// What it was for.
+        what: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The kernel's io_uring.
+    #[error("{0}")]
+    Ring(io::Error),
+    /// The log holds an operation this release does not know.
+    #[error(
+        "record {index} holds operation {operation}, which this release does not know: the ledger \
+         was written by a newer one"
+    )]
+    UnknownOperation {
+        /// The record.
+        index: u64,
+        /// The operation's number.
+        operation: u8,
+    },
+    /// More events than one request takes.
+    #[error("{events} events in one request; at most {events_max}")]
+    TooManyEvents {
+        /// How many there were.
+        events: usize,
+        /// How many it takes.
+        events_max: usize,
+    },
+    /// The ledger has as many accounts or transfers as it was opened for. Nothing was done.
+    #[error("the ledger is full: open it with room for more accounts or transfers")]
+    Full,
+    /// The ledger stopped before the request's outcome was known. It may have taken effect; the
+    /// same request again tells.
+    #[error("the ledger stopped; whether the request took effect shows when it is sent again")]
+    Unknown,
+}

@@ -1,0 +1,241 @@
+//! The ledger's thread: takes commands, drives the engine, hands out answers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use giro_base::limits::{BODY_BYTES_MAX, OP_HEADER_BYTES, RECORD_HEADER_BYTES};
+use giro_base::multi_batch::Body;
+use giro_base::{Operation, Timestamp, checksum};
+use giro_log::disk::SLOT_COUNT;
+use giro_log::uring::{OWNER_DISK, OWNER_WAKE, Ring, Target, Token};
+use giro_log::{LogError, MemoryDisk, UringDisk};
+
+use super::wake::Wake;
+use crate::engine::{Engine, own_request};
+use crate::error::Error;
+
+/// What a handle asks of the thread.
+pub(super) enum Command {
+    /// A request of the protocol, and what to do with the reply's body.
+    Request { operation: Operation, body: Vec<u8>, answer: Answer },
+    /// A look at the engine.
+    Look(Box<dyn FnOnce(&Engine) + Send>),
+}
+
+pub(super) type Answer = Box<dyn FnOnce(Result<&[u8], Error>) + Send>;
+
+/// Where the engine's writes go.
+pub(super) enum Storage {
+    Ring(Box<Ring>),
+    Memory(MemoryDisk),
+}
+
+pub(super) struct Driver {
+    engine: Engine,
+    storage: Storage,
+    inbox: Receiver<Command>,
+    wake: Arc<Wake>,
+    /// A command that found no room.
+    held: Option<Command>,
+    /// Who waits for which write, in the order of submission: replies come in the same.
+    answers: VecDeque<Answer>,
+    /// For the replies of reads.
+    out: Box<[u8]>,
+    /// All handles are gone.
+    closed: bool,
+}
+
+/// Bodies from this size on go to disk from a buffer of their own.
+const IN_PLACE_FROM: usize = 64 << 10;
+/// How long the thread sleeps at most: pending transfers expire in time.
+const SLEEP_MAX: Duration = Duration::from_millis(100);
+const RING_ENTRIES: u32 = 64;
+
+impl Storage {
+    pub(super) fn ring() -> Result<Self, Error> {
+        let mut ring = Ring::new(RING_ENTRIES).map_err(Error::Ring)?;
+        ring.register_files_sparse(SLOT_COUNT).map_err(Error::Ring)?;
+        Ok(Self::Ring(Box::new(ring)))
+    }
+
+    pub(super) fn memory() -> Self {
+        Self::Memory(MemoryDisk::default())
+    }
+}
+
+impl Driver {
+    pub(super) fn new(
+        engine: Engine,
+        mut storage: Storage,
+        inbox: Receiver<Command>,
+        wake: Arc<Wake>,
+    ) -> Result<Self, Error> {
+        if let Storage::Ring(ring) = &mut storage {
+            // Without registration writes cost a little more.
+            let _ = ring.register_pool(engine.pool());
+            ring.poll_readable(Target::of(&*wake), Token::new(OWNER_WAKE, 0).0);
+        }
+        let out = vec![0; BODY_BYTES_MAX].into_boxed_slice();
+        let (held, answers, closed) = (None, VecDeque::new(), false);
+        Ok(Self { engine, storage, inbox, wake, held, answers, out, closed })
+    }
+
+    /// Turns until all handles are gone and everything taken is executed.
+    pub(super) fn run(mut self) {
+        loop {
+            let turned = self.turn();
+            if let Err(error) = turned {
+                // What is on disk is unknown: no request may be answered any more.
+                tracing::error!(%error, "the ledger stops");
+                return;
+            }
+            if self.closed && self.engine.is_idle() && self.held.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Result<(), LogError> {
+        self.take_commands();
+        self.engine.tick(now());
+        self.start_writes()?;
+        let more = self.execute();
+        self.wait(more)
+    }
+
+    fn take_commands(&mut self) {
+        while !self.closed {
+            let command = match self.held.take() {
+                Some(command) => Ok(command),
+                None => self.inbox.try_recv(),
+            };
+            match command {
+                Ok(command) => {
+                    if let Some(refused) = self.take(command) {
+                        self.held = Some(refused);
+                        return;
+                    }
+                }
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => self.closed = true,
+            }
+        }
+    }
+
+    /// Gives the command back when there is no room for it now.
+    fn take(&mut self, command: Command) -> Option<Command> {
+        let (operation, body, answer) = match command {
+            Command::Look(look) => {
+                look(&self.engine);
+                return None;
+            }
+            Command::Request { operation, body, answer } => (operation, body, answer),
+        };
+        if !operation.is_write() {
+            let parsed = Body::parse(operation, &body).expect("made by the handle");
+            let bytes = self.engine.read(operation, &parsed, &mut self.out);
+            answer(Ok(&self.out[..bytes]));
+            return None;
+        }
+        if self.engine.is_full() && self.engine.is_idle() {
+            answer(Err(Error::Full));
+            return None;
+        }
+        if !self.engine.can_submit(body.len()) {
+            return Some(Command::Request { operation, body, answer });
+        }
+        self.submit(operation, &body);
+        self.answers.push_back(answer);
+        None
+    }
+
+    fn submit(&mut self, operation: Operation, body: &[u8]) {
+        let mut meta = own_request(operation, 0);
+        meta.checksum_body = checksum(body);
+        if body.len() >= IN_PLACE_FROM
+            && let Some(mut buffer) = self.engine.pool().take()
+        {
+            let start = RECORD_HEADER_BYTES + OP_HEADER_BYTES;
+            buffer[start..start + body.len()].copy_from_slice(body);
+            self.engine.submit_in_place(now(), &meta, body.len(), buffer);
+        } else {
+            self.engine.submit_copy(now(), &meta, body);
+        }
+    }
+
+    fn start_writes(&mut self) -> Result<(), LogError> {
+        match &mut self.storage {
+            Storage::Ring(ring) => {
+                // SAFETY: the engine keeps a group's buffer until its write was reported, and the
+                // ring lives as long as the engine does.
+                let mut disk = unsafe { UringDisk::new(ring, 0) };
+                self.engine.flush(&mut disk)?;
+                ring.submit_and_wait(0, None).map_err(|source| ring_failed(&source))?;
+                self.engine.resolve_ahead();
+            }
+            Storage::Memory(disk) => {
+                self.engine.flush(disk)?;
+                while let Some(write) = disk.next_done() {
+                    self.engine.on_write(write.index, Ok(write.bytes))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self) -> bool {
+        let answers = &mut self.answers;
+        self.engine.execute(&mut |reply| {
+            let answer = answers.pop_front().expect("one answer waits for each write");
+            answer(Ok(reply.body));
+        })
+    }
+
+    /// Sleeps unless there is more to do, and takes completions.
+    fn wait(&mut self, more: bool) -> Result<(), LogError> {
+        self.wake.will_sleep();
+        // A command that found no room waits for the disk, not for other commands.
+        let commands = self.held.is_none() && !self.inbox.is_empty();
+        let done = self.closed && self.engine.is_idle();
+        let busy = more || commands || done;
+        match &mut self.storage {
+            Storage::Ring(ring) => {
+                ring.submit_and_wait(usize::from(!busy), Some(SLEEP_MAX))
+                    .map_err(|source| ring_failed(&source))?;
+                while let Some(completion) = ring.next_completion() {
+                    match Token(completion.token).owner() {
+                        OWNER_DISK => {
+                            let index = UringDisk::index_of(completion.token);
+                            self.engine.on_write(index, completion.count())?;
+                        }
+                        _ => ring.poll_readable(
+                            Target::of(&*self.wake),
+                            Token::new(OWNER_WAKE, 0).0,
+                        ),
+                    }
+                }
+            }
+            Storage::Memory(_) => {
+                if !busy && self.engine.is_idle() {
+                    let command = self.inbox.recv_timeout(SLEEP_MAX);
+                    self.held = command.ok();
+                }
+            }
+        }
+        self.wake.is_up();
+        Ok(())
+    }
+}
+
+fn ring_failed(source: &std::io::Error) -> LogError {
+    tracing::error!(%source, "the kernel's io_uring failed");
+    LogError::Stopped
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    // Before 1970 the ledger's own time goes on from where it is.
+    since.map_or(1, |elapsed| elapsed.as_nanos() as Timestamp)
+}

@@ -1,0 +1,196 @@
+//! The ledger as a service links it: a handle for many threads, and the thread that drives the
+//! engine for them.
+
+mod driver;
+mod pending;
+mod wake;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::Sender;
+use giro_base::limits::EVENTS_MAX;
+use giro_base::multi_batch::{trailer_bytes, write_trailer};
+use giro_base::{Account, CreateAccountStatus, CreateTransferStatus, Operation, Timestamp, Transfer};
+use giro_core::Digest;
+use zerocopy::{Immutable, IntoBytes};
+
+use self::driver::{Command, Driver, Storage};
+use self::wake::Wake;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::open::{Options, new_identity};
+
+pub use self::pending::Pending;
+
+/// A handle on a ledger that runs in this process. Clones share it; the ledger stops when the
+/// last one is dropped, after everything taken has been executed.
+///
+/// Requests of all threads are gathered into common writes, so many in flight cost little more
+/// than one. Every request returns a [`Pending`]: `wait()` for it, or `.await` it.
+#[derive(Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    commands: Option<Sender<Command>>,
+    wake: Arc<Wake>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What became of one account of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountResult {
+    /// The account's timestamp when created or already there, else the event's own (ns).
+    pub timestamp: Timestamp,
+    /// The outcome.
+    pub status: CreateAccountStatus,
+}
+
+/// What became of one transfer of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferResult {
+    /// The transfer's timestamp when created or already there, else the event's own (ns).
+    pub timestamp: Timestamp,
+    /// The outcome.
+    pub status: CreateTransferStatus,
+}
+
+impl Ledger {
+    /// Opens the ledger in `dir`, making one when there is none, and replays its log.
+    ///
+    /// # Errors
+    /// As [`Engine::open`], and [`Error::Ring`] when the kernel has no io_uring for us.
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+        let dir = dir.as_ref().to_owned();
+        match giro_log::read_identity(&dir) {
+            Err(giro_log::LogError::NotFormatted { .. }) => {
+                let memory = |source| Error::Memory { what: "a random key", source };
+                giro_log::format(&dir, &new_identity(0).map_err(memory)?)?;
+            }
+            _ => {}
+        }
+        Self::start(move || Ok((Engine::open(&dir, &options, &mut |_| {})?, Storage::ring()?)))
+    }
+
+    /// A ledger in memory, gone with the process: for tests.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn in_memory(options: Options) -> Result<Self, Error> {
+        Self::start(move || Ok((Engine::in_memory(&options)?, Storage::memory())))
+    }
+
+    /// Runs the engine on a thread of its own; the ring belongs to the thread that makes it.
+    fn start(
+        open: impl FnOnce() -> Result<(Engine, Storage), Error> + Send + 'static,
+    ) -> Result<Self, Error> {
+        let memory = |what| move |source| Error::Memory { what, source };
+        let wake = Arc::new(Wake::new().map_err(memory("a wake-up"))?);
+        let (commands, inbox) = crossbeam_channel::bounded(COMMANDS_MAX);
+        let (opened, is_open) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("giro-ledger".into()).spawn({
+            let wake = Arc::clone(&wake);
+            move || match open().and_then(|(engine, storage)| {
+                Driver::new(engine, storage, inbox, wake)
+            }) {
+                Ok(driver) => {
+                    let _ = opened.send(Ok(()));
+                    driver.run();
+                }
+                Err(error) => {
+                    let _ = opened.send(Err(error));
+                }
+            }
+        });
+        let thread = thread.map_err(memory("a thread"))?;
+        is_open.recv().unwrap_or(Err(Error::Unknown))?;
+        let (commands, thread) = (Some(commands), Some(thread));
+        Ok(Self { shared: Arc::new(Shared { commands, wake, thread }) })
+    }
+
+    /// Creates accounts; one result each, in order. At most 8,189.
+    pub fn create_accounts(&self, accounts: &[Account]) -> Pending<Vec<AccountResult>> {
+        self.request(Operation::CreateAccounts, accounts, pending::account_results)
+    }
+
+    /// Creates transfers; one result each, in order. At most 8,189.
+    pub fn create_transfers(&self, transfers: &[Transfer]) -> Pending<Vec<TransferResult>> {
+        self.request(Operation::CreateTransfers, transfers, pending::transfer_results)
+    }
+
+    /// The accounts with these ids; missing ones are left out. At most 8,189.
+    pub fn lookup_accounts(&self, ids: &[u128]) -> Pending<Vec<Account>> {
+        self.request(Operation::LookupAccounts, ids, pending::rows)
+    }
+
+    /// The transfers with these ids; missing ones are left out. At most 8,189.
+    pub fn lookup_transfers(&self, ids: &[u128]) -> Pending<Vec<Transfer>> {
+        self.request(Operation::LookupTransfers, ids, pending::rows)
+    }
+
+    /// The digest over everything executed so far, and the number of the last operation.
+    pub fn digest(&self) -> Pending<(Digest, u64)> {
+        let (answer, receiver) = oneshot::channel();
+        let look = move |engine: &Engine| {
+            let _ = answer.send(Ok((engine.digest(), engine.commit_op())));
+        };
+        self.send(Command::Look(Box::new(look)));
+        Pending::new(receiver)
+    }
+
+    fn request<E: IntoBytes + Immutable, T: Send + 'static>(
+        &self,
+        operation: Operation,
+        events: &[E],
+        decode: fn(&[u8]) -> T,
+    ) -> Pending<T> {
+        let (answer, receiver) = oneshot::channel();
+        if events.len() > EVENTS_MAX {
+            let (events, events_max) = (events.len(), EVENTS_MAX);
+            let _ = answer.send(Err(Error::TooManyEvents { events, events_max }));
+            return Pending::new(receiver);
+        }
+        let body = body_of(events);
+        let answer = Box::new(move |reply: Result<&[u8], Error>| {
+            // Whoever asked may have gone; the request took effect all the same.
+            let _ = answer.send(reply.map(decode));
+        });
+        self.send(Command::Request { operation, body, answer });
+        Pending::new(receiver)
+    }
+
+    /// A command that cannot be sent is dropped, and its pending result says so.
+    fn send(&self, command: Command) {
+        if let Some(commands) = &self.shared.commands
+            && commands.send(command).is_ok()
+        {
+            self.shared.wake.wake();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.commands = None;
+        self.wake.wake();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said why.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One batch with its trailer.
+fn body_of<E: IntoBytes + Immutable>(events: &[E]) -> Vec<u8> {
+    let payload = events.as_bytes();
+    let mut body = vec![0; payload.len() + trailer_bytes(1, size_of::<E>())];
+    body[..payload.len()].copy_from_slice(payload);
+    write_trailer(&mut body, payload.len(), size_of::<E>(), [events.len()].into_iter());
+    body
+}
+
+/// Requests that wait for the ledger's thread; senders beyond wait for room.
+const COMMANDS_MAX: usize = 4096;

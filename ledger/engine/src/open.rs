@@ -1,0 +1,207 @@
+//! Opening a ledger: its directory, its options, and replaying its log.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use giro_base::{BufferPool, Operation};
+use giro_core::{Digest, StateMachine};
+use giro_log::{DirLock, Identity, Log, LogOptions, Recovery, ops, read_identity};
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::executor::Executor;
+use crate::session::Sessions;
+
+/// What can be chosen at each opening. Nothing of it shows in results.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads that share execution; see `docs/decisions/shards.md` for the default, 1.
+    pub shards: u32,
+    /// Pin the shards' threads to cores of their own, where there are enough.
+    pub pin: bool,
+    /// Most sessions; one more displaces the one quiet for longest.
+    pub sessions_max: u32,
+    /// Message buffers of 1 MiB: requests being received, written or executed.
+    pub buffers: u32,
+    /// Most accounts. Only address space until they are created.
+    pub accounts_max: usize,
+    /// Most transfers. Only address space until they are created.
+    pub transfers_max: usize,
+    /// The log's.
+    pub log: LogOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let core = giro_core::Options::default();
+        Self {
+            shards: 1,
+            pin: true,
+            sessions_max: 4096,
+            buffers: 96,
+            accounts_max: core.accounts_max,
+            transfers_max: core.transfers_max,
+            log: LogOptions::default(),
+        }
+    }
+}
+
+/// How far replaying the log has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Records replayed.
+    pub records: u64,
+    /// Operations replayed.
+    pub ops: u64,
+    /// Bytes of the log read.
+    pub bytes: u64,
+    /// Bytes of the log's segments; the last one is seldom full.
+    pub bytes_total: u64,
+}
+
+impl Engine {
+    /// Opens the ledger in `dir`, which stays locked until the engine is dropped, and replays its
+    /// log. `progress` is called for each record.
+    ///
+    /// # Errors
+    /// [`Error::Log`] when there is no ledger, another process has it, or its log is damaged;
+    /// [`Error::Memory`] when the system cannot hold it.
+    pub fn open(
+        dir: &Path,
+        options: &Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, Error> {
+        let lock = DirLock::take(dir)?;
+        let identity = read_identity(dir)?;
+        let recovery = Recovery::open(dir, &identity, &options.log)?;
+        let parts = Parts::new(identity.hash_key, options)?;
+        Self::replay(parts, recovery, progress, |recovery| Ok((recovery.finish()?, Some(lock))))
+    }
+
+    /// Replays the ledger in `dir` without taking part in it: for checking and inspecting. The
+    /// log is read, never written, and nothing can be submitted.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn replay_only(
+        dir: &Path,
+        options: &Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, Error> {
+        let identity = read_identity(dir)?;
+        let recovery = Recovery::open(dir, &identity, &options.log)?;
+        let parts = Parts::new(identity.hash_key, options)?;
+        let log = Log::in_memory(identity.cluster);
+        Self::replay(parts, recovery, progress, |_| Ok((log, None)))
+    }
+
+    /// A ledger that lives in memory and is gone with the process: for tests. Its disk is a
+    /// [`giro_log::MemoryDisk`].
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn in_memory(options: &Options) -> Result<Self, Error> {
+        let parts = Parts::new([0, 0], options)?;
+        Ok(Self::assemble(parts, Log::in_memory(0), None))
+    }
+
+    fn replay(
+        parts: Parts,
+        mut recovery: Recovery,
+        progress: &mut dyn FnMut(Progress),
+        finish: impl FnOnce(Recovery) -> Result<(Log, Option<DirLock>), Error>,
+    ) -> Result<Self, Error> {
+        // Execution needs an engine, and the engine its log; until that is known, this one.
+        let mut engine = Self::assemble(parts, Log::in_memory(0), None);
+        let mut buffer = engine.pool.take().expect("a new pool has free buffers");
+        let bytes_total = recovery.bytes_total();
+        let mut at = Progress { records: 0, ops: 0, bytes: 0, bytes_total };
+        while let Some(record) = recovery.next(&mut buffer)? {
+            for (header, body) in ops(&buffer) {
+                if Operation::try_from(header.operation).is_err() {
+                    let (index, operation) = (record.index, header.operation);
+                    return Err(Error::UnknownOperation { index, operation });
+                }
+                engine.execute_op(header, &buffer[body], None);
+            }
+            at.records += 1;
+            at.ops += u64::from(record.op_count);
+            at.bytes += record.padded_bytes() as u64;
+            progress(at);
+        }
+        engine.next_op = engine.executed_op + 1;
+        engine.sequenced_at = engine.executed_at;
+        (engine.log, engine.lock) = finish(recovery)?;
+        Ok(engine)
+    }
+
+    fn assemble(parts: Parts, log: Log, lock: Option<DirLock>) -> Self {
+        Self {
+            executor: parts.executor,
+            sessions: parts.sessions,
+            log,
+            lock,
+            pool: parts.pool,
+            next_op: 1,
+            executed_op: 0,
+            sequenced_at: 0,
+            executed_at: 0,
+            gathering: None,
+            waiting: VecDeque::with_capacity(crate::engine::WAITING_MAX),
+            flying: VecDeque::with_capacity(giro_log::IN_FLIGHT_MAX),
+            events_in_flight: 0,
+            pulsing: false,
+            own_reply: Vec::new(),
+        }
+    }
+
+    /// The digest over everything executed.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.machine().digest()
+    }
+}
+
+/// What an engine has beside its log.
+struct Parts {
+    executor: Executor,
+    sessions: Sessions,
+    pool: BufferPool,
+}
+
+impl Parts {
+    fn new(hash_key: [u64; 2], options: &Options) -> Result<Self, Error> {
+        let memory = |what| move |source| Error::Memory { what, source };
+        let core = giro_core::Options {
+            shards: options.shards,
+            hash_key,
+            accounts_max: options.accounts_max,
+            transfers_max: options.transfers_max,
+        };
+        let machine = StateMachine::new(&core).map_err(memory("accounts and transfers"))?;
+        Ok(Self {
+            executor: Executor::new(machine, options.shards, options.pin)
+                .map_err(memory("the shards' threads"))?,
+            sessions: Sessions::new(options.sessions_max).map_err(memory("sessions"))?,
+            pool: BufferPool::new(options.buffers).map_err(memory("message buffers"))?,
+        })
+    }
+}
+
+/// An identity for a new ledger, with a hash key drawn from the system.
+///
+/// # Errors
+/// The system's, when it has no random numbers.
+pub fn new_identity(cluster: u128) -> std::io::Result<Identity> {
+    let mut key = [0; 16];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut key)?;
+    let (low, high) = key.split_at(8);
+    let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("half of 16 bytes"));
+    Ok(Identity {
+        cluster,
+        replica: 0,
+        replica_count: 1,
+        hash_key: [word(low), word(high)],
+        segment_bytes: giro_log::SEGMENT_BYTES_DEFAULT,
+    })
+}
