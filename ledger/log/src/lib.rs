@@ -10,3 +10,21 @@
 //! Where to start reading: `docs/internals/log.md`.
 
 pub mod uring;
+
+pub mod directory;
+pub mod disk;
+mod error;
+mod log;
+mod record;
+mod recovery;
+mod segment;
+pub mod spares;
+pub mod storage;
+
+pub use directory::{DirLock, Identity, format, read_identity};
+pub use disk::{Disk, MemoryDisk, UringDisk, Write};
+pub use error::LogError;
+pub use log::{IN_FLIGHT_MAX, Log, LogOptions, NewRecord, Positions};
+pub use record::{Defect, LogId, OpHeader, Ops, RecordHeader, op_bytes, ops};
+pub use recovery::{Place, Recovery};
+pub use segment::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentFile};

@@ -1,0 +1,9 @@
+//! The directory of a ledger: making one, knowing whose it is, and keeping others out.
+
+mod format;
+mod identity;
+mod lock;
+
+pub use format::{format, format_on};
+pub use identity::{Identity, read_identity, read_identity_on};
+pub use lock::DirLock;

@@ -1,0 +1,205 @@
+//! Spares made by a thread of their own.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::{Spares, Workshop};
+use crate::error::LogError;
+use crate::segment::SegmentFile;
+
+/// Pause after a failure, before it is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// A thread that keeps a number of segments ready.
+pub struct Background {
+    /// Spares that were there at the start.
+    found: VecDeque<SegmentFile>,
+    made: Receiver<SegmentFile>,
+    /// Taken away to end the thread.
+    orders: Option<Sender<Order>>,
+    state: Arc<State>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone, Copy)]
+enum Order {
+    Make,
+    Recycle(u64),
+}
+
+#[derive(Default)]
+struct State {
+    stop: AtomicBool,
+    /// Only touched when a segment was made or is missing: never on the data path.
+    failure: Mutex<Option<LogError>>,
+}
+
+impl Background {
+    /// Starts the thread. `found` are segments that are ready already, `count` is how many to
+    /// keep ready.
+    pub(crate) fn start(
+        workshop: Workshop,
+        found: Vec<SegmentFile>,
+        count: usize,
+    ) -> io::Result<Self> {
+        let (orders, orders_in) = unbounded();
+        let (made_out, made) = unbounded();
+        let state = Arc::new(State::default());
+        let maker = Maker {
+            workshop,
+            orders: orders_in,
+            made: made_out,
+            state: Arc::clone(&state),
+            wanted: count.saturating_sub(found.len()),
+        };
+        let builder = std::thread::Builder::new().name("giro-spares".to_owned());
+        let thread = builder.spawn(move || maker.run())?;
+        Ok(Self {
+            found: found.into(),
+            made,
+            orders: Some(orders),
+            state,
+            thread: Some(thread),
+        })
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // The thread only ends before us by a bug of ours; the log then says busy.
+            let _ = orders.send(order);
+        }
+    }
+}
+
+impl Spares for Background {
+    fn ready(&self) -> bool {
+        !self.found.is_empty() || !self.made.is_empty()
+    }
+
+    fn take(&mut self) -> Option<SegmentFile> {
+        let segment = self
+            .found
+            .pop_front()
+            .or_else(|| self.made.try_recv().ok())?;
+        self.order(Order::Make);
+        Some(segment)
+    }
+
+    fn recycle(&mut self, sequence: u64) {
+        self.order(Order::Recycle(sequence));
+    }
+
+    fn failure(&self) -> Option<LogError> {
+        let failure = self
+            .state
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().map(LogError::again)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.state.stop.store(true, Ordering::Relaxed);
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's side.
+struct Maker {
+    workshop: Workshop,
+    orders: Receiver<Order>,
+    made: Sender<SegmentFile>,
+    state: Arc<State>,
+    wanted: usize,
+}
+
+impl Maker {
+    fn run(mut self) {
+        while self.take_orders() {
+            let state = Arc::clone(&self.state);
+            match self
+                .workshop
+                .prepare(&|| state.stop.load(Ordering::Relaxed))
+            {
+                Ok(segment) => {
+                    self.note(None);
+                    self.wanted -= 1;
+                    if self.made.send(segment).is_err() {
+                        return;
+                    }
+                }
+                Err(LogError::Stopped) => return,
+                Err(error) => {
+                    self.note(Some(error));
+                    if !self.pause() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until a segment is wanted. False when the log is gone.
+    fn take_orders(&mut self) -> bool {
+        loop {
+            while let Ok(order) = self.orders.try_recv() {
+                self.accept(order);
+            }
+            if self.wanted > 0 {
+                return !self.state.stop.load(Ordering::Relaxed);
+            }
+            match self.orders.recv() {
+                Ok(order) => self.accept(order),
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn accept(&mut self, order: Order) {
+        match order {
+            Order::Make => self.wanted += 1,
+            Order::Recycle(sequence) => self.workshop.recycle(sequence),
+        }
+    }
+
+    /// Waits before the next try. False when the log is gone.
+    fn pause(&mut self) -> bool {
+        let until = Instant::now() + RETRY_PAUSE;
+        loop {
+            match self.orders.recv_deadline(until) {
+                Ok(Order::Recycle(sequence)) => {
+                    self.workshop.recycle(sequence);
+                    return true;
+                }
+                Ok(order) => self.accept(order),
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn note(&self, failure: Option<LogError>) {
+        let mut noted = self
+            .state
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(failure) = &failure
+            && noted.is_none()
+        {
+            tracing::warn!("no spare log segment: {failure}");
+        }
+        *noted = failure;
+    }
+}

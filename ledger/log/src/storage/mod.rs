@@ -1,0 +1,94 @@
+//! The file operations the log needs, small enough to model: the crash tests have a storage of
+//! their own that forgets what was not flushed.
+//!
+//! What it relies on, and a model must give no more than: written bytes are durable after `sync`
+//! of their file, names after `sync_dir` of their directory.
+
+mod real;
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+pub use real::RealStorage;
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Large reads in order.
+    Read,
+    /// Writes past the page cache, whole sectors from aligned memory; a `sync` makes them durable.
+    Write,
+    /// The log's own writes, durable when they complete: O_DIRECT and O_DSYNC.
+    Log,
+}
+
+/// Files of a directory tree.
+pub trait Storage: Send + Sync {
+    /// Makes a directory if it is not there.
+    ///
+    /// # Errors
+    /// The system's.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Makes an empty file, replacing one of that name, for [`Access::Write`].
+    ///
+    /// # Errors
+    /// The system's.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
+    /// Opens a file that is there.
+    ///
+    /// # Errors
+    /// The system's.
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>>;
+    /// Names in a directory, in no order.
+    ///
+    /// # Errors
+    /// The system's.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Gives a file another name, replacing the file that has it.
+    ///
+    /// # Errors
+    /// The system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the directory's names durable.
+    ///
+    /// # Errors
+    /// The system's.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// An open file.
+pub trait StorageFile: Send + Sync {
+    /// Fills `bytes` from `offset` on; fewer only at the end of the file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// The system's.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Gives the file space for `bytes` bytes.
+    ///
+    /// # Errors
+    /// The system's, first of all when there is no room.
+    fn allocate(&self, bytes: u64) -> io::Result<()>;
+    /// Makes all of the file's bytes durable.
+    ///
+    /// # Errors
+    /// The system's.
+    fn sync(&self) -> io::Result<()>;
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// The system's.
+    fn bytes(&self) -> io::Result<u64>;
+    /// The descriptor, for the kernel's file tables; none when it is no file of the kernel.
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
+}

@@ -1,0 +1,117 @@
+//! Files of the operating system.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
+use rustix::io::Errno;
+
+use super::{Access, Storage, StorageFile};
+
+/// The operating system's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealStorage;
+
+struct RealFile(File);
+
+impl Storage for RealStorage {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        Ok(Box::new(RealFile(open_direct(&mut options, path, 0)?)))
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
+        let mut options = OpenOptions::new();
+        let file = match access {
+            Access::Read => {
+                let file = options.read(true).open(path)?;
+                // Only a hint: without it the kernel reads ahead less.
+                let _ = fadvise(&file, 0, None, Advice::Sequential);
+                file
+            }
+            Access::Write => open_direct(options.write(true), path, 0)?,
+            Access::Log => open_direct(options.write(true), path, libc::O_DSYNC)?,
+        };
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            // A name that is no text is none of ours.
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        Ok(names)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+}
+
+/// Opens for writes past the page cache; through it where the file system knows no direct I/O
+/// (older tmpfs), which is as safe and slower.
+fn open_direct(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
+    match options.custom_flags(libc::O_DIRECT | flags).open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+            tracing::warn!(path = %path.display(), "this file system has no direct I/O");
+            options.custom_flags(flags).open(path)
+        }
+        opened => opened,
+    }
+}
+
+impl StorageFile for RealFile {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < bytes.len() {
+            match self.0.read_at(&mut bytes[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        match fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
+            // Some file systems can't; the zeros written next do it too.
+            Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+}
