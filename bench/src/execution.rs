@@ -41,10 +41,17 @@ pub(crate) struct Arguments {
 const BATCHES_AT_ONCE: usize = 64;
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    println!("{:>10} {:>6} {:>8} {:>12} {:>12}", "accounts", "shards", "crossing", "transfers/s", "ns/transfer");
+    println!(
+        "{:>10} {:>6} {:>8} {:>12} {:>12}",
+        "accounts", "shards", "crossing", "transfers/s", "ns/transfer"
+    );
     for &accounts in &arguments.accounts {
         for &shards in &arguments.shards {
-            let crossings = if shards == 1 { &[0][..] } else { &arguments.crossing };
+            let crossings = if shards == 1 {
+                &[0][..]
+            } else {
+                &arguments.crossing
+            };
             for &crossing in crossings {
                 let elapsed = measure(arguments, accounts, shards, crossing)?;
                 let rate = arguments.transfers as f64 / elapsed.as_secs_f64();
@@ -71,7 +78,11 @@ fn measure(
     shards: u32,
     crossing: u32,
 ) -> anyhow::Result<Duration> {
-    let options = Options { shards, hash_key: [1, 2], ..Options::default() };
+    let options = Options {
+        shards,
+        hash_key: [1, 2],
+        ..Options::default()
+    };
     let machine = StateMachine::new(&options).context("no address space")?;
     let mut executor = Executor::new(machine, shards, !arguments.no_pin)?;
     let mut clock = 1_u64;
@@ -90,14 +101,26 @@ fn measure(
     for chunk in ids.chunks(EVENTS_MAX) {
         let events: Vec<Account> = chunk
             .iter()
-            .map(|id| Account { id: *id, ledger: 1, code: 1, ..Account::default() })
+            .map(|id| Account {
+                id: *id,
+                ledger: 1,
+                code: 1,
+                ..Account::default()
+            })
             .collect();
         for id in chunk {
             workload.accounts[owner(hasher.hash(*id), shards) as usize].push(*id);
         }
         let mut buffer = pool.take().context("a free buffer")?;
         let body = encode(&mut buffer, events.as_bytes(), events.len());
-        execute(&mut executor, Operation::CreateAccounts, body, &mut op, &mut clock, &mut reply);
+        execute(
+            &mut executor,
+            Operation::CreateAccounts,
+            body,
+            &mut op,
+            &mut clock,
+            &mut reply,
+        );
     }
     let mut left = arguments.transfers as usize;
     let mut elapsed = Duration::ZERO;
@@ -114,12 +137,22 @@ fn measure(
         let start = Instant::now();
         for (buffer, length) in &batches {
             let body = &buffer[..*length];
-            execute(&mut executor, Operation::CreateTransfers, body, &mut op, &mut clock, &mut reply);
+            execute(
+                &mut executor,
+                Operation::CreateTransfers,
+                body,
+                &mut op,
+                &mut clock,
+                &mut reply,
+            );
         }
         elapsed += start.elapsed();
     }
     let created = executor.machine().tables().transfers.len() as u64;
-    anyhow::ensure!(created == arguments.transfers, "{created} transfers were created");
+    anyhow::ensure!(
+        created == arguments.transfers,
+        "{created} transfers were created"
+    );
     Ok(elapsed)
 }
 
@@ -153,7 +186,11 @@ impl Workload {
         let shards = self.accounts.len();
         let debit_shard = self.rng.random_range(0..shards);
         let crosses = shards > 1 && self.rng.random_range(0..100) < self.crossing;
-        let step = if crosses { self.rng.random_range(1..shards) } else { 0 };
+        let step = if crosses {
+            self.rng.random_range(1..shards)
+        } else {
+            0
+        };
         let credit_shard = (debit_shard + step) % shards;
         let debit_account_id = self.account(debit_shard);
         let credit_account_id = loop {
@@ -163,7 +200,11 @@ impl Workload {
             }
         };
         self.next_id += 1;
-        let id = if self.random_ids { self.rng.random() } else { self.next_id };
+        let id = if self.random_ids {
+            self.rng.random()
+        } else {
+            self.next_id
+        };
         Transfer {
             id,
             debit_account_id,

@@ -77,7 +77,10 @@ impl Engine {
     /// flight are done, or never when the ledger is full.
     #[must_use]
     pub fn can_submit(&self, body_bytes: usize) -> bool {
-        let gathers = self.gathering.as_ref().is_some_and(|group| group.has_room(body_bytes));
+        let gathers = self
+            .gathering
+            .as_ref()
+            .is_some_and(|group| group.has_room(body_bytes));
         let buffer = gathers || self.pool.free_count() > 0;
         buffer && self.has_room()
     }
@@ -136,7 +139,11 @@ impl Engine {
     /// Gives a request its number and timestamp.
     fn sequence(&mut self, now: Timestamp, meta: &RequestMeta, body: &[u8]) -> OpHeader {
         let events = event_count(meta.operation, body);
-        let ticks = if meta.operation == Operation::Pulse { EXPIRIES_PER_PULSE_MAX } else { events };
+        let ticks = if meta.operation == Operation::Pulse {
+            EXPIRIES_PER_PULSE_MAX
+        } else {
+            events
+        };
         // The clock may stand still or go back; the ledger's time does neither.
         self.sequenced_at = (self.sequenced_at + 1).max(now) + ticks as u64;
         self.events_in_flight += events;
@@ -165,7 +172,9 @@ impl Engine {
     /// The log's, when it cannot go on.
     pub fn flush(&mut self, disk: &mut impl Disk) -> Result<(), LogError> {
         while self.log.can_append() {
-            let Some(mut group) = self.next_group() else { break };
+            let Some(mut group) = self.next_group() else {
+                break;
+            };
             let record = NewRecord {
                 term: TERM,
                 first_op: group.first_op,
@@ -185,7 +194,11 @@ impl Engine {
         }
         // While writes are in flight, more small requests come: one write will serve them all.
         let undurable = self.flying.iter().filter(|group| !group.durable).count();
-        if undurable < GATHER_FROM { self.gathering.take() } else { None }
+        if undurable < GATHER_FROM {
+            self.gathering.take()
+        } else {
+            None
+        }
     }
 
     /// Takes the result of the write of record `index`.
@@ -196,7 +209,11 @@ impl Engine {
         let durable = self.log.on_write(index, result)?;
         // A ledger alone is its own quorum.
         self.log.advance_committed(durable);
-        for group in self.flying.iter_mut().take_while(|group| group.index <= durable) {
+        for group in self
+            .flying
+            .iter_mut()
+            .take_while(|group| group.index <= durable)
+        {
             group.durable = true;
         }
         Ok(())
@@ -205,7 +222,11 @@ impl Engine {
     /// Sequences a pulse when pending transfers are due. Call it at least every 100 ms.
     pub fn tick(&mut self, now: Timestamp) {
         let now = now.max(self.sequenced_at);
-        let due = self.executor.machine().next_expiry().is_some_and(|due| due <= now);
+        let due = self
+            .executor
+            .machine()
+            .next_expiry()
+            .is_some_and(|due| due <= now);
         if due && !self.pulsing && self.can_submit(0) {
             self.pulsing = true;
             self.submit_copy(now, &own_request(Operation::Pulse, 0), &[]);
@@ -260,7 +281,10 @@ impl Engine {
     /// Whether the ledger has as many accounts or transfers as it was opened for.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        !self.executor.machine().has_room(self.events_in_flight + EXPIRIES_PER_PULSE_MAX)
+        !self
+            .executor
+            .machine()
+            .has_room(self.events_in_flight + EXPIRIES_PER_PULSE_MAX)
     }
 
     /// The state.
@@ -305,9 +329,9 @@ pub(crate) fn own_request(operation: Operation, ticket: u128) -> RequestMeta {
 /// Events of a write's body.
 fn event_count(operation: Operation, body: &[u8]) -> usize {
     match operation.kind() {
-        Kind::CreateAccounts | Kind::CreateTransfers => {
-            Body::parse(operation, body).expect("validated where it came in").event_count()
-        }
+        Kind::CreateAccounts | Kind::CreateTransfers => Body::parse(operation, body)
+            .expect("validated where it came in")
+            .event_count(),
         _ => 0,
     }
 }

@@ -23,7 +23,11 @@ impl Executor {
     /// # Errors
     /// The system's when it has no threads left.
     pub fn new(machine: StateMachine, shards: u32, pin: bool) -> std::io::Result<Self> {
-        Ok(Self { machine, workers: Workers::start(shards as usize, pin)?, resolved: None })
+        Ok(Self {
+            machine,
+            workers: Workers::start(shards as usize, pin)?,
+            resolved: None,
+        })
     }
 
     /// Looks up what the next operation, number `op`, names. Only right when nothing is executed
@@ -70,7 +74,8 @@ impl Executor {
         }
         let parts = self.machine.parts();
         let (tables, scratch) = (parts.tables, parts.scratch);
-        self.workers.run(parts.shards, |shard| shard.resolve(tables, batch, scratch));
+        self.workers
+            .run(parts.shards, |shard| shard.resolve(tables, batch, scratch));
     }
 
     fn apply(&mut self, batch: &Batch<'_>) {
@@ -79,6 +84,7 @@ impl Executor {
         }
         let parts = self.machine.parts();
         let scratch = parts.scratch;
-        self.workers.run(parts.shards, |shard| shard.apply(batch, scratch));
+        self.workers
+            .run(parts.shards, |shard| shard.apply(batch, scratch));
     }
 }

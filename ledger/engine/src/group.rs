@@ -22,7 +22,15 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn new(buffer: Buffer, first_op: u64) -> Self {
         let (ops_bytes, op_count, timestamp) = (0, 0, 0);
-        Self { buffer, ops_bytes, first_op, op_count, timestamp, index: 0, durable: false }
+        Self {
+            buffer,
+            ops_bytes,
+            first_op,
+            op_count,
+            timestamp,
+            index: 0,
+            durable: false,
+        }
     }
 
     /// The body that lies where the first op's body belongs.

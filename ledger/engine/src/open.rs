@@ -75,7 +75,9 @@ impl Engine {
         let identity = read_identity(dir)?;
         let recovery = Recovery::open(dir, &identity, &options.log)?;
         let parts = Parts::new(identity.hash_key, options)?;
-        Self::replay(parts, recovery, progress, |recovery| Ok((recovery.finish()?, Some(lock))))
+        Self::replay(parts, recovery, progress, |recovery| {
+            Ok((recovery.finish()?, Some(lock)))
+        })
     }
 
     /// Replays the ledger in `dir` without taking part in it: for checking and inspecting. The
@@ -115,7 +117,12 @@ impl Engine {
         let mut engine = Self::assemble(parts, Log::in_memory(0), None);
         let mut buffer = engine.pool.take().expect("a new pool has free buffers");
         let bytes_total = recovery.bytes_total();
-        let mut at = Progress { records: 0, ops: 0, bytes: 0, bytes_total };
+        let mut at = Progress {
+            records: 0,
+            ops: 0,
+            bytes: 0,
+            bytes_total,
+        };
         while let Some(record) = recovery.next(&mut buffer)? {
             for (header, body) in ops(&buffer) {
                 if Operation::try_from(header.operation).is_err() {

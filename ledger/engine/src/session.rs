@@ -157,7 +157,10 @@ impl Sessions {
     /// What to do with a request.
     #[must_use]
     pub fn check(&self, meta: &RequestMeta) -> Verdict {
-        let session = self.by_client.get(&meta.client).map(|slot| &self.slots[*slot as usize]);
+        let session = self
+            .by_client
+            .get(&meta.client)
+            .map(|slot| &self.slots[*slot as usize]);
         let Some(session) = session.filter(|session| !session.leaving) else {
             return self.check_stranger(meta);
         };
@@ -193,7 +196,10 @@ impl Sessions {
         if self.registering.contains(&meta.client) {
             return Verdict::Drop(DropReason::InProgress);
         }
-        let quiet = self.slots.iter().any(|session| !session.in_progress && !session.leaving);
+        let quiet = self
+            .slots
+            .iter()
+            .any(|session| !session.in_progress && !session.leaving);
         let room = self.slots.len() - self.free.len() + self.registering.len();
         if room >= self.replies.slots_max() as usize && !quiet {
             return Verdict::Drop(DropReason::Full);
@@ -218,14 +224,22 @@ impl Sessions {
     }
 
     fn begin_register(&mut self, client: u128) -> u128 {
-        let staying = self.slots.iter().filter(|s| s.session != 0 && !s.leaving).count();
+        let staying = self
+            .slots
+            .iter()
+            .filter(|s| s.session != 0 && !s.leaving)
+            .count();
         let full = staying + self.registering.len() >= self.replies.slots_max() as usize;
         self.registering.insert(client);
         if !full {
             return 0;
         }
         let quiet = |s: &&mut Session| s.session != 0 && !s.in_progress && !s.leaving;
-        let victim = self.slots.iter_mut().filter(quiet).min_by_key(|session| session.active);
+        let victim = self
+            .slots
+            .iter_mut()
+            .filter(quiet)
+            .min_by_key(|session| session.active);
         let victim = victim.expect("`check` accepts a register only where there is one");
         victim.leaving = true;
         victim.client
@@ -270,7 +284,10 @@ impl Sessions {
             self.slots.push(session);
             self.slots.len() as u32 - 1
         };
-        assert!(slot < self.replies.slots_max(), "a full table evicts before it opens");
+        assert!(
+            slot < self.replies.slots_max(),
+            "a full table evicts before it opens"
+        );
         self.by_client.insert(meta.client, slot);
         slot
     }
@@ -314,7 +331,9 @@ impl Sessions {
 
     /// Open sessions' last replies, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = Reply<'_>> {
-        self.by_client.keys().filter_map(|client| self.last_reply(*client))
+        self.by_client
+            .keys()
+            .filter_map(|client| self.last_reply(*client))
     }
 }
 
@@ -337,7 +356,11 @@ mod tests {
             request,
             request_checksum: u128::from(request) + 1000,
             checksum_body: 0,
-            operation: if session == 0 { Operation::Register } else { Operation::CreateTransfers },
+            operation: if session == 0 {
+                Operation::Register
+            } else {
+                Operation::CreateTransfers
+            },
             release: 7,
         }
     }
@@ -347,14 +370,30 @@ mod tests {
         assert_eq!(sessions.check(&meta), Verdict::Accept);
         let evicted = sessions.begin(&meta);
         let slot = sessions.open(&meta, op, evicted);
-        sessions.finish(slot, &meta, Executed { op, timestamp: op, reply_bytes: 64 });
+        sessions.finish(
+            slot,
+            &meta,
+            Executed {
+                op,
+                timestamp: op,
+                reply_bytes: 64,
+            },
+        );
         evicted
     }
 
     fn write(sessions: &mut Sessions, meta: &RequestMeta, op: u64) {
         sessions.begin(meta);
         let slot = sessions.reply_memory(meta.client).unwrap().0;
-        sessions.finish(slot, meta, Executed { op, timestamp: op, reply_bytes: 16 });
+        sessions.finish(
+            slot,
+            meta,
+            Executed {
+                op,
+                timestamp: op,
+                reply_bytes: 16,
+            },
+        );
     }
 
     #[test]
@@ -364,11 +403,17 @@ mod tests {
         let first = meta(1, 5, 1);
         assert_eq!(sessions.check(&first), Verdict::Accept);
         sessions.begin(&first);
-        assert_eq!(sessions.check(&first), Verdict::Drop(DropReason::InProgress));
+        assert_eq!(
+            sessions.check(&first),
+            Verdict::Drop(DropReason::InProgress)
+        );
         write(&mut sessions, &first, 6);
         assert_eq!(sessions.check(&first), Verdict::Resend);
         assert_eq!(sessions.last_reply(1).unwrap().op, 6);
-        let other = RequestMeta { request_checksum: 9, ..first };
+        let other = RequestMeta {
+            request_checksum: 9,
+            ..first
+        };
         assert_eq!(sessions.check(&other), Verdict::Drop(DropReason::Different));
         write(&mut sessions, &meta(1, 5, 4), 7);
         assert_eq!(sessions.check(&first), Verdict::Drop(DropReason::Old));
@@ -379,13 +424,22 @@ mod tests {
         let mut sessions = Sessions::new(2).unwrap();
         register(&mut sessions, 1, 5);
         let evict = Verdict::Evict;
-        assert_eq!(sessions.check(&meta(2, 5, 1)), evict(EvictReason::NoSession));
-        assert_eq!(sessions.check(&meta(1, 4, 1)), evict(EvictReason::SessionTooLow));
+        assert_eq!(
+            sessions.check(&meta(2, 5, 1)),
+            evict(EvictReason::NoSession)
+        );
+        assert_eq!(
+            sessions.check(&meta(1, 4, 1)),
+            evict(EvictReason::SessionTooLow)
+        );
         assert_eq!(
             sessions.check(&meta(1, 6, 1)),
             Verdict::Drop(DropReason::SessionFromFuture)
         );
-        let other = RequestMeta { release: 8, ..meta(1, 5, 1) };
+        let other = RequestMeta {
+            release: 8,
+            ..meta(1, 5, 1)
+        };
         assert_eq!(sessions.check(&other), evict(EvictReason::ReleaseMismatch));
     }
 
@@ -403,6 +457,9 @@ mod tests {
         assert_eq!(sessions.len(), 2);
         sessions.begin(&meta(1, 1, 1));
         sessions.begin(&meta(3, 3, 1));
-        assert_eq!(sessions.check(&meta(4, 0, 0)), Verdict::Drop(DropReason::Full));
+        assert_eq!(
+            sessions.check(&meta(4, 0, 0)),
+            Verdict::Drop(DropReason::Full)
+        );
     }
 }

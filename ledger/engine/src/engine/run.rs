@@ -1,9 +1,9 @@
 //! Executing what is durable, and answering reads.
 
+use giro_base::Operation;
 use giro_base::limits::BODY_BYTES_MAX;
 use giro_base::multi_batch::{Body, write_trailer};
 use giro_base::operation::Kind;
-use giro_base::Operation;
 use giro_core::{Batch, StateMachine};
 use giro_log::{OpHeader, ops};
 use smallvec::SmallVec;
@@ -15,7 +15,9 @@ impl Engine {
     /// Looks up what the oldest group not yet durable names, while the disk works. Call it when
     /// the kernel has the writes.
     pub fn resolve_ahead(&mut self) {
-        let Some(group) = self.flying.front() else { return };
+        let Some(group) = self.flying.front() else {
+            return;
+        };
         // A group of many ops gains nothing: each op may create what the next one names.
         if group.durable || group.op_count != 1 {
             return;
@@ -67,7 +69,10 @@ impl Engine {
 
     fn execute_register(&mut self, header: &OpHeader, meta: &RequestMeta) {
         let slot = self.sessions.open(meta, header.op, header.evicted_client);
-        let (_, out) = self.sessions.reply_memory(meta.client).expect("just opened");
+        let (_, out) = self
+            .sessions
+            .reply_memory(meta.client)
+            .expect("just opened");
         out[..REGISTER_REPLY_BYTES].fill(0);
         out[..4].copy_from_slice(&(BODY_BYTES_MAX as u32).to_le_bytes());
         let executed = executed(header, REGISTER_REPLY_BYTES);
@@ -80,23 +85,22 @@ impl Engine {
         match self.sessions.reply_memory(meta.client) {
             Some((slot, out)) => {
                 let reply_bytes = self.executor.execute(header.op, &batch, out);
-                self.sessions.finish(slot, meta, executed(header, reply_bytes));
+                self.sessions
+                    .finish(slot, meta, executed(header, reply_bytes));
             }
             None => {
                 // No session, or one that a register displaced meanwhile.
-                self.own_reply.resize(giro_base::limits::CREATE_REPLY_BYTES_MAX, 0);
-                let bytes = self.executor.execute(header.op, &batch, &mut self.own_reply);
+                self.own_reply
+                    .resize(giro_base::limits::CREATE_REPLY_BYTES_MAX, 0);
+                let bytes = self
+                    .executor
+                    .execute(header.op, &batch, &mut self.own_reply);
                 self.own_reply.truncate(bytes);
             }
         }
     }
 
-    fn hand_out(
-        &self,
-        header: &OpHeader,
-        meta: &RequestMeta,
-        reply: &mut dyn FnMut(Reply<'_>),
-    ) {
+    fn hand_out(&self, header: &OpHeader, meta: &RequestMeta, reply: &mut dyn FnMut(Reply<'_>)) {
         if meta.client != 0 {
             if let Some(last) = self.sessions.last_reply(meta.client) {
                 reply(last);
@@ -122,7 +126,11 @@ impl Engine {
 const REGISTER_REPLY_BYTES: usize = 64;
 
 fn executed(header: &OpHeader, reply_bytes: usize) -> Executed {
-    Executed { op: header.op, timestamp: header.timestamp, reply_bytes }
+    Executed {
+        op: header.op,
+        timestamp: header.timestamp,
+        reply_bytes,
+    }
 }
 
 /// The batch of a create op; none for other ops.
@@ -162,7 +170,12 @@ pub(super) fn read(
     for batch in body.batches() {
         let (these, rest) = events.split_at(batch * event_bytes);
         events = rest;
-        let rows = read_batch(machine, operation, these, &mut out[results * result_bytes..]);
+        let rows = read_batch(
+            machine,
+            operation,
+            these,
+            &mut out[results * result_bytes..],
+        );
         counts.push(rows as u16);
         results += rows;
     }

@@ -84,7 +84,11 @@ impl Gate {
         job: Job,
         threads: impl ExactSizeIterator<Item = &'a thread::Thread>,
     ) {
-        assert_eq!(self.remaining.load(Ordering::Acquire), 0, "one job at a time");
+        assert_eq!(
+            self.remaining.load(Ordering::Acquire),
+            0,
+            "one job at a time"
+        );
         // SAFETY: no thread has work left, so none reads the job before the epoch rises.
         self.job.with_mut(|slot| unsafe { *slot = Some(job) });
         self.remaining.store(threads.len(), Ordering::Relaxed);
@@ -112,7 +116,10 @@ impl Gate {
                 spin_loop();
             }
         }
-        assert!(!self.failed.load(Ordering::Relaxed), "a shard's thread panicked");
+        assert!(
+            !self.failed.load(Ordering::Relaxed),
+            "a shard's thread panicked"
+        );
     }
 
     /// Sends these threads home.

@@ -19,11 +19,19 @@ impl Workers {
     /// The system's when it has no threads left.
     pub(crate) fn start(shards: usize, pin: bool) -> std::io::Result<Self> {
         let gate = Arc::new(Gate::default());
-        let cores = if pin { core_affinity::get_core_ids().unwrap_or_default() } else { Vec::new() };
+        let cores = if pin {
+            core_affinity::get_core_ids().unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         let mut threads = Vec::new();
         for number in 1..shards {
             let gate = Arc::clone(&gate);
-            let core = if cores.len() >= shards { cores.get(number).copied() } else { None };
+            let core = if cores.len() >= shards {
+                cores.get(number).copied()
+            } else {
+                None
+            };
             let thread = std::thread::Builder::new().name(format!("giro-shard-{number}"));
             threads.push(thread.spawn(move || {
                 if let Some(core) = core {
@@ -41,7 +49,11 @@ impl Workers {
     /// # Panics
     /// When there are not as many parts as shards, or `work` panicked on one of them.
     pub(crate) fn run<P: Send, F: Fn(&mut P) + Sync>(&mut self, parts: &mut [P], work: F) {
-        assert_eq!(parts.len(), self.threads.len() + 1, "one part for each shard");
+        assert_eq!(
+            parts.len(),
+            self.threads.len() + 1,
+            "one part for each shard"
+        );
         if self.threads.is_empty() {
             return work(&mut parts[0]);
         }
@@ -56,7 +68,8 @@ impl Workers {
         // SAFETY: `finish` returns only after every thread has called the job and dropped it, so
         // the borrow of `call` outlives its use.
         let job = unsafe { Job::erase(&call) };
-        self.gate.publish(job, self.threads.iter().map(JoinHandle::thread));
+        self.gate
+            .publish(job, self.threads.iter().map(JoinHandle::thread));
         call(0);
         self.gate.finish();
     }

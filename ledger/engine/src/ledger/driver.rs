@@ -19,7 +19,11 @@ use crate::error::Error;
 /// What a handle asks of the thread.
 pub(super) enum Command {
     /// A request of the protocol, and what to do with the reply's body.
-    Request { operation: Operation, body: Vec<u8>, answer: Answer },
+    Request {
+        operation: Operation,
+        body: Vec<u8>,
+        answer: Answer,
+    },
     /// A look at the engine.
     Look(Box<dyn FnOnce(&Engine) + Send>),
 }
@@ -56,7 +60,8 @@ const RING_ENTRIES: u32 = 64;
 impl Storage {
     pub(super) fn ring() -> Result<Self, Error> {
         let mut ring = Ring::new(RING_ENTRIES).map_err(Error::Ring)?;
-        ring.register_files_sparse(SLOT_COUNT).map_err(Error::Ring)?;
+        ring.register_files_sparse(SLOT_COUNT)
+            .map_err(Error::Ring)?;
         Ok(Self::Ring(Box::new(ring)))
     }
 
@@ -79,7 +84,16 @@ impl Driver {
         }
         let out = vec![0; BODY_BYTES_MAX].into_boxed_slice();
         let (held, answers, closed) = (None, VecDeque::new(), false);
-        Ok(Self { engine, storage, inbox, wake, held, answers, out, closed })
+        Ok(Self {
+            engine,
+            storage,
+            inbox,
+            wake,
+            held,
+            answers,
+            out,
+            closed,
+        })
     }
 
     /// Turns until all handles are gone and everything taken is executed.
@@ -131,7 +145,11 @@ impl Driver {
                 look(&self.engine);
                 return None;
             }
-            Command::Request { operation, body, answer } => (operation, body, answer),
+            Command::Request {
+                operation,
+                body,
+                answer,
+            } => (operation, body, answer),
         };
         if !operation.is_write() {
             let parsed = Body::parse(operation, &body).expect("made by the handle");
@@ -144,7 +162,11 @@ impl Driver {
             return None;
         }
         if !self.engine.can_submit(body.len()) {
-            return Some(Command::Request { operation, body, answer });
+            return Some(Command::Request {
+                operation,
+                body,
+                answer,
+            });
         }
         self.submit(operation, &body);
         self.answers.push_back(answer);
@@ -159,7 +181,8 @@ impl Driver {
         {
             let start = RECORD_HEADER_BYTES + OP_HEADER_BYTES;
             buffer[start..start + body.len()].copy_from_slice(body);
-            self.engine.submit_in_place(now(), &meta, body.len(), buffer);
+            self.engine
+                .submit_in_place(now(), &meta, body.len(), buffer);
         } else {
             self.engine.submit_copy(now(), &meta, body);
         }
@@ -172,7 +195,8 @@ impl Driver {
                 // ring lives as long as the engine does.
                 let mut disk = unsafe { UringDisk::new(ring, 0) };
                 self.engine.flush(&mut disk)?;
-                ring.submit_and_wait(0, None).map_err(|source| ring_failed(&source))?;
+                ring.submit_and_wait(0, None)
+                    .map_err(|source| ring_failed(&source))?;
                 self.engine.resolve_ahead();
             }
             Storage::Memory(disk) => {
@@ -188,7 +212,9 @@ impl Driver {
     fn execute(&mut self) -> bool {
         let answers = &mut self.answers;
         self.engine.execute(&mut |reply| {
-            let answer = answers.pop_front().expect("one answer waits for each write");
+            let answer = answers
+                .pop_front()
+                .expect("one answer waits for each write");
             answer(Ok(reply.body));
         })
     }
@@ -210,10 +236,9 @@ impl Driver {
                             let index = UringDisk::index_of(completion.token);
                             self.engine.on_write(index, completion.count())?;
                         }
-                        _ => ring.poll_readable(
-                            Target::of(&*self.wake),
-                            Token::new(OWNER_WAKE, 0).0,
-                        ),
+                        _ => {
+                            ring.poll_readable(Target::of(&*self.wake), Token::new(OWNER_WAKE, 0).0)
+                        }
                     }
                 }
             }

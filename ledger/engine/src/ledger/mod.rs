@@ -12,7 +12,9 @@ use std::thread::JoinHandle;
 use crossbeam_channel::Sender;
 use giro_base::limits::EVENTS_MAX;
 use giro_base::multi_batch::{trailer_bytes, write_trailer};
-use giro_base::{Account, CreateAccountStatus, CreateTransferStatus, Operation, Timestamp, Transfer};
+use giro_base::{
+    Account, CreateAccountStatus, CreateTransferStatus, Operation, Timestamp, Transfer,
+};
 use giro_core::Digest;
 use zerocopy::{Immutable, IntoBytes};
 
@@ -67,7 +69,10 @@ impl Ledger {
         let dir = dir.as_ref().to_owned();
         match giro_log::read_identity(&dir) {
             Err(giro_log::LogError::NotFormatted { .. }) => {
-                let memory = |source| Error::Memory { what: "a random key", source };
+                let memory = |source| Error::Memory {
+                    what: "a random key",
+                    source,
+                };
                 giro_log::format(&dir, &new_identity(0).map_err(memory)?)?;
             }
             _ => {}
@@ -91,34 +96,50 @@ impl Ledger {
         let wake = Arc::new(Wake::new().map_err(memory("a wake-up"))?);
         let (commands, inbox) = crossbeam_channel::bounded(COMMANDS_MAX);
         let (opened, is_open) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("giro-ledger".into()).spawn({
-            let wake = Arc::clone(&wake);
-            move || match open().and_then(|(engine, storage)| {
-                Driver::new(engine, storage, inbox, wake)
-            }) {
-                Ok(driver) => {
-                    let _ = opened.send(Ok(()));
-                    driver.run();
+        let thread = std::thread::Builder::new()
+            .name("giro-ledger".into())
+            .spawn({
+                let wake = Arc::clone(&wake);
+                move || match open()
+                    .and_then(|(engine, storage)| Driver::new(engine, storage, inbox, wake))
+                {
+                    Ok(driver) => {
+                        let _ = opened.send(Ok(()));
+                        driver.run();
+                    }
+                    Err(error) => {
+                        let _ = opened.send(Err(error));
+                    }
                 }
-                Err(error) => {
-                    let _ = opened.send(Err(error));
-                }
-            }
-        });
+            });
         let thread = thread.map_err(memory("a thread"))?;
         is_open.recv().unwrap_or(Err(Error::Unknown))?;
         let (commands, thread) = (Some(commands), Some(thread));
-        Ok(Self { shared: Arc::new(Shared { commands, wake, thread }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                commands,
+                wake,
+                thread,
+            }),
+        })
     }
 
     /// Creates accounts; one result each, in order. At most 8,189.
     pub fn create_accounts(&self, accounts: &[Account]) -> Pending<Vec<AccountResult>> {
-        self.request(Operation::CreateAccounts, accounts, pending::account_results)
+        self.request(
+            Operation::CreateAccounts,
+            accounts,
+            pending::account_results,
+        )
     }
 
     /// Creates transfers; one result each, in order. At most 8,189.
     pub fn create_transfers(&self, transfers: &[Transfer]) -> Pending<Vec<TransferResult>> {
-        self.request(Operation::CreateTransfers, transfers, pending::transfer_results)
+        self.request(
+            Operation::CreateTransfers,
+            transfers,
+            pending::transfer_results,
+        )
     }
 
     /// The accounts with these ids; missing ones are left out. At most 8,189.
@@ -158,7 +179,11 @@ impl Ledger {
             // Whoever asked may have gone; the request took effect all the same.
             let _ = answer.send(reply.map(decode));
         });
-        self.send(Command::Request { operation, body, answer });
+        self.send(Command::Request {
+            operation,
+            body,
+            answer,
+        });
         Pending::new(receiver)
     }
 
@@ -188,7 +213,12 @@ fn body_of<E: IntoBytes + Immutable>(events: &[E]) -> Vec<u8> {
     let payload = events.as_bytes();
     let mut body = vec![0; payload.len() + trailer_bytes(1, size_of::<E>())];
     body[..payload.len()].copy_from_slice(payload);
-    write_trailer(&mut body, payload.len(), size_of::<E>(), [events.len()].into_iter());
+    write_trailer(
+        &mut body,
+        payload.len(),
+        size_of::<E>(),
+        [events.len()].into_iter(),
+    );
     body
 }
 

@@ -46,7 +46,10 @@ pub(super) fn account_results(reply: &[u8]) -> Vec<AccountResult> {
         timestamp: r.timestamp,
         status: r.status.try_into().expect("the state machine's own status"),
     };
-    rows::<CreateResult>(reply).into_iter().map(result).collect()
+    rows::<CreateResult>(reply)
+        .into_iter()
+        .map(result)
+        .collect()
 }
 
 pub(super) fn transfer_results(reply: &[u8]) -> Vec<TransferResult> {
@@ -54,7 +57,10 @@ pub(super) fn transfer_results(reply: &[u8]) -> Vec<TransferResult> {
         timestamp: r.timestamp,
         status: r.status.try_into().expect("the state machine's own status"),
     };
-    rows::<CreateResult>(reply).into_iter().map(result).collect()
+    rows::<CreateResult>(reply)
+        .into_iter()
+        .map(result)
+        .collect()
 }
 
 /// The elements of a reply of one batch, copied to where they are aligned.

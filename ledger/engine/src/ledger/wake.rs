@@ -16,7 +16,10 @@ pub(super) struct Wake {
 impl Wake {
     pub(super) fn new() -> io::Result<Self> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { event: event.into(), asleep: AtomicBool::new(false) })
+        Ok(Self {
+            event: event.into(),
+            asleep: AtomicBool::new(false),
+        })
     }
 
     /// Wakes the thread if it sleeps or is about to.
