@@ -1,0 +1,50 @@
+//! What an operator can choose about the port.
+
+use std::time::Duration;
+
+/// Limits and deadlines of the binary port.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The cluster's id; messages for another one close their connection.
+    pub cluster: u128,
+    /// Most connections at a time. One more is accepted and closed at once, so that its client
+    /// learns it. Default 4096; each idle one costs about 5 KiB.
+    pub connections_max: usize,
+    /// Most sessions the ledger keeps; here it only bounds the routing table. Default 4096.
+    pub sessions_max: usize,
+    /// Most replies larger than 4 KiB that wait for their clients at a time; each takes a buffer
+    /// of up to 1 MiB. Default 64.
+    pub large_replies_max: u32,
+    /// How long a request waits for a buffer or for the ledger to have room before it is
+    /// dropped (its client sends it again). Default 500 ms: before the field's clients resend.
+    pub request_deadline: Duration,
+    /// How long a message may take from its first byte to its last. Default 10 s.
+    pub receive_deadline: Duration,
+    /// How long a client may take to accept what is sent to it. Default 10 s.
+    pub send_deadline: Duration,
+    /// How long a new connection may stay without a single valid message. Default 60 s: twice
+    /// the time between pings of the field's clients.
+    pub greeting_deadline: Duration,
+    /// How long a stop may take to finish and answer what was taken. Default 10 s.
+    pub shutdown_deadline: Duration,
+    /// Idle time after which the system asks whether a peer still lives. Default 30 s, then
+    /// every 10 s, three times.
+    pub keepalive: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cluster: 0,
+            connections_max: 4096,
+            sessions_max: 4096,
+            large_replies_max: 64,
+            request_deadline: Duration::from_millis(500),
+            receive_deadline: Duration::from_secs(10),
+            send_deadline: Duration::from_secs(10),
+            greeting_deadline: Duration::from_secs(60),
+            shutdown_deadline: Duration::from_secs(10),
+            keepalive: Duration::from_secs(30),
+        }
+    }
+}
