@@ -1,0 +1,209 @@
+//! A ledger that keeps sessions as the real one does, and answers with zeros.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::convert::Infallible;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use giro_base::limits::{MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES};
+use giro_base::multi_batch::{Body, write_trailer};
+use giro_base::operation::ResultForm;
+use giro_base::{Buffer, Operation, Timestamp, checksum};
+use giro_log::uring::Ring;
+use giro_server::{EvictReason, Ledger, Reply, RequestMeta, Verdict};
+use giro_wire::register;
+
+/// What a test holds in its hands.
+#[derive(Default)]
+pub(crate) struct Gate {
+    /// The ledger has no room.
+    pub(crate) full: AtomicBool,
+    /// What was taken does not become durable.
+    pub(crate) stuck: AtomicBool,
+    /// Writes executed.
+    pub(crate) executed: AtomicU64,
+    /// Of those, the ones taken in their buffer.
+    pub(crate) in_place: AtomicU64,
+}
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        self.full.store(false, Ordering::SeqCst);
+        self.stuck.store(false, Ordering::SeqCst);
+    }
+}
+
+struct Session {
+    session: u64,
+    last: RequestMeta,
+    op: u64,
+    body: Vec<u8>,
+}
+
+pub(crate) struct SimpleLedger {
+    gate: std::sync::Arc<Gate>,
+    sessions: HashMap<u128, Session>,
+    busy: HashSet<u128>,
+    taken: VecDeque<(RequestMeta, usize)>,
+    op: u64,
+}
+
+impl SimpleLedger {
+    pub(crate) fn new(gate: std::sync::Arc<Gate>) -> Self {
+        Self {
+            gate,
+            sessions: HashMap::new(),
+            busy: HashSet::new(),
+            taken: VecDeque::new(),
+            op: 0,
+        }
+    }
+
+    fn take(&mut self, meta: &RequestMeta, body: &[u8]) {
+        assert_eq!(checksum(body), meta.checksum_body, "the body came whole");
+        assert!(self.busy.insert(meta.client), "one request a session");
+        let events = Body::parse(meta.operation, body).unwrap().event_count();
+        self.taken.push_back((*meta, events));
+    }
+}
+
+fn results(operation: Operation, events: usize) -> Vec<u8> {
+    let mut out = vec![0; (events + 2) * 384];
+    let bytes = operation.result_bytes();
+    let sparse = operation.result_form() == ResultForm::Sparse && operation.is_write();
+    let results = if sparse { 0 } else { events };
+    let length = if operation.is_multi_batch() {
+        write_trailer(&mut out, results * bytes, bytes, [results].into_iter())
+    } else {
+        results * bytes
+    };
+    out.truncate(length);
+    out
+}
+
+impl Ledger for SimpleLedger {
+    type Error = Infallible;
+
+    fn supports(&self, operation: Operation) -> bool {
+        operation != Operation::QueryAccounts
+    }
+
+    fn check(&self, meta: &RequestMeta) -> Verdict {
+        let is_register = meta.operation == Operation::Register;
+        if let Some(session) = self.sessions.get(&meta.client) {
+            if !is_register && session.session > meta.session {
+                return Verdict::Evict(EvictReason::SessionTooLow);
+            }
+            if !is_register && session.session < meta.session {
+                return Verdict::Drop;
+            }
+            if session.last.release != meta.release {
+                return Verdict::Evict(EvictReason::SessionReleaseMismatch);
+            }
+            let last = &session.last;
+            if last.request == meta.request && last.request_checksum == meta.request_checksum {
+                return Verdict::Resend;
+            }
+            if last.request >= meta.request || self.busy.contains(&meta.client) {
+                return Verdict::Drop;
+            }
+            return Verdict::Accept;
+        }
+        match () {
+            () if self.busy.contains(&meta.client) => Verdict::Drop,
+            () if is_register => Verdict::Accept,
+            () => Verdict::Evict(EvictReason::NoSession),
+        }
+    }
+
+    fn last_reply(&self, client: u128) -> Option<Reply<'_>> {
+        let session = self.sessions.get(&client)?;
+        Some(Reply {
+            client,
+            request: session.last.request,
+            request_checksum: session.last.request_checksum,
+            operation: session.last.operation,
+            release: session.last.release,
+            op: session.op,
+            timestamp: session.op,
+            body: &session.body,
+        })
+    }
+
+    fn can_submit(&self, _body_bytes: usize) -> bool {
+        !self.gate.full.load(Ordering::SeqCst)
+    }
+
+    fn submit_in_place(
+        &mut self,
+        _now: Timestamp,
+        meta: &RequestMeta,
+        body_bytes: usize,
+        buffer: Buffer,
+    ) {
+        let at = RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES;
+        self.gate.in_place.fetch_add(1, Ordering::SeqCst);
+        self.take(meta, &buffer[at..at + body_bytes]);
+    }
+
+    fn submit_copy(&mut self, _now: Timestamp, meta: &RequestMeta, body: &[u8]) {
+        self.take(meta, body);
+    }
+
+    fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize {
+        let results = results(operation, body.event_count());
+        out[..results.len()].copy_from_slice(&results);
+        results.len()
+    }
+
+    fn commit_op(&self) -> u64 {
+        self.op
+    }
+
+    fn read_timestamp(&self) -> Timestamp {
+        self.op
+    }
+
+    fn flush(&mut self, _ring: &mut Ring) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn on_write(&mut self, _value: u64, _result: io::Result<usize>) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.taken.is_empty() && !self.gate.stuck.load(Ordering::SeqCst)
+    }
+
+    fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> bool {
+        let Some((meta, events)) = self.taken.pop_front() else {
+            return false;
+        };
+        self.op += 1;
+        self.gate.executed.fetch_add(1, Ordering::SeqCst);
+        self.busy.remove(&meta.client);
+        let is_register = meta.operation == Operation::Register;
+        let session = if is_register { self.op } else { meta.session };
+        let body = if is_register {
+            register::reply_body().to_vec()
+        } else {
+            results(meta.operation, events)
+        };
+        let recorded = Session {
+            session,
+            last: meta,
+            op: self.op,
+            body,
+        };
+        self.sessions.insert(meta.client, recorded);
+        reply(self.last_reply(meta.client).unwrap());
+        self.is_ready()
+    }
+
+    fn tick(&mut self, _now: Timestamp) {}
+
+    fn is_idle(&self) -> bool {
+        self.taken.is_empty()
+    }
+}
