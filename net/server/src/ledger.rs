@@ -33,10 +33,25 @@ pub enum Verdict {
     Accept,
     /// It was executed: its recorded reply is the answer.
     Resend,
-    /// It has no answer: it is old, or is being worked on.
-    Drop,
+    /// It has no answer.
+    Drop(DropReason),
     /// Its session is over.
     Evict(EvictReason),
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// A request of the session is being worked on, perhaps this one.
+    InProgress,
+    /// The session has answered later requests.
+    Old,
+    /// Another request with this number was answered.
+    Different,
+    /// The session's number lies in the future.
+    SessionFromFuture,
+    /// All sessions are taken and busy.
+    Full,
 }
 
 /// Why a session is over.
@@ -47,7 +62,7 @@ pub enum EvictReason {
     /// The client has a newer one.
     SessionTooLow,
     /// It belongs to another release.
-    SessionReleaseMismatch,
+    ReleaseMismatch,
 }
 
 impl From<EvictReason> for EvictionReason {
@@ -55,7 +70,7 @@ impl From<EvictReason> for EvictionReason {
         match reason {
             EvictReason::NoSession => Self::NoSession,
             EvictReason::SessionTooLow => Self::SessionTooLow,
-            EvictReason::SessionReleaseMismatch => Self::SessionReleaseMismatch,
+            EvictReason::ReleaseMismatch => Self::SessionReleaseMismatch,
         }
     }
 }
@@ -99,8 +114,11 @@ pub trait Ledger {
     /// Whether there is room for a write with a body of this many bytes.
     fn can_submit(&self, body_bytes: usize) -> bool;
 
+    /// The same for a write that brings its buffer.
+    fn can_submit_in_place(&self) -> bool;
+
     /// Takes a write whose body lies at `buffer[512..512 + body_bytes]` and goes to disk from
-    /// there. Only after `check` accepted it and `can_submit` said yes.
+    /// there. Only after `check` accepted it and `can_submit_in_place` said yes.
     fn submit_in_place(
         &mut self,
         now: Timestamp,
@@ -109,12 +127,15 @@ pub trait Ledger {
         buffer: Buffer,
     );
 
-    /// Takes a write whose body is copied. The same conditions.
+    /// Takes a write whose body is copied, after `check` and `can_submit`.
     fn submit_copy(&mut self, now: Timestamp, meta: &RequestMeta, body: &[u8]);
 
     /// Answers a read from the state as executed; returns the bytes written to `out`, which has
     /// room for the largest reply.
     fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize;
+
+    /// A session's client is there, though it only reads.
+    fn touch(&mut self, client: u128);
 
     /// The last op executed.
     fn commit_op(&self) -> u64;
@@ -128,6 +149,9 @@ pub trait Ledger {
     /// # Errors
     /// Those that must end the process.
     fn flush(&mut self, ring: &mut Ring) -> Result<(), Self::Error>;
+
+    /// Does what can be done before the writes are durable; called when the kernel has them.
+    fn resolve_ahead(&mut self);
 
     /// A disk operation ended: the token's value and the result.
     ///

@@ -33,6 +33,6 @@ mod sweep;
 pub use address::{Address, AddressError};
 pub use counters::{Counters, Snapshot};
 pub use error::{BindError, ServerError};
-pub use ledger::{EvictReason, Ledger, Reply, RequestMeta, Verdict};
+pub use ledger::{DropReason, EvictReason, Ledger, Reply, RequestMeta, Verdict};
 pub use options::Options;
 pub use server::{Handle, Server};

@@ -15,6 +15,9 @@ pub struct Options {
     /// Most replies larger than 4 KiB that wait for their clients at a time; each takes a buffer
     /// of up to 1 MiB. Default 64.
     pub large_replies_max: u32,
+    /// Message buffers that receiving leaves to the ledger, which gathers small requests in
+    /// them. Default 4. The pool must have more than these.
+    pub reserved_buffers: usize,
     /// How long a request waits for a buffer or for the ledger to have room before it is
     /// dropped (its client sends it again). Default 500 ms: before the field's clients resend.
     pub request_deadline: Duration,
@@ -39,6 +42,7 @@ impl Default for Options {
             connections_max: 4096,
             sessions_max: 4096,
             large_replies_max: 64,
+            reserved_buffers: 4,
             request_deadline: Duration::from_millis(500),
             receive_deadline: Duration::from_secs(10),
             send_deadline: Duration::from_secs(10),

@@ -53,6 +53,7 @@ pub(crate) struct Reactor<L: Ledger> {
     /// Connections in line for a buffer, and for room in the ledger.
     waiting: VecDeque<Place>,
     held: VecDeque<Place>,
+    reserved_buffers: usize,
     request_deadline_ns: u64,
     shutdown_deadline_ns: u64,
     deadlines: Deadlines,
@@ -102,6 +103,7 @@ impl<L: Ledger> Reactor<L> {
             control,
             waiting: VecDeque::with_capacity(options.connections_max),
             held: VecDeque::with_capacity(options.connections_max),
+            reserved_buffers: options.reserved_buffers,
             request_deadline_ns: nanoseconds(options.request_deadline),
             shutdown_deadline_ns: nanoseconds(options.shutdown_deadline),
             deadlines: Deadlines::new(options),
@@ -256,8 +258,9 @@ impl<L: Ledger> Reactor<L> {
                     break;
                 }
                 Next::Buffer => {
-                    let buffer = self.waiting.is_empty().then(|| self.pool.take());
-                    let Some(buffer) = buffer.flatten() else {
+                    let free = self.pool.free_count() > self.reserved_buffers;
+                    let take = free && self.waiting.is_empty();
+                    let Some(buffer) = take.then(|| self.pool.take()).flatten() else {
                         connection.message_began = None;
                         connection.stage = Stage::Waiting { since: self.now };
                         self.waiting.push_back(place);
@@ -313,7 +316,8 @@ impl<L: Ledger> Reactor<L> {
                 self.waiting.pop_front();
                 continue;
             };
-            if let Some(buffer) = self.pool.take() {
+            let free = self.pool.free_count() > self.reserved_buffers;
+            if let Some(buffer) = free.then(|| self.pool.take()).flatten() {
                 connection.receiver.give(buffer);
             } else if self.now.saturating_sub(since) > self.request_deadline_ns {
                 count(&self.counters.dropped_busy);
@@ -357,12 +361,16 @@ impl<L: Ledger> Reactor<L> {
             }
         }
         ledger.flush(&mut self.ring).map_err(ServerError::Ledger)?;
-        if !ledger.is_ready() {
+        if ledger.is_idle() {
             return Ok(false);
         }
-        // The disk works while the ledger executes.
+        // The disk works while the ledger does.
         let submitted = self.ring.submit_and_wait(0, None);
         submitted.map_err(ServerError::Ring)?;
+        if !ledger.is_ready() {
+            ledger.resolve_ahead();
+            return Ok(false);
+        }
         let connections = &mut self.connections;
         let more = ledger.execute(&mut |reply| desk.deliver(&reply, connections));
         // What was executed made room for who waits.

@@ -235,11 +235,6 @@ impl Receiver {
         }
     }
 
-    /// Whether the ready message lies in a pooled buffer.
-    pub(crate) fn is_large(&self) -> bool {
-        self.large.is_some()
-    }
-
     fn more(&mut self) -> Next {
         self.compact();
         Next::More

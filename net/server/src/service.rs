@@ -11,7 +11,7 @@ use crate::connection::Place;
 use crate::counters::count;
 use crate::desk::Desk;
 use crate::ledger::{Ledger, Reply, RequestMeta, Verdict};
-use crate::receive::{BODY_AT, MESSAGE_AT, Received, Receiver};
+use crate::receive::{BODY_AT, MESSAGE_AT, Received, Receiver, SMALL_BYTES};
 use crate::send::Sender;
 
 /// Bodies from here on are written to the log where they lie, in a record of their own; copying
@@ -133,7 +133,7 @@ impl<L: Ledger> Service<L> {
                 }
                 Outcome::Done
             }
-            Verdict::Drop | Verdict::Evict(_) => {
+            Verdict::Drop(_) | Verdict::Evict(_) => {
                 count(&self.desk.counters.dropped);
                 Outcome::Done
             }
@@ -154,11 +154,13 @@ impl<L: Ledger> Service<L> {
             unreachable!("only requests are submitted");
         };
         let body_bytes = body.len();
-        if !receiver.is_large() || body_bytes < IN_PLACE_BYTES_MIN {
+        if goes_in_place(body_bytes) {
+            let buffer = receiver.consume();
+            let buffer = buffer.expect("a message above the small buffer's size has a large one");
+            self.ledger.submit_in_place(now, meta, body_bytes, buffer);
+        } else {
             self.ledger.submit_copy(now, meta, body);
             drop(receiver.consume());
-        } else if let Some(buffer) = receiver.consume() {
-            self.ledger.submit_in_place(now, meta, body_bytes, buffer);
         }
     }
 
@@ -167,6 +169,7 @@ impl<L: Ledger> Service<L> {
             return Outcome::Hold;
         };
         count(&self.desk.counters.requests);
+        self.ledger.touch(meta.client);
         let out = &mut buffer[BODY_AT..MESSAGE_AT + MESSAGE_BYTES_MAX];
         let bytes = match meta.operation {
             Operation::Noop => 0,
@@ -197,6 +200,13 @@ impl<L: Ledger> Service<L> {
         Outcome::Done
     }
 }
+
+/// Whether a body is written to the log from where it was received.
+fn goes_in_place(body_bytes: usize) -> bool {
+    body_bytes >= IN_PLACE_BYTES_MIN
+}
+
+const _: () = assert!(IN_PLACE_BYTES_MIN > SMALL_BYTES);
 
 /// What becomes of a message while it is still borrowed.
 enum Outcome {

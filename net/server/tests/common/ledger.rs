@@ -10,7 +10,7 @@ use giro_base::multi_batch::{Body, write_trailer};
 use giro_base::operation::ResultForm;
 use giro_base::{Buffer, Operation, Timestamp, checksum};
 use giro_log::uring::Ring;
-use giro_server::{EvictReason, Ledger, Reply, RequestMeta, Verdict};
+use giro_server::{DropReason, EvictReason, Ledger, Reply, RequestMeta, Verdict};
 use giro_wire::register;
 
 /// What a test holds in its hands.
@@ -95,22 +95,25 @@ impl Ledger for SimpleLedger {
                 return Verdict::Evict(EvictReason::SessionTooLow);
             }
             if !is_register && session.session < meta.session {
-                return Verdict::Drop;
+                return Verdict::Drop(DropReason::SessionFromFuture);
             }
             if session.last.release != meta.release {
-                return Verdict::Evict(EvictReason::SessionReleaseMismatch);
+                return Verdict::Evict(EvictReason::ReleaseMismatch);
             }
             let last = &session.last;
             if last.request == meta.request && last.request_checksum == meta.request_checksum {
                 return Verdict::Resend;
             }
-            if last.request >= meta.request || self.busy.contains(&meta.client) {
-                return Verdict::Drop;
+            if last.request >= meta.request {
+                return Verdict::Drop(DropReason::Old);
+            }
+            if self.busy.contains(&meta.client) {
+                return Verdict::Drop(DropReason::InProgress);
             }
             return Verdict::Accept;
         }
         match () {
-            () if self.busy.contains(&meta.client) => Verdict::Drop,
+            () if self.busy.contains(&meta.client) => Verdict::Drop(DropReason::InProgress),
             () if is_register => Verdict::Accept,
             () => Verdict::Evict(EvictReason::NoSession),
         }
@@ -134,6 +137,10 @@ impl Ledger for SimpleLedger {
         !self.gate.full.load(Ordering::SeqCst)
     }
 
+    fn can_submit_in_place(&self) -> bool {
+        self.can_submit(0)
+    }
+
     fn submit_in_place(
         &mut self,
         _now: Timestamp,
@@ -155,6 +162,12 @@ impl Ledger for SimpleLedger {
         out[..results.len()].copy_from_slice(&results);
         results.len()
     }
+
+    fn touch(&mut self, client: u128) {
+        assert!(self.sessions.contains_key(&client), "only sessions read");
+    }
+
+    fn resolve_ahead(&mut self) {}
 
     fn commit_op(&self) -> u64 {
         self.op

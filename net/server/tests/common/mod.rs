@@ -34,6 +34,7 @@ impl Running {
     pub(crate) fn with_buffers(buffers: u32, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options {
             large_replies_max: 3,
+            reserved_buffers: 0,
             ..Options::default()
         };
         change(&mut options);
