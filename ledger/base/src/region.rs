@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 /// A vector of `T` with a fixed largest length, backed by huge pages where the machine has them.
 pub struct Region<T> {
     /// Keeps the mapping alive; only reached through `base`.
-    _map: MmapMut,
+    map: MmapMut,
     base: *mut T,
     len: usize,
     len_max: usize,
@@ -61,6 +61,13 @@ impl<T: FromBytes + IntoBytes + Immutable + Copy> Region<T> {
         assert!(len <= self.len_max, "region is full");
         // Every byte of the mapping is initialised (zero at first) and `T` takes any bytes.
         self.len = len;
+    }
+
+    /// Makes the memory of the first `len` elements resident now, so that their first use does
+    /// not wait for it. A system that cannot does it later, as ever.
+    pub fn prefault(&self, len: usize) {
+        let bytes = len.min(self.len_max) * size_of::<T>();
+        let _ = self.map.advise_range(Advice::PopulateWrite, 0, bytes);
     }
 
     /// Most elements it can hold.

@@ -41,13 +41,20 @@ const MOVES_PER_INSERT: usize = 4;
 pub const PLACE_MAX: u32 = u32::MAX - 1;
 
 impl IdIndex {
-    /// An empty index.
+    /// An empty index that takes `expected` entries before it grows, in memory made resident
+    /// now.
     ///
     /// # Errors
     /// The system's when it has no address space.
-    pub fn new() -> std::io::Result<Self> {
+    pub fn new(expected: usize) -> std::io::Result<Self> {
+        let buckets = expected
+            .div_ceil(LOAD_MAX)
+            .next_power_of_two()
+            .max(BUCKETS_MIN);
+        let table = Table::new(buckets)?;
+        table.buckets.prefault(buckets);
         Ok(Self {
-            table: Table::new(BUCKETS_MIN)?,
+            table,
             old: None,
             len: 0,
         })
@@ -224,7 +231,7 @@ mod tests {
     #[test]
     fn every_key_is_found_while_the_table_grows() {
         let hasher = IdHasher::new([1, 2]);
-        let mut index = IdIndex::new().unwrap();
+        let mut index = IdIndex::new(0).unwrap();
         for key in 0..40_000_u32 {
             index.insert(hasher.hash(u128::from(key)), key);
             for probe in [key, key / 2, key / 3] {
@@ -238,7 +245,7 @@ mod tests {
 
     #[test]
     fn keys_of_one_hash_are_told_apart_by_the_caller() {
-        let mut index = IdIndex::new().unwrap();
+        let mut index = IdIndex::new(0).unwrap();
         for place in 0..30 {
             index.insert(7, place);
         }

@@ -22,7 +22,12 @@ pub struct Options {
     pub accounts_max: usize,
     /// Most transfers, and most ids that failed for good.
     pub transfers_max: usize,
+    /// Transfers whose memory is made resident at once.
+    pub transfers_expected: usize,
 }
+
+/// Memory a transfer takes: its row, its links, its phase, and its entry in an index.
+pub const TRANSFER_BYTES: usize = 128 + 16 + 1 + 16;
 
 impl Default for Options {
     fn default() -> Self {
@@ -31,6 +36,7 @@ impl Default for Options {
             hash_key: [0, 0],
             accounts_max: 1 << 28,
             transfers_max: 1 << 30,
+            transfers_expected: 0,
         }
     }
 }
@@ -63,9 +69,12 @@ impl StateMachine {
     /// The system's when it has no address space.
     pub fn new(options: &Options) -> std::io::Result<Self> {
         let hasher = IdHasher::new(options.hash_key);
-        let shard = |number| Shard::new(number, options.shards, hasher);
+        let expected = options.transfers_expected;
+        let shard = |number| Shard::new(number, options.shards, hasher, expected);
+        let tables = Tables::new(options.accounts_max, options.transfers_max)?;
+        tables.prefault(expected);
         Ok(Self {
-            tables: Tables::new(options.accounts_max, options.transfers_max)?,
+            tables,
             shards: (0..options.shards).map(shard).collect::<Result<_, _>>()?,
             scratch: Scratch::default(),
             hasher,

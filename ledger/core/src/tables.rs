@@ -116,6 +116,13 @@ impl Tables {
         })
     }
 
+    /// Makes the memory of the first `transfers` resident.
+    pub fn prefault(&self, transfers: usize) {
+        self.transfers.prefault(transfers);
+        self.links.prefault(transfers);
+        self.phases.prefault(transfers);
+    }
+
     /// Whether an operation of this many events is sure to fit.
     #[must_use]
     pub fn has_room(&self, events: usize) -> bool {

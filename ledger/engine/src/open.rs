@@ -27,6 +27,9 @@ pub struct Options {
     pub accounts_max: usize,
     /// Most transfers. Only address space until they are created.
     pub transfers_max: usize,
+    /// Memory for transfers to make resident at once (bytes). Worth it where the first touch of
+    /// memory is slow, as on virtual machines, and the peak is known.
+    pub prefault_bytes: usize,
     /// The log's.
     pub log: LogOptions,
 }
@@ -41,6 +44,7 @@ impl Default for Options {
             buffers: 96,
             accounts_max: core.accounts_max,
             transfers_max: core.transfers_max,
+            prefault_bytes: 0,
             log: LogOptions::default(),
         }
     }
@@ -184,6 +188,7 @@ impl Parts {
             hash_key,
             accounts_max: options.accounts_max,
             transfers_max: options.transfers_max,
+            transfers_expected: options.prefault_bytes / giro_core::machine::TRANSFER_BYTES,
         };
         let machine = StateMachine::new(&core).map_err(memory("accounts and transfers"))?;
         Ok(Self {

@@ -1,1 +1,53 @@
-fn main() {}
+//! `giro`: makes, runs and inspects ledgers.
+
+mod commands;
+mod config;
+mod logging;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A payment ledger: double entry, two-phase transfers, durable before it answers.
+#[derive(Parser)]
+#[command(name = "giro", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a ledger for trying things out, making it in ./giro-data when there is none.
+    Dev(commands::dev::Arguments),
+    /// Make a ledger in a directory.
+    Format(commands::format::Arguments),
+    /// Run the ledger in a directory.
+    Start(commands::start::Arguments),
+    /// Show what a stopped ledger holds: its identity, log, sessions.
+    Inspect(commands::inspect::Arguments),
+    /// Check a stopped ledger: every checksum, the chain, and a replay.
+    Verify(commands::verify::Arguments),
+    /// Print the version and what it was built for.
+    Version(commands::version::Arguments),
+}
+
+fn main() -> ExitCode {
+    logging::start();
+    let result = match Arguments::parse().command {
+        Command::Dev(arguments) => commands::dev::run(&arguments),
+        Command::Format(arguments) => commands::format::run(&arguments),
+        Command::Start(arguments) => commands::start::run(&arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Verify(arguments) => commands::verify::run(&arguments),
+        Command::Version(arguments) => commands::version::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("giro: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -31,18 +31,23 @@ pub struct Shard {
 const CHUNK: usize = 16;
 
 impl Shard {
-    /// Shard `number` of `count`.
+    /// Shard `number` of `count`, of a ledger that expects these many transfers.
     ///
     /// # Errors
     /// The system's when it has no address space.
-    pub fn new(number: u32, count: u32, hasher: IdHasher) -> std::io::Result<Self> {
+    pub fn new(
+        number: u32,
+        count: u32,
+        hasher: IdHasher,
+        transfers_expected: usize,
+    ) -> std::io::Result<Self> {
         assert!(number < count);
         Ok(Self {
             number,
             count,
             hasher,
-            accounts: IdIndex::new()?,
-            transfers: IdIndex::new()?,
+            accounts: IdIndex::new(0)?,
+            transfers: IdIndex::new(transfers_expected / count as usize)?,
             recent: RecentIds::default(),
         })
     }

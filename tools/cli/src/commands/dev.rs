@@ -1,0 +1,29 @@
+//! `giro dev`.
+
+use std::path::PathBuf;
+
+use super::serve::{self, Greeting};
+use crate::config::{Config, Flags};
+
+/// Everything has a default.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    settings: Flags,
+    /// The ledger's directory; made when it is not there.
+    #[arg(value_name = "DIR", default_value = "giro-data")]
+    dir: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match giro_log::read_identity(&arguments.dir) {
+        Err(giro_log::LogError::NotFormatted { .. }) => {
+            super::format::make(&arguments.dir, 0)?;
+            println!("made a new ledger in {}", arguments.dir.display());
+        }
+        Err(error) => return Err(error.into()),
+        Ok(_) => println!("opening the ledger in {}", arguments.dir.display()),
+    }
+    let config = Config::load(&arguments.dir, &arguments.settings)?;
+    serve::run(&arguments.dir, config, Greeting::Tour)
+}

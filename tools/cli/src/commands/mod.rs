@@ -1,0 +1,9 @@
+//! One file a command.
+
+pub(crate) mod dev;
+pub(crate) mod format;
+pub(crate) mod inspect;
+pub(crate) mod serve;
+pub(crate) mod start;
+pub(crate) mod verify;
+pub(crate) mod version;

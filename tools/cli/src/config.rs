@@ -1,0 +1,185 @@
+//! Settings: defaults, then the configuration file, then the environment, then flags.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+/// What `giro format` writes beside a new ledger: every setting with its default, commented out.
+pub(crate) const TEMPLATE: &str = include_str!("giro.toml");
+
+/// Settings as flags or environment variables give them. All optional: what is missing comes from
+/// the file, then from the defaults.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Flags {
+    /// Where to listen: [host:]port. Port 0 takes a free one, printed as the first line.
+    #[arg(long, env = "GIRO_ADDRESSES", value_name = "[HOST:]PORT")]
+    pub(crate) addresses: Option<String>,
+    /// Configuration file; the ledger's own giro.toml when not given.
+    #[arg(long, env = "GIRO_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Threads that share execution.
+    #[arg(long, env = "GIRO_SHARDS")]
+    shards: Option<u32>,
+    /// Pin the shards' threads to cores.
+    #[arg(long, env = "GIRO_PIN", value_name = "true|false")]
+    pin: Option<bool>,
+    /// Most sessions at a time.
+    #[arg(long, env = "GIRO_SESSIONS_MAX")]
+    sessions_max: Option<u32>,
+    /// Most connections at a time.
+    #[arg(long, env = "GIRO_CONNECTIONS_MAX")]
+    connections_max: Option<u32>,
+    /// Message buffers of 1 MiB.
+    #[arg(long, env = "GIRO_BUFFERS")]
+    buffers: Option<u32>,
+    /// Most accounts.
+    #[arg(long, env = "GIRO_ACCOUNTS_MAX")]
+    accounts_max: Option<u64>,
+    /// Most transfers.
+    #[arg(long, env = "GIRO_TRANSFERS_MAX")]
+    transfers_max: Option<u64>,
+    /// Memory to make resident before the first request, in MiB.
+    #[arg(long, env = "GIRO_PREFAULT_MIB")]
+    prefault_mib: Option<u64>,
+    /// How long a request waits for room before it is dropped, in milliseconds.
+    #[arg(long, env = "GIRO_REQUEST_DEADLINE_MS")]
+    request_deadline_ms: Option<u64>,
+}
+
+/// Settings as the file gives them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    addresses: Option<String>,
+    shards: Option<u32>,
+    pin: Option<bool>,
+    sessions_max: Option<u32>,
+    connections_max: Option<u32>,
+    buffers: Option<u32>,
+    accounts_max: Option<u64>,
+    transfers_max: Option<u64>,
+    prefault_mib: Option<u64>,
+    request_deadline_ms: Option<u64>,
+}
+
+/// Settings in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) addresses: String,
+    /// The ledger's.
+    pub(crate) ledger: giro::Options,
+    /// The port's.
+    pub(crate) server: giro_server::Options,
+}
+
+/// Bounds that would otherwise end in confusing failures.
+const SHARDS_MAX: u32 = 64;
+const SESSIONS_MAX: u32 = 1 << 20;
+const BUFFERS_MIN: u32 = 8;
+const BUFFERS_MAX: u32 = 1 << 14;
+
+impl Config {
+    /// The settings for the ledger in `dir`.
+    pub(crate) fn load(dir: &Path, flags: &Flags) -> anyhow::Result<Self> {
+        let file = read_file(dir, flags.config.as_deref())?;
+        let mut ledger = giro::Options::default();
+        let mut server = giro_server::Options::default();
+        let pick = |flag: Option<u64>, file: Option<u64>, default: usize| {
+            flag.or(file).map_or(default, |value| usize::try_from(value).unwrap_or(usize::MAX))
+        };
+        ledger.shards = flags.shards.or(file.shards).unwrap_or(ledger.shards);
+        ledger.pin = flags.pin.or(file.pin).unwrap_or(ledger.pin);
+        ledger.sessions_max = flags.sessions_max.or(file.sessions_max).unwrap_or(ledger.sessions_max);
+        ledger.buffers = flags.buffers.or(file.buffers).unwrap_or(ledger.buffers);
+        ledger.accounts_max = pick(flags.accounts_max, file.accounts_max, ledger.accounts_max);
+        ledger.transfers_max = pick(flags.transfers_max, file.transfers_max, ledger.transfers_max);
+        let prefault = pick(flags.prefault_mib, file.prefault_mib, 0);
+        ledger.prefault_bytes = prefault.saturating_mul(1 << 20);
+        server.sessions_max = ledger.sessions_max as usize;
+        let connections = flags.connections_max.or(file.connections_max);
+        server.connections_max = connections.map_or(server.connections_max, |max| max as usize);
+        if let Some(ms) = flags.request_deadline_ms.or(file.request_deadline_ms) {
+            server.request_deadline = Duration::from_millis(ms);
+        }
+        let addresses = flags.addresses.clone().or(file.addresses);
+        let config = Self { addresses: addresses.unwrap_or_else(|| "3000".into()), ledger, server };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let within = |name: &str, value: u64, min: u64, max: u64| {
+            if !(min..=max).contains(&value) {
+                bail!("{name} is {value}; it must be {min} to {max}");
+            }
+            Ok(())
+        };
+        within("shards", self.ledger.shards.into(), 1, SHARDS_MAX.into())?;
+        within("sessions_max", self.ledger.sessions_max.into(), 1, SESSIONS_MAX.into())?;
+        within("buffers", self.ledger.buffers.into(), BUFFERS_MIN.into(), BUFFERS_MAX.into())?;
+        within("connections_max", self.server.connections_max as u64, 1, 1 << 20)?;
+        within("accounts_max", self.ledger.accounts_max as u64, 1 << 14, u32::MAX as u64 - 1)?;
+        within("transfers_max", self.ledger.transfers_max as u64, 1 << 14, (1 << 31) - 2)
+    }
+}
+
+fn read_file(dir: &Path, given: Option<&Path>) -> anyhow::Result<File> {
+    let own = dir.join("giro.toml");
+    let path = match given {
+        Some(path) => path,
+        None if own.exists() => &own,
+        None => return Ok(File::default()),
+    };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("in the configuration {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_names_every_setting_with_its_default() {
+        let live: String = TEMPLATE
+            .lines()
+            .map(|line| line.strip_prefix("#").filter(|l| !l.starts_with(' ')).unwrap_or(""))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let file: File = toml::from_str(&live).expect("every commented setting is valid");
+        let ledger = giro::Options::default();
+        let server = giro_server::Options::default();
+        assert_eq!(file.addresses.as_deref(), Some("3000"));
+        assert_eq!(file.shards, Some(ledger.shards));
+        assert_eq!(file.pin, Some(ledger.pin));
+        assert_eq!(file.sessions_max, Some(ledger.sessions_max));
+        assert_eq!(file.connections_max, Some(server.connections_max as u32));
+        assert_eq!(file.buffers, Some(ledger.buffers));
+        assert_eq!(file.accounts_max, Some(ledger.accounts_max as u64));
+        assert_eq!(file.transfers_max, Some(ledger.transfers_max as u64));
+        assert_eq!(file.prefault_mib, Some(ledger.prefault_bytes as u64 >> 20));
+        assert_eq!(file.request_deadline_ms, Some(server.request_deadline.as_millis() as u64));
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_unknown_keys_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("giro.toml"), "shards = 2\nbuffers = 50\n").unwrap();
+        let flags = Flags { shards: Some(3), ..Flags::default() };
+        let config = Config::load(dir.path(), &flags).unwrap();
+        assert_eq!((config.ledger.shards, config.ledger.buffers), (3, 50));
+        std::fs::write(dir.path().join("giro.toml"), "sharts = 2\n").unwrap();
+        let error = format!("{:#}", Config::load(dir.path(), &Flags::default()).unwrap_err());
+        assert!(error.contains("sharts") && error.contains("giro.toml"), "{error}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let flags = Flags { shards: Some(0), ..Flags::default() };
+        let error = Config::load(Path::new("nowhere"), &flags).unwrap_err().to_string();
+        assert_eq!(error, "shards is 0; it must be 1 to 64");
+    }
+}
