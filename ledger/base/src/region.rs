@@ -33,7 +33,7 @@ impl<T: FromBytes + IntoBytes + Immutable + Copy> Region<T> {
         let base = map.as_mut_ptr().cast::<T>();
         assert!(base.is_aligned(), "a mapping is aligned to pages");
         Ok(Self {
-            _map: map,
+            map,
             base,
             len: 0,
             len_max,

@@ -88,14 +88,23 @@ impl Config {
         let mut ledger = giro::Options::default();
         let mut server = giro_server::Options::default();
         let pick = |flag: Option<u64>, file: Option<u64>, default: usize| {
-            flag.or(file).map_or(default, |value| usize::try_from(value).unwrap_or(usize::MAX))
+            flag.or(file).map_or(default, |value| {
+                usize::try_from(value).unwrap_or(usize::MAX)
+            })
         };
         ledger.shards = flags.shards.or(file.shards).unwrap_or(ledger.shards);
         ledger.pin = flags.pin.or(file.pin).unwrap_or(ledger.pin);
-        ledger.sessions_max = flags.sessions_max.or(file.sessions_max).unwrap_or(ledger.sessions_max);
+        ledger.sessions_max = flags
+            .sessions_max
+            .or(file.sessions_max)
+            .unwrap_or(ledger.sessions_max);
         ledger.buffers = flags.buffers.or(file.buffers).unwrap_or(ledger.buffers);
         ledger.accounts_max = pick(flags.accounts_max, file.accounts_max, ledger.accounts_max);
-        ledger.transfers_max = pick(flags.transfers_max, file.transfers_max, ledger.transfers_max);
+        ledger.transfers_max = pick(
+            flags.transfers_max,
+            file.transfers_max,
+            ledger.transfers_max,
+        );
         let prefault = pick(flags.prefault_mib, file.prefault_mib, 0);
         ledger.prefault_bytes = prefault.saturating_mul(1 << 20);
         server.sessions_max = ledger.sessions_max as usize;
@@ -105,7 +114,11 @@ impl Config {
             server.request_deadline = Duration::from_millis(ms);
         }
         let addresses = flags.addresses.clone().or(file.addresses);
-        let config = Self { addresses: addresses.unwrap_or_else(|| "3000".into()), ledger, server };
+        let config = Self {
+            addresses: addresses.unwrap_or_else(|| "3000".into()),
+            ledger,
+            server,
+        };
         config.check()?;
         Ok(config)
     }
@@ -118,11 +131,36 @@ impl Config {
             Ok(())
         };
         within("shards", self.ledger.shards.into(), 1, SHARDS_MAX.into())?;
-        within("sessions_max", self.ledger.sessions_max.into(), 1, SESSIONS_MAX.into())?;
-        within("buffers", self.ledger.buffers.into(), BUFFERS_MIN.into(), BUFFERS_MAX.into())?;
-        within("connections_max", self.server.connections_max as u64, 1, 1 << 20)?;
-        within("accounts_max", self.ledger.accounts_max as u64, 1 << 14, u32::MAX as u64 - 1)?;
-        within("transfers_max", self.ledger.transfers_max as u64, 1 << 14, (1 << 31) - 2)
+        within(
+            "sessions_max",
+            self.ledger.sessions_max.into(),
+            1,
+            SESSIONS_MAX.into(),
+        )?;
+        within(
+            "buffers",
+            self.ledger.buffers.into(),
+            BUFFERS_MIN.into(),
+            BUFFERS_MAX.into(),
+        )?;
+        within(
+            "connections_max",
+            self.server.connections_max as u64,
+            1,
+            1 << 20,
+        )?;
+        within(
+            "accounts_max",
+            self.ledger.accounts_max as u64,
+            1 << 14,
+            u32::MAX as u64 - 1,
+        )?;
+        within(
+            "transfers_max",
+            self.ledger.transfers_max as u64,
+            1 << 14,
+            (1 << 31) - 2,
+        )
     }
 }
 
@@ -146,7 +184,11 @@ mod tests {
     fn the_template_names_every_setting_with_its_default() {
         let live: String = TEMPLATE
             .lines()
-            .map(|line| line.strip_prefix("#").filter(|l| !l.starts_with(' ')).unwrap_or(""))
+            .map(|line| {
+                line.strip_prefix("#")
+                    .filter(|l| !l.starts_with(' '))
+                    .unwrap_or("")
+            })
             .map(|line| format!("{line}\n"))
             .collect();
         let file: File = toml::from_str(&live).expect("every commented setting is valid");
@@ -161,25 +203,42 @@ mod tests {
         assert_eq!(file.accounts_max, Some(ledger.accounts_max as u64));
         assert_eq!(file.transfers_max, Some(ledger.transfers_max as u64));
         assert_eq!(file.prefault_mib, Some(ledger.prefault_bytes as u64 >> 20));
-        assert_eq!(file.request_deadline_ms, Some(server.request_deadline.as_millis() as u64));
+        assert_eq!(
+            file.request_deadline_ms,
+            Some(server.request_deadline.as_millis() as u64)
+        );
     }
 
     #[test]
     fn flags_win_over_the_file_and_unknown_keys_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("giro.toml"), "shards = 2\nbuffers = 50\n").unwrap();
-        let flags = Flags { shards: Some(3), ..Flags::default() };
+        let flags = Flags {
+            shards: Some(3),
+            ..Flags::default()
+        };
         let config = Config::load(dir.path(), &flags).unwrap();
         assert_eq!((config.ledger.shards, config.ledger.buffers), (3, 50));
         std::fs::write(dir.path().join("giro.toml"), "sharts = 2\n").unwrap();
-        let error = format!("{:#}", Config::load(dir.path(), &Flags::default()).unwrap_err());
-        assert!(error.contains("sharts") && error.contains("giro.toml"), "{error}");
+        let error = format!(
+            "{:#}",
+            Config::load(dir.path(), &Flags::default()).unwrap_err()
+        );
+        assert!(
+            error.contains("sharts") && error.contains("giro.toml"),
+            "{error}"
+        );
     }
 
     #[test]
     fn values_out_of_range_are_named() {
-        let flags = Flags { shards: Some(0), ..Flags::default() };
-        let error = Config::load(Path::new("nowhere"), &flags).unwrap_err().to_string();
+        let flags = Flags {
+            shards: Some(0),
+            ..Flags::default()
+        };
+        let error = Config::load(Path::new("nowhere"), &flags)
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "shards is 0; it must be 1 to 64");
     }
 }

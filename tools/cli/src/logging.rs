@@ -5,5 +5,8 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging; `GIRO_LOG` chooses what is shown (`info` unless set; `debug`, `giro=trace`).
 pub(crate) fn start() {
     let filter = EnvFilter::try_from_env("GIRO_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }

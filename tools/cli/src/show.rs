@@ -16,7 +16,10 @@ impl ReplayBar {
     pub(crate) fn new() -> Self {
         let style = "replaying the log {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg}";
         let style = ProgressStyle::with_template(style).expect("a valid template");
-        Self { bar: ProgressBar::new(0).with_style(style), records: 0 }
+        Self {
+            bar: ProgressBar::new(0).with_style(style),
+            records: 0,
+        }
     }
 
     pub(crate) fn show(&mut self, progress: Progress) {

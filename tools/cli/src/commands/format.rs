@@ -34,7 +34,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         tracing::debug!("--development changes nothing here");
     }
     make(&arguments.dir, arguments.cluster)?;
-    println!("formatted {} (cluster {})", arguments.dir.display(), arguments.cluster);
+    println!(
+        "formatted {} (cluster {})",
+        arguments.dir.display(),
+        arguments.cluster
+    );
     Ok(())
 }
 

@@ -61,12 +61,15 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 fn identity(target: &Target) -> anyhow::Result<()> {
     let identity = read_identity(&target.dir)?;
-    print(target, &json!({
-        "cluster": identity.cluster.to_string(),
-        "replica": identity.replica,
-        "replica_count": identity.replica_count,
-        "segment_bytes": identity.segment_bytes,
-    }))
+    print(
+        target,
+        &json!({
+            "cluster": identity.cluster.to_string(),
+            "replica": identity.replica,
+            "replica_count": identity.replica_count,
+            "segment_bytes": identity.segment_bytes,
+        }),
+    )
 }
 
 fn log(target: &Target) -> anyhow::Result<()> {
@@ -74,16 +77,23 @@ fn log(target: &Target) -> anyhow::Result<()> {
     let config = Config::load(&target.dir, &target.settings)?;
     let identity = read_identity(&target.dir)?;
     let mut recovery = Recovery::open(&target.dir, &identity, &config.ledger.log)?;
-    let mut buffer = BufferPool::new(1)?.take().context("a new pool has a buffer")?;
+    let mut buffer = BufferPool::new(1)?
+        .take()
+        .context("a new pool has a buffer")?;
     loop {
         let place = recovery.place();
-        let Some(record) = recovery.next(&mut buffer)? else { return Ok(()) };
-        print(target, &json!({
-            "record": record.index, "term": record.term,
-            "segment": place.segment, "offset": place.offset,
-            "bytes": record.bytes, "ops": record.op_count, "first_op": record.first_op,
-            "timestamp": record.timestamp, "checksum": format!("{:032x}", record.checksum),
-        }))?;
+        let Some(record) = recovery.next(&mut buffer)? else {
+            return Ok(());
+        };
+        print(
+            target,
+            &json!({
+                "record": record.index, "term": record.term,
+                "segment": place.segment, "offset": place.offset,
+                "bytes": record.bytes, "ops": record.op_count, "first_op": record.first_op,
+                "timestamp": record.timestamp, "checksum": format!("{:032x}", record.checksum),
+            }),
+        )?;
         for (header, _) in ops(&buffer) {
             print(target, &op(header))?;
         }
@@ -107,11 +117,14 @@ fn sessions(target: &Target) -> anyhow::Result<()> {
     let mut replies: Vec<_> = engine.sessions().iter().collect();
     replies.sort_by_key(|reply| reply.session);
     for reply in replies {
-        print(target, &json!({
-            "client": format!("{:032x}", reply.client), "session": reply.session,
-            "request": reply.request, "op": reply.op, "timestamp": reply.timestamp,
-            "operation": reply.operation.to_string(), "reply_bytes": reply.body.len(),
-        }))?;
+        print(
+            target,
+            &json!({
+                "client": format!("{:032x}", reply.client), "session": reply.session,
+                "request": reply.request, "op": reply.op, "timestamp": reply.timestamp,
+                "operation": reply.operation.to_string(), "reply_bytes": reply.body.len(),
+            }),
+        )?;
     }
     Ok(())
 }
@@ -126,11 +139,19 @@ fn print(target: &Target, value: &Value) -> anyhow::Result<()> {
     if target.json {
         return Ok(writeln!(out, "{value}")?);
     }
-    let fields = value.as_object().into_iter().flatten().map(|(name, value)| match value {
-        Value::String(text) => format!("{name}={text}"),
-        other => format!("{name}={other}"),
-    });
+    let fields = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| match value {
+            Value::String(text) => format!("{name}={text}"),
+            other => format!("{name}={other}"),
+        });
     let line = fields.collect::<Vec<_>>().join(" ");
-    let indent = if value.get("op").is_some() && value.get("body_bytes").is_some() { "    " } else { "" };
+    let indent = if value.get("op").is_some() && value.get("body_bytes").is_some() {
+        "    "
+    } else {
+        ""
+    };
     Ok(writeln!(out, "{indent}{line}")?)
 }

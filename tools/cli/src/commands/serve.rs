@@ -23,7 +23,10 @@ pub(crate) enum Greeting {
 }
 
 pub(crate) fn run(dir: &Path, mut config: Config, greeting: Greeting) -> anyhow::Result<()> {
-    let address: Address = config.addresses.parse().context("in the address to listen on")?;
+    let address: Address = config
+        .addresses
+        .parse()
+        .context("in the address to listen on")?;
     let identity = giro_log::read_identity(dir)?;
     config.server.cluster = identity.cluster;
     let mut bar = show::ReplayBar::new();
@@ -77,11 +80,13 @@ Stop it with Ctrl-C."
 
 fn stop_on_signals(handle: giro_server::Handle) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen for signals")?;
-    std::thread::Builder::new().name("giro-signals".into()).spawn(move || {
-        for signal in signals.forever() {
-            tracing::info!(signal, "stopping");
-            handle.stop();
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("giro-signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                tracing::info!(signal, "stopping");
+                handle.stop();
+            }
+        })?;
     Ok(())
 }

@@ -11,8 +11,19 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     println!("giro {}", env!("CARGO_PKG_VERSION"));
     if arguments.verbose {
-        println!("target: {}-{}", std::env::consts::ARCH, std::env::consts::OS);
-        println!("build: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
+        println!(
+            "target: {}-{}",
+            std::env::consts::ARCH,
+            std::env::consts::OS
+        );
+        println!(
+            "build: {}",
+            if cfg!(debug_assertions) {
+                "debug"
+            } else {
+                "release"
+            }
+        );
         println!("clients: TigerBeetle 0.16.4 to 0.17.x");
     }
     Ok(())
