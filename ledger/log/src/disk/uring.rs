@@ -49,10 +49,8 @@ impl Disk for UringDisk<'_> {
         assert!(write.bytes <= buffer.len(), "the record lies in its buffer");
         let file = Target::Slot(self.slot_base + write.slot);
         let token = Token::new(OWNER_DISK, write.index).0;
+        let memory = (buffer.as_ptr(), bytes);
         // SAFETY: the bytes lie in the buffer, and `new`'s caller keeps that until the completion.
-        unsafe {
-            self.ring
-                .write_at(file, (buffer.as_ptr(), bytes), write.offset, token)
-        };
+        unsafe { self.ring.write_at(file, memory, write.offset, token) };
     }
 }

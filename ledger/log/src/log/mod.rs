@@ -177,6 +177,7 @@ impl Log {
     }
 
     /// Completes the record in the buffer (header, zeros) and starts its write. Returns its index.
+    /// The disk is the same at every call: segments are attached to it once.
     ///
     /// # Errors
     /// [`LogError::Busy`] or [`LogError::DiskFull`] when it cannot be taken now: nothing happened.

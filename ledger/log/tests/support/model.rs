@@ -13,13 +13,13 @@ use giro_log::{Disk, SegmentFile, Write};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-pub const SECTOR: usize = 4096;
+pub(crate) const SECTOR: usize = 4096;
 
 /// A sector that was written; none is all zeros.
 type Sector = Option<Arc<[u8; SECTOR]>>;
 
 #[derive(Clone, Default)]
-pub struct Model(Arc<Mutex<State>>);
+pub(crate) struct Model(Arc<Mutex<State>>);
 
 #[derive(Clone, Default)]
 struct State {
@@ -51,7 +51,11 @@ struct Content {
 #[derive(Clone)]
 enum Change {
     Grow(usize),
-    Write { id: u64, first: usize, sectors: Vec<Sector> },
+    Write {
+        id: u64,
+        first: usize,
+        sectors: Vec<Sector>,
+    },
 }
 
 #[derive(Clone)]
@@ -66,7 +70,8 @@ impl Content {
         match change {
             Change::Grow(count) => self.grow(*count),
             Change::Write { first, sectors, .. } => {
-                for (place, sector) in sectors.iter().enumerate().filter(|(place, _)| keep(*place)) {
+                for (place, sector) in sectors.iter().enumerate().filter(|(place, _)| keep(*place))
+                {
                     self.grow(first + place + 1);
                     self.sectors[first + place].clone_from(sector);
                 }
@@ -163,18 +168,23 @@ impl Model {
     }
 
     /// Keeps the moment before the `count`-th change from now.
-    pub fn keep_moment(&self, count: u64) {
+    pub(crate) fn keep_moment(&self, count: u64) {
         self.state().countdown = count;
     }
 
+    /// Changes until the moment to keep; 0 when it has come.
+    pub(crate) fn changes_left(&self) -> u64 {
+        self.state().countdown
+    }
+
     /// What the test wants to know of the kept moment.
-    pub fn set_note(&self, note: u64) {
+    pub(crate) fn set_note(&self, note: u64) {
         self.state().note = note;
     }
 
     /// A disk after a crash at the kept moment (or now, when that has not come), and the note of
     /// that moment.
-    pub fn crash(&self, rng: &mut ChaCha8Rng) -> (Self, u64) {
+    pub(crate) fn crash(&self, rng: &mut ChaCha8Rng) -> (Self, u64) {
         let state = self.state();
         let state = state.kept.as_deref().unwrap_or(&state).clone();
         let note = state.note;
@@ -182,16 +192,16 @@ impl Model {
     }
 
     /// The same files, apart from this.
-    pub fn copy(&self) -> Self {
+    pub(crate) fn copy(&self) -> Self {
         Self(Arc::new(Mutex::new(self.state().clone())))
     }
 
-    pub fn set_free(&self, bytes: Option<u64>) {
+    pub(crate) fn set_free(&self, bytes: Option<u64>) {
         self.state().free = bytes;
     }
 
     /// Changes bytes behind everybody's back.
-    pub fn edit(&self, path: &Path, offset: usize, edit: impl FnOnce(&mut [u8; SECTOR])) {
+    pub(crate) fn edit(&self, path: &Path, offset: usize, edit: impl FnOnce(&mut [u8; SECTOR])) {
         let mut state = self.state();
         let file = state.names[path];
         let sector = &mut state.files[file].now.sectors[offset / SECTOR];
@@ -201,13 +211,16 @@ impl Model {
     }
 
     /// Bytes of a file as they are now.
-    pub fn bytes(&self, path: &Path, offset: usize, count: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&self, path: &Path, offset: usize, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        self.open(path, Access::Read).unwrap().read_at(&mut bytes, offset as u64).unwrap();
+        self.open(path, Access::Read)
+            .unwrap()
+            .read_at(&mut bytes, offset as u64)
+            .unwrap();
         bytes
     }
 
-    pub fn cut(&self, path: &Path, sectors: usize) {
+    pub(crate) fn cut(&self, path: &Path, sectors: usize) {
         let mut state = self.state();
         let file = state.names[path];
         state.files[file].now.sectors.truncate(sectors);
@@ -236,9 +249,15 @@ impl Model {
 
 fn sectors_of(bytes: &[u8], offset: u64) -> (usize, Vec<Sector>) {
     let (sectors, rest) = bytes.as_chunks::<SECTOR>();
-    assert!(rest.is_empty() && offset.is_multiple_of(SECTOR as u64), "direct I/O is by sectors");
+    assert!(
+        rest.is_empty() && offset.is_multiple_of(SECTOR as u64),
+        "direct I/O is by sectors"
+    );
     let sector = |bytes: &[u8; SECTOR]| (*bytes != [0; SECTOR]).then(|| Arc::new(*bytes));
-    (offset as usize / SECTOR, sectors.iter().map(sector).collect())
+    (
+        offset as usize / SECTOR,
+        sectors.iter().map(sector).collect(),
+    )
 }
 
 struct ModelFile {
@@ -260,24 +279,41 @@ impl Storage for Model {
         change.apply(&mut state.names);
         state.name_changes.push(change);
         drop(state);
-        Ok(Box::new(ModelFile { model: self.clone(), file }))
+        Ok(Box::new(ModelFile {
+            model: self.clone(),
+            file,
+        }))
     }
 
     fn open(&self, path: &Path, _: Access) -> io::Result<Box<dyn StorageFile>> {
-        let file = self.state().names.get(path).copied().ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(ModelFile { model: self.clone(), file }))
+        let file = self
+            .state()
+            .names
+            .get(path)
+            .copied()
+            .ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(ModelFile {
+            model: self.clone(),
+            file,
+        }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
         let here = state.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(here.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect())
+        Ok(here
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.tick();
-        assert!(state.names.contains_key(from), "{} is renamed", from.display());
+        assert!(
+            state.names.contains_key(from),
+            "{} is renamed",
+            from.display()
+        );
         let change = NameChange::Rename(from.to_owned(), to.to_owned());
         change.apply(&mut state.names);
         state.name_changes.push(change);
@@ -297,7 +333,9 @@ impl Storage for Model {
         let mut state = self.state();
         state.tick();
         let changes = std::mem::take(&mut state.name_changes);
-        let (here, elsewhere) = changes.into_iter().partition(|change| change.dir() == Some(dir));
+        let (here, elsewhere) = changes
+            .into_iter()
+            .partition(|change| change.dir() == Some(dir));
         state.name_changes = elsewhere;
         let here: Vec<NameChange> = here;
         for change in here {
@@ -331,7 +369,14 @@ impl StorageFile for ModelFile {
         let mut state = self.model.state();
         state.tick();
         let (first, sectors) = sectors_of(bytes, offset);
-        state.change(self.file, Change::Write { id: 0, first, sectors });
+        state.change(
+            self.file,
+            Change::Write {
+                id: 0,
+                first,
+                sectors,
+            },
+        );
         Ok(())
     }
 
@@ -365,23 +410,27 @@ impl StorageFile for ModelFile {
 }
 
 /// The log's disk on a model. Writes end when the test says so.
-pub struct ModelDisk {
+pub(crate) struct ModelDisk {
     model: Model,
     slots: BTreeMap<u32, PathBuf>,
     started: Vec<(PathBuf, Write)>,
 }
 
 impl ModelDisk {
-    pub fn new(model: &Model) -> Self {
-        Self { model: model.clone(), slots: BTreeMap::new(), started: Vec::new() }
+    pub(crate) fn new(model: &Model) -> Self {
+        Self {
+            model: model.clone(),
+            slots: BTreeMap::new(),
+            started: Vec::new(),
+        }
     }
 
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.started.len()
     }
 
     /// Ends one of the writes in flight, any of them.
-    pub fn complete(&mut self, which: usize) -> Write {
+    pub(crate) fn complete(&mut self, which: usize) -> Write {
         let (path, write) = self.started.remove(which);
         self.model.complete(&path, write.index);
         write
@@ -396,7 +445,8 @@ impl Disk for ModelDisk {
 
     fn start_write(&mut self, write: Write, buffer: &Buffer) {
         let path = self.slots[&write.slot].clone();
-        self.model.start(&path, write.index, &buffer[..write.bytes], write.offset);
+        self.model
+            .start(&path, write.index, &buffer[..write.bytes], write.offset);
         self.started.push((path, write));
     }
 }
