@@ -7,6 +7,8 @@ use std::path::Path;
 use giro_base::checksum;
 use giro_log::storage::Storage;
 use giro_log::{IN_FLIGHT_MAX, Log, LogError, LogId, RecordHeader};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use support::model::{Model, ModelDisk, SECTOR};
 use support::*;
 use zerocopy::{FromBytes, IntoBytes};
@@ -439,4 +441,31 @@ fn completions_in_any_order_make_only_the_first_ones_durable() {
     log.advance_executed(1);
     log.advance_checkpointed(1);
     assert_eq!(log.positions().executed, 1);
+}
+
+#[test]
+fn the_oldest_segment_stays_until_the_next_has_a_durable_record() {
+    let model = ledger(&records(&[257]));
+    let (_, mut log) = recover(&model).unwrap();
+    log.advance_checkpointed(1);
+    let mut disk = ModelDisk::new(&model);
+    append(&mut log, &mut disk, &sized(200, 1)).unwrap();
+    log.release(1);
+    // Takes every spare there is, and has another made.
+    for sectors in [257, 257, 257] {
+        append(&mut log, &mut disk, &sized(sectors, 1)).unwrap();
+    }
+    drop(log);
+    // None of the records in flight reaches the disk.
+    let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    for _ in 0..50 {
+        let (model, _) = model.crash(rng);
+        assert!(recover_from(&model, 2).is_ok());
+        assert!(
+            model
+                .list(&Path::new(DIR).join("log"))
+                .unwrap()
+                .contains(&"0000000000000001.log".to_owned())
+        );
+    }
 }
