@@ -91,8 +91,6 @@ pub struct Reply<'a> {
     pub timestamp: Timestamp,
     /// The body. Stays where it is until the session's next write is executed.
     pub body: &'a [u8],
-    /// The session's place in the table; below the most sessions there can be.
-    pub slot: u32,
 }
 
 /// All sessions.
@@ -325,7 +323,6 @@ impl Sessions {
             op: session.op,
             timestamp: session.timestamp,
             body: &self.replies.slot(slot)[..session.reply_bytes],
-            slot,
         })
     }
 

@@ -12,10 +12,10 @@ use zerocopy::IntoBytes;
 
 use crate::connection::Connections;
 use crate::counters::{Counters, count};
-use crate::ledger::Reply;
 use crate::receive::{BODY_AT, MESSAGE_AT};
 use crate::router::Router;
 use crate::send::Sender;
+use giro::Reply;
 
 /// The view this server claims. Any constant works for a server that is alone.
 const VIEW: u32 = 1;

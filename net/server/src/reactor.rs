@@ -72,11 +72,12 @@ impl<L: Ledger> Reactor<L> {
     pub(crate) fn new(
         listener: TcpListener,
         control: Arc<Control>,
-        ledger: L,
+        mut ledger: L,
         pool: BufferPool,
         options: &Options,
     ) -> Result<Self, ServerError<L::Error>> {
         let mut ring = Ring::new(RING_ENTRIES).map_err(ServerError::Ring)?;
+        ledger.attach(&mut ring).map_err(ServerError::Ring)?;
         if !ring.register_pool(&pool) {
             tracing::info!("message buffers are not registered with the kernel (ulimit -l)");
         }

@@ -10,9 +10,10 @@ use crate::admission::admit;
 use crate::connection::Place;
 use crate::counters::count;
 use crate::desk::Desk;
-use crate::ledger::{Ledger, Reply, RequestMeta, Verdict};
+use crate::ledger::{Ledger, eviction};
 use crate::receive::{BODY_AT, MESSAGE_AT, Received, Receiver, SMALL_BYTES};
 use crate::send::Sender;
+use giro::{Reply, RequestMeta, Verdict};
 
 /// Bodies from here on are written to the log where they lie, in a record of their own; copying
 /// a smaller one into a group costs less than a write.
@@ -113,7 +114,7 @@ impl<L: Ledger> Service<L> {
         let meta = meta_of(header, operation);
         let verdict = self.ledger.check(&meta);
         if let Verdict::Evict(reason) = verdict {
-            self.desk.evict(client, seen, reason.into(), sender);
+            self.desk.evict(client, seen, eviction(reason), sender);
             return Outcome::Done;
         }
         self.route(client, at.place);
@@ -177,6 +178,7 @@ impl<L: Ledger> Service<L> {
         };
         let reply = Reply {
             client: meta.client,
+            session: meta.session,
             request: meta.request,
             request_checksum: meta.request_checksum,
             operation: meta.operation,

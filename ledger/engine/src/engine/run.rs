@@ -117,7 +117,6 @@ impl Engine {
             op: header.op,
             timestamp: header.timestamp,
             body: &self.own_reply,
-            slot: 0,
         });
     }
 }

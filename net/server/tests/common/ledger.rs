@@ -92,6 +92,10 @@ fn results(operation: Operation, events: usize) -> Vec<u8> {
 impl Ledger for SimpleLedger {
     type Error = Infallible;
 
+    fn attach(&mut self, _: &mut Ring) -> io::Result<()> {
+        Ok(())
+    }
+
     fn supports(&self, operation: Operation) -> bool {
         operation != Operation::QueryAccounts
     }
@@ -131,6 +135,7 @@ impl Ledger for SimpleLedger {
         let session = self.sessions.get(&client)?;
         Some(Reply {
             client,
+            session: session.session,
             request: session.last.request,
             request_checksum: session.last.request_checksum,
             operation: session.last.operation,
