@@ -9,6 +9,10 @@ use crate::storage::StorageFile;
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 4 << 20;
 
+/// Bytes the system is asked to read ahead of that: it alone reads too little ahead to keep a fast
+/// disk busy (measured: 0.5 instead of 1.2 GB/s).
+const AHEAD_BYTES: u64 = 16 << 20;
+
 /// A segment being read, with the last part read of it.
 pub(super) struct Reader {
     file: Box<dyn StorageFile>,
@@ -49,6 +53,11 @@ impl Reader {
             return Ok(None);
         }
         if offset < self.start || end > self.start + self.bytes as u64 {
+            let ahead = offset + CHUNK_BYTES as u64;
+            if ahead < self.segment_bytes {
+                self.file
+                    .prefetch(ahead, AHEAD_BYTES.min(self.segment_bytes - ahead));
+            }
             let wanted = (self.segment_bytes - offset).min(CHUNK_BYTES as u64);
             self.bytes = 0;
             let chunk = &mut self.chunk.as_mut_bytes()[..wanted as usize];

@@ -69,6 +69,8 @@ pub trait StorageFile: Send + Sync {
     /// # Errors
     /// The system's.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// A hint that these bytes will be read soon.
+    fn prefetch(&self, _offset: u64, _bytes: u64) {}
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -24,7 +25,8 @@ impl Storage for RealStorage {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        // Nobody else may read them: they hold a secret, and everybody's money.
+        options.write(true).create(true).truncate(true).mode(0o600);
         Ok(Box::new(RealFile(open_direct(&mut options, path, 0)?)))
     }
 
@@ -89,6 +91,11 @@ impl StorageFile for RealFile {
             }
         }
         Ok(done)
+    }
+
+    fn prefetch(&self, offset: u64, bytes: u64) {
+        // Only a hint.
+        let _ = fadvise(&self.0, offset, NonZeroU64::new(bytes), Advice::WillNeed);
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
