@@ -1,8 +1,9 @@
-//! Reading: lookups by id, an account's transfers, and scans by field.
+//! Reading: lookups by id, an account's transfers and balances, and scans by field.
 //!
 //! Results are rows of 128 bytes, written one behind another. A filter that makes no sense
 //! selects nothing.
 
+mod balances;
 mod filters;
 
 use std::collections::VecDeque;

@@ -32,6 +32,18 @@ pub enum Error {
         /// The operation's number.
         operation: u8,
     },
+    /// The log's operations do not follow one another.
+    #[error(
+        "record {index} holds op {op} where op {expected} belongs: the log is not this ledger's"
+    )]
+    OpOutOfOrder {
+        /// The record.
+        index: u64,
+        /// The op found.
+        op: u64,
+        /// The op that follows the one before.
+        expected: u64,
+    },
     /// More events than one request takes.
     #[error("{events} events in one request; at most {events_max}")]
     TooManyEvents {

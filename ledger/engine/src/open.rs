@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use giro_base::{BufferPool, Operation};
 use giro_core::{Digest, StateMachine};
@@ -75,7 +76,7 @@ impl Engine {
         options: &Options,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, Error> {
-        let lock = DirLock::take(dir)?;
+        let lock = take_lock(dir)?;
         let identity = read_identity(dir)?;
         let recovery = Recovery::open(dir, &identity, &options.log)?;
         let parts = Parts::new(identity.hash_key, options)?;
@@ -132,6 +133,14 @@ impl Engine {
                 if Operation::try_from(header.operation).is_err() {
                     let (index, operation) = (record.index, header.operation);
                     return Err(Error::UnknownOperation { index, operation });
+                }
+                if header.op != engine.executed_op + 1 {
+                    let (index, op, expected) = (record.index, header.op, engine.executed_op + 1);
+                    return Err(Error::OpOutOfOrder {
+                        index,
+                        op,
+                        expected,
+                    });
                 }
                 engine.execute_op(header, &buffer[body], None);
             }
@@ -199,6 +208,26 @@ impl Parts {
         })
     }
 }
+
+/// Takes the directory's lock. A process that was just killed holds it until the kernel has let
+/// go of its memory, so a lock that is taken gets a little time.
+///
+/// # Errors
+/// As [`DirLock::take`].
+pub fn take_lock(dir: &Path) -> Result<DirLock, giro_log::LogError> {
+    let start = Instant::now();
+    loop {
+        match DirLock::take(dir) {
+            Err(giro_log::LogError::Locked { .. }) if start.elapsed() < LOCK_WAIT_MAX => {
+                std::thread::sleep(LOCK_WAIT_STEP);
+            }
+            taken => return taken,
+        }
+    }
+}
+
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(3);
+const LOCK_WAIT_STEP: Duration = Duration::from_millis(10);
 
 /// An identity for a new ledger, with a hash key drawn from the system.
 ///

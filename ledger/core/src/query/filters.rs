@@ -59,9 +59,9 @@ impl Bounds {
             while low < high {
                 let middle = usize::midpoint(low, high);
                 if timestamp(middle) < bound {
-                    low = middle + 1
+                    low = middle + 1;
                 } else {
-                    high = middle
+                    high = middle;
                 }
             }
             low
@@ -101,6 +101,6 @@ pub(super) fn matches_transfer(filter: &QueryFilter, t: &Transfer) -> bool {
         && any_or(filter.code, t.code)
 }
 
-fn any_or<T: PartialEq + Default>(asked: T, stored: T) -> bool {
+fn any_or<T: PartialEq + Default + Copy>(asked: T, stored: T) -> bool {
     asked == T::default() || asked == stored
 }

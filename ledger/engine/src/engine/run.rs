@@ -197,6 +197,7 @@ fn read_batch(
         Kind::LookupAccounts => machine.lookup_accounts(events, out),
         Kind::LookupTransfers => machine.lookup_transfers(events, out),
         Kind::GetAccountTransfers => machine.account_transfers(events, limit, out),
+        Kind::GetAccountBalances => machine.account_balances(events, limit, out),
         Kind::QueryAccounts => machine.query_accounts(events, limit, out),
         Kind::QueryTransfers => machine.query_transfers(events, limit, out),
         kind => unreachable!("{kind:?} is not a supported read"),

@@ -237,7 +237,10 @@ impl Driver {
                             self.engine.on_write(index, completion.count())?;
                         }
                         _ => {
-                            ring.poll_readable(Target::of(&*self.wake), Token::new(OWNER_WAKE, 0).0)
+                            ring.poll_readable(
+                                Target::of(&*self.wake),
+                                Token::new(OWNER_WAKE, 0).0,
+                            );
                         }
                     }
                 }

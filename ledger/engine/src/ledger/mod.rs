@@ -67,15 +67,12 @@ impl Ledger {
     /// As [`Engine::open`], and [`Error::Ring`] when the kernel has no io_uring for us.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let dir = dir.as_ref().to_owned();
-        match giro_log::read_identity(&dir) {
-            Err(giro_log::LogError::NotFormatted { .. }) => {
-                let memory = |source| Error::Memory {
-                    what: "a random key",
-                    source,
-                };
-                giro_log::format(&dir, &new_identity(0).map_err(memory)?)?;
-            }
-            _ => {}
+        if let Err(giro_log::LogError::NotFormatted { .. }) = giro_log::read_identity(&dir) {
+            let memory = |source| Error::Memory {
+                what: "a random key",
+                source,
+            };
+            giro_log::format(&dir, &new_identity(0).map_err(memory)?)?;
         }
         Self::start(move || Ok((Engine::open(&dir, &options, &mut |_| {})?, Storage::ring()?)))
     }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
+use giro::open::take_lock;
 use giro::{Engine, Operation};
 use giro_base::BufferPool;
-use giro_log::{DirLock, OpHeader, Recovery, ops, read_identity};
+use giro_log::{OpHeader, Recovery, ops, read_identity};
 use serde_json::{Value, json};
 
 use crate::config::{Config, Flags};
@@ -73,7 +74,7 @@ fn identity(target: &Target) -> anyhow::Result<()> {
 }
 
 fn log(target: &Target) -> anyhow::Result<()> {
-    let _lock = DirLock::take(&target.dir)?;
+    let _lock = take_lock(&target.dir)?;
     let config = Config::load(&target.dir, &target.settings)?;
     let identity = read_identity(&target.dir)?;
     let mut recovery = Recovery::open(&target.dir, &identity, &config.ledger.log)?;
@@ -111,7 +112,7 @@ fn op(header: &OpHeader) -> Value {
 }
 
 fn sessions(target: &Target) -> anyhow::Result<()> {
-    let _lock = DirLock::take(&target.dir)?;
+    let _lock = take_lock(&target.dir)?;
     let config = Config::load(&target.dir, &target.settings)?;
     let engine = replay(&target.dir, &config)?;
     let mut replies: Vec<_> = engine.sessions().iter().collect();

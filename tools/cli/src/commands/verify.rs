@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use giro::Engine;
+use giro::open::take_lock;
 use giro_core::conservation::Totals;
-use giro_log::DirLock;
 use serde_json::json;
 
 use crate::config::{Config, Flags};
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 /// Walks the log (every checksum and the chain), replays it, and checks the books afresh.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::load(&arguments.dir, &arguments.settings)?;
-    let _lock = DirLock::take(&arguments.dir)?;
+    let _lock = take_lock(&arguments.dir)?;
     let mut bar = show::ReplayBar::new();
     let mut last = None;
     let engine = Engine::replay_only(&arguments.dir, &config.ledger, &mut |progress| {
