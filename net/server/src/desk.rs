@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use giro::Reply;
 use giro_base::BufferPool;
 use giro_base::limits::MESSAGE_HEADER_BYTES;
 use giro_wire::{
@@ -12,7 +13,6 @@ use zerocopy::IntoBytes;
 
 use crate::connection::Connections;
 use crate::counters::{Counters, count};
-use crate::ledger::Reply;
 use crate::receive::{BODY_AT, MESSAGE_AT};
 use crate::router::Router;
 use crate::send::Sender;

@@ -1,105 +1,23 @@
-//! What the port needs from a ledger. The engine implements it; tests have a simple one.
+//! What the port needs from a ledger. The engine implements it (`engine`); tests have a simple
+//! one that can be told to be slow or full.
 
 use std::io;
 
+use giro::{Reply, RequestMeta, Verdict};
 use giro_base::multi_batch::Body;
 use giro_base::{Buffer, Operation, Timestamp};
 use giro_log::uring::Ring;
-use giro_wire::EvictionReason;
-
-/// What a request says about itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestMeta {
-    /// Who asks.
-    pub client: u128,
-    /// In which session; 0 in a register.
-    pub session: u64,
-    /// Which request of the session; 0 in a register.
-    pub request: u32,
-    /// The request's header checksum, by which a resend is known.
-    pub request_checksum: u128,
-    /// The body's checksum, already verified.
-    pub checksum_body: u128,
-    /// What is asked.
-    pub operation: Operation,
-    /// The client's release.
-    pub release: u32,
-}
-
-/// What the rules of sessions say about a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is new.
-    Accept,
-    /// It was executed: its recorded reply is the answer.
-    Resend,
-    /// It has no answer.
-    Drop(DropReason),
-    /// Its session is over.
-    Evict(EvictReason),
-}
-
-/// Why a request has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropReason {
-    /// A request of the session is being worked on, perhaps this one.
-    InProgress,
-    /// The session has answered later requests.
-    Old,
-    /// Another request with this number was answered.
-    Different,
-    /// The session's number lies in the future.
-    SessionFromFuture,
-    /// All sessions are taken and busy.
-    Full,
-}
-
-/// Why a session is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EvictReason {
-    /// There is none, or none any more.
-    NoSession,
-    /// The client has a newer one.
-    SessionTooLow,
-    /// It belongs to another release.
-    ReleaseMismatch,
-}
-
-impl From<EvictReason> for EvictionReason {
-    fn from(reason: EvictReason) -> Self {
-        match reason {
-            EvictReason::NoSession => Self::NoSession,
-            EvictReason::SessionTooLow => Self::SessionTooLow,
-            EvictReason::ReleaseMismatch => Self::SessionReleaseMismatch,
-        }
-    }
-}
-
-/// The outcome of a request, whose body lies in the ledger.
-#[derive(Clone, Copy, Debug)]
-pub struct Reply<'a> {
-    /// Who asked.
-    pub client: u128,
-    /// Which request.
-    pub request: u32,
-    /// Its header checksum.
-    pub request_checksum: u128,
-    /// What was asked.
-    pub operation: Operation,
-    /// The client's release.
-    pub release: u32,
-    /// The op it became.
-    pub op: u64,
-    /// When (ns).
-    pub timestamp: Timestamp,
-    /// The results.
-    pub body: &'a [u8],
-}
 
 /// A ledger that is driven by the port's thread. No method waits.
 pub trait Ledger {
     /// What ends the process when it happens.
     type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Called once with the ring that later disk operations go to.
+    ///
+    /// # Errors
+    /// The ring's.
+    fn prepare(&mut self, ring: &mut Ring) -> io::Result<()>;
 
     /// Whether it implements the operation.
     fn supports(&self, operation: Operation) -> bool;

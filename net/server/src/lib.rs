@@ -18,6 +18,7 @@ mod admission;
 mod connection;
 mod counters;
 mod desk;
+mod engine;
 mod error;
 mod io;
 mod ledger;
@@ -32,7 +33,8 @@ mod sweep;
 
 pub use address::{Address, AddressError};
 pub use counters::{Counters, Snapshot};
+pub use engine::ServedEngine;
 pub use error::{BindError, ServerError};
-pub use ledger::{DropReason, EvictReason, Ledger, Reply, RequestMeta, Verdict};
+pub use ledger::Ledger;
 pub use options::Options;
 pub use server::{Handle, Server};

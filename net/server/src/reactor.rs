@@ -72,7 +72,7 @@ impl<L: Ledger> Reactor<L> {
     pub(crate) fn new(
         listener: TcpListener,
         control: Arc<Control>,
-        ledger: L,
+        mut ledger: L,
         pool: BufferPool,
         options: &Options,
     ) -> Result<Self, ServerError<L::Error>> {
@@ -80,6 +80,7 @@ impl<L: Ledger> Reactor<L> {
         if !ring.register_pool(&pool) {
             tracing::info!("message buffers are not registered with the kernel (ulimit -l)");
         }
+        ledger.prepare(&mut ring).map_err(ServerError::Ring)?;
         let count = options.large_replies_max.max(1);
         let replies =
             BufferPool::new(count).map_err(|source| ServerError::Memory { count, source })?;

@@ -1,5 +1,6 @@
 //! What happens with each message of a client.
 
+use giro::{EvictReason, Reply, RequestMeta, Verdict};
 use giro_base::limits::MESSAGE_BYTES_MAX;
 use giro_base::multi_batch::Body;
 use giro_base::{Buffer, Operation, Timestamp};
@@ -10,7 +11,7 @@ use crate::admission::admit;
 use crate::connection::Place;
 use crate::counters::count;
 use crate::desk::Desk;
-use crate::ledger::{Ledger, Reply, RequestMeta, Verdict};
+use crate::ledger::Ledger;
 use crate::receive::{BODY_AT, MESSAGE_AT, Received, Receiver, SMALL_BYTES};
 use crate::send::Sender;
 
@@ -113,7 +114,7 @@ impl<L: Ledger> Service<L> {
         let meta = meta_of(header, operation);
         let verdict = self.ledger.check(&meta);
         if let Verdict::Evict(reason) = verdict {
-            self.desk.evict(client, seen, reason.into(), sender);
+            self.desk.evict(client, seen, reason_of(reason), sender);
             return Outcome::Done;
         }
         self.route(client, at.place);
@@ -177,6 +178,7 @@ impl<L: Ledger> Service<L> {
         };
         let reply = Reply {
             client: meta.client,
+            session: meta.session,
             request: meta.request,
             request_checksum: meta.request_checksum,
             operation: meta.operation,
@@ -184,6 +186,7 @@ impl<L: Ledger> Service<L> {
             op: self.ledger.commit_op(),
             timestamp: self.ledger.read_timestamp(),
             body: &buffer[BODY_AT..BODY_AT + bytes],
+            slot: 0,
         };
         if bytes <= COPIED_BODY_BYTES_MAX {
             let header = self.desk.header(&reply);
@@ -213,6 +216,14 @@ enum Outcome {
     Done,
     Hold,
     Submit(RequestMeta),
+}
+
+fn reason_of(reason: EvictReason) -> EvictionReason {
+    match reason {
+        EvictReason::NoSession => EvictionReason::NoSession,
+        EvictReason::SessionTooLow => EvictionReason::SessionTooLow,
+        EvictReason::ReleaseMismatch => EvictionReason::SessionReleaseMismatch,
+    }
 }
 
 fn meta_of(header: &RequestHeader, operation: Operation) -> RequestMeta {

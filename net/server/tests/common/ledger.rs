@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use giro::{DropReason, EvictReason, Reply, RequestMeta, Verdict};
 use giro_base::limits::{MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES};
 use giro_base::multi_batch::{Body, write_trailer};
 use giro_base::operation::ResultForm;
 use giro_base::{Buffer, Operation, Timestamp, checksum};
 use giro_log::uring::Ring;
-use giro_server::{DropReason, EvictReason, Ledger, Reply, RequestMeta, Verdict};
+use giro_server::Ledger;
 use giro_wire::register;
 
 /// What a test holds in its hands.
@@ -92,6 +93,10 @@ fn results(operation: Operation, events: usize) -> Vec<u8> {
 impl Ledger for SimpleLedger {
     type Error = Infallible;
 
+    fn prepare(&mut self, _ring: &mut Ring) -> io::Result<()> {
+        Ok(())
+    }
+
     fn supports(&self, operation: Operation) -> bool {
         operation != Operation::QueryAccounts
     }
@@ -138,6 +143,8 @@ impl Ledger for SimpleLedger {
             op: session.op,
             timestamp: session.op,
             body: &session.body,
+            session: session.session,
+            slot: 0,
         })
     }
 

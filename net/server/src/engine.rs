@@ -1,0 +1,138 @@
+//! The real ledger behind the port: the engine, with its log on the port's ring or in memory.
+
+use std::io;
+
+use giro::{Engine, Reply, RequestMeta, Verdict};
+use giro_base::multi_batch::Body;
+use giro_base::{Buffer, Operation, Timestamp};
+use giro_log::disk::SLOT_COUNT;
+use giro_log::uring::Ring;
+use giro_log::{LogError, MemoryDisk, UringDisk};
+
+use crate::ledger::Ledger;
+
+/// An engine that is driven by the port.
+pub struct ServedEngine {
+    engine: Engine,
+    /// Where the log is when it is not on disk.
+    memory: Option<MemoryDisk>,
+}
+
+impl ServedEngine {
+    /// Serves a ledger whose log is on disk.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            memory: None,
+        }
+    }
+
+    /// Serves a ledger of [`Engine::in_memory`], which is gone with the process.
+    #[must_use]
+    pub fn in_memory(engine: Engine) -> Self {
+        Self {
+            engine,
+            memory: Some(MemoryDisk::default()),
+        }
+    }
+}
+
+impl Ledger for ServedEngine {
+    type Error = LogError;
+
+    fn prepare(&mut self, ring: &mut Ring) -> io::Result<()> {
+        if self.memory.is_some() {
+            return Ok(());
+        }
+        ring.register_files_sparse(SLOT_COUNT)
+    }
+
+    fn supports(&self, operation: Operation) -> bool {
+        self.engine.supports(operation)
+    }
+
+    fn check(&self, meta: &RequestMeta) -> Verdict {
+        self.engine.check(meta)
+    }
+
+    fn last_reply(&self, client: u128) -> Option<Reply<'_>> {
+        self.engine.last_reply(client)
+    }
+
+    fn can_submit(&self, body_bytes: usize) -> bool {
+        self.engine.can_submit(body_bytes)
+    }
+
+    fn can_submit_in_place(&self) -> bool {
+        self.engine.can_submit_in_place()
+    }
+
+    fn submit_in_place(
+        &mut self,
+        now: Timestamp,
+        meta: &RequestMeta,
+        body_bytes: usize,
+        buffer: Buffer,
+    ) {
+        self.engine.submit_in_place(now, meta, body_bytes, buffer);
+    }
+
+    fn submit_copy(&mut self, now: Timestamp, meta: &RequestMeta, body: &[u8]) {
+        self.engine.submit_copy(now, meta, body);
+    }
+
+    fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize {
+        self.engine.read(operation, body, out)
+    }
+
+    fn touch(&mut self, client: u128) {
+        self.engine.touch(client);
+    }
+
+    fn commit_op(&self) -> u64 {
+        self.engine.commit_op()
+    }
+
+    fn read_timestamp(&self) -> Timestamp {
+        self.engine.read_timestamp()
+    }
+
+    fn flush(&mut self, ring: &mut Ring) -> Result<(), LogError> {
+        let Some(memory) = &mut self.memory else {
+            // SAFETY: the engine keeps a group's buffer, unchanged, until its write was reported
+            // to `on_write`; the reactor drops its ring before its ledger.
+            let mut disk = unsafe { UringDisk::new(ring, 0) };
+            return self.engine.flush(&mut disk);
+        };
+        self.engine.flush(memory)?;
+        while let Some(write) = memory.next_done() {
+            self.engine.on_write(write.index, Ok(write.bytes))?;
+        }
+        Ok(())
+    }
+
+    fn resolve_ahead(&mut self) {
+        self.engine.resolve_ahead();
+    }
+
+    fn on_write(&mut self, value: u64, result: io::Result<usize>) -> Result<(), LogError> {
+        self.engine.on_write(value, result)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.engine.is_ready()
+    }
+
+    fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> bool {
+        self.engine.execute(reply)
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.engine.tick(now);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.engine.is_idle()
+    }
+}
