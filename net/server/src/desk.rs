@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use giro::Reply;
 use giro_base::BufferPool;
 use giro_base::limits::MESSAGE_HEADER_BYTES;
 use giro_wire::{
@@ -15,7 +16,6 @@ use crate::counters::{Counters, count};
 use crate::receive::{BODY_AT, MESSAGE_AT};
 use crate::router::Router;
 use crate::send::Sender;
-use giro::Reply;
 
 /// The view this server claims. Any constant works for a server that is alone.
 const VIEW: u32 = 1;

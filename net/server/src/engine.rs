@@ -1,4 +1,4 @@
-//! The engine as the port's ledger.
+//! The real ledger behind the port: the engine, with its log on the port's ring or in memory.
 
 use std::io;
 
@@ -7,35 +7,65 @@ use giro_base::multi_batch::Body;
 use giro_base::{Buffer, Operation, Timestamp};
 use giro_log::disk::SLOT_COUNT;
 use giro_log::uring::Ring;
-use giro_log::{LogError, UringDisk};
+use giro_log::{LogError, MemoryDisk, UringDisk};
 
 use crate::ledger::Ledger;
 
-impl Ledger for Engine {
+/// An engine that is driven by the port.
+pub struct ServedEngine {
+    engine: Engine,
+    /// Where the log is when it is not on disk.
+    memory: Option<MemoryDisk>,
+}
+
+impl ServedEngine {
+    /// Serves a ledger whose log is on disk.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            memory: None,
+        }
+    }
+
+    /// Serves a ledger of [`Engine::in_memory`], which is gone with the process.
+    #[must_use]
+    pub fn in_memory(engine: Engine) -> Self {
+        Self {
+            engine,
+            memory: Some(MemoryDisk::default()),
+        }
+    }
+}
+
+impl Ledger for ServedEngine {
     type Error = LogError;
 
-    fn attach(&mut self, ring: &mut Ring) -> io::Result<()> {
+    fn prepare(&mut self, ring: &mut Ring) -> io::Result<()> {
+        if self.memory.is_some() {
+            return Ok(());
+        }
         ring.register_files_sparse(SLOT_COUNT)
     }
 
     fn supports(&self, operation: Operation) -> bool {
-        self.supports(operation)
+        self.engine.supports(operation)
     }
 
     fn check(&self, meta: &RequestMeta) -> Verdict {
-        self.check(meta)
+        self.engine.check(meta)
     }
 
     fn last_reply(&self, client: u128) -> Option<Reply<'_>> {
-        self.last_reply(client)
+        self.engine.last_reply(client)
     }
 
     fn can_submit(&self, body_bytes: usize) -> bool {
-        self.can_submit(body_bytes)
+        self.engine.can_submit(body_bytes)
     }
 
     fn can_submit_in_place(&self) -> bool {
-        self.can_submit_in_place()
+        self.engine.can_submit_in_place()
     }
 
     fn submit_in_place(
@@ -45,57 +75,64 @@ impl Ledger for Engine {
         body_bytes: usize,
         buffer: Buffer,
     ) {
-        self.submit_in_place(now, meta, body_bytes, buffer);
+        self.engine.submit_in_place(now, meta, body_bytes, buffer);
     }
 
     fn submit_copy(&mut self, now: Timestamp, meta: &RequestMeta, body: &[u8]) {
-        self.submit_copy(now, meta, body);
+        self.engine.submit_copy(now, meta, body);
     }
 
     fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize {
-        self.read(operation, body, out)
+        self.engine.read(operation, body, out)
     }
 
     fn touch(&mut self, client: u128) {
-        self.touch(client);
+        self.engine.touch(client);
     }
 
     fn commit_op(&self) -> u64 {
-        self.commit_op()
+        self.engine.commit_op()
     }
 
     fn read_timestamp(&self) -> Timestamp {
-        self.read_timestamp()
+        self.engine.read_timestamp()
     }
 
     fn flush(&mut self, ring: &mut Ring) -> Result<(), LogError> {
-        // SAFETY: the engine keeps the buffer of a write until `on_write` reported it, and the
-        // reactor drops its ring before the engine.
-        let mut disk = unsafe { UringDisk::new(ring, 0) };
-        self.flush(&mut disk)
+        let Some(memory) = &mut self.memory else {
+            // SAFETY: the engine keeps a group's buffer, unchanged, until its write was reported
+            // to `on_write`; the reactor drops its ring before its ledger.
+            let mut disk = unsafe { UringDisk::new(ring, 0) };
+            return self.engine.flush(&mut disk);
+        };
+        self.engine.flush(memory)?;
+        while let Some(write) = memory.next_done() {
+            self.engine.on_write(write.index, Ok(write.bytes))?;
+        }
+        Ok(())
     }
 
     fn resolve_ahead(&mut self) {
-        self.resolve_ahead();
+        self.engine.resolve_ahead();
     }
 
     fn on_write(&mut self, value: u64, result: io::Result<usize>) -> Result<(), LogError> {
-        self.on_write(value, result)
+        self.engine.on_write(value, result)
     }
 
     fn is_ready(&self) -> bool {
-        self.is_ready()
+        self.engine.is_ready()
     }
 
     fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> bool {
-        self.execute(reply)
+        self.engine.execute(reply)
     }
 
     fn tick(&mut self, now: Timestamp) {
-        self.tick(now);
+        self.engine.tick(now);
     }
 
     fn is_idle(&self) -> bool {
-        self.is_idle()
+        self.engine.is_idle()
     }
 }

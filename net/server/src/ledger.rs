@@ -1,32 +1,23 @@
-//! What the port needs from a ledger. The engine implements it; tests have a simple one.
+//! What the port needs from a ledger. The engine implements it (`engine`); tests have a simple
+//! one that can be told to be slow or full.
 
 use std::io;
 
-use giro::{EvictReason, Reply, RequestMeta, Verdict};
+use giro::{Reply, RequestMeta, Verdict};
 use giro_base::multi_batch::Body;
 use giro_base::{Buffer, Operation, Timestamp};
 use giro_log::uring::Ring;
-use giro_wire::EvictionReason;
-
-/// The wire's word for why a session is over.
-pub(crate) fn eviction(reason: EvictReason) -> EvictionReason {
-    match reason {
-        EvictReason::NoSession => EvictionReason::NoSession,
-        EvictReason::SessionTooLow => EvictionReason::SessionTooLow,
-        EvictReason::ReleaseMismatch => EvictionReason::SessionReleaseMismatch,
-    }
-}
 
 /// A ledger that is driven by the port's thread. No method waits.
 pub trait Ledger {
     /// What ends the process when it happens.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Prepares the ring that its writes will go to.
+    /// Called once with the ring that later disk operations go to.
     ///
     /// # Errors
-    /// The system's.
-    fn attach(&mut self, ring: &mut Ring) -> io::Result<()>;
+    /// The ring's.
+    fn prepare(&mut self, ring: &mut Ring) -> io::Result<()>;
 
     /// Whether it implements the operation.
     fn supports(&self, operation: Operation) -> bool;

@@ -33,8 +33,8 @@ mod sweep;
 
 pub use address::{Address, AddressError};
 pub use counters::{Counters, Snapshot};
+pub use engine::ServedEngine;
 pub use error::{BindError, ServerError};
-pub use giro::{DropReason, EvictReason, Reply, RequestMeta, Verdict};
 pub use ledger::Ledger;
 pub use options::Options;
 pub use server::{Handle, Server};

@@ -77,10 +77,10 @@ impl<L: Ledger> Reactor<L> {
         options: &Options,
     ) -> Result<Self, ServerError<L::Error>> {
         let mut ring = Ring::new(RING_ENTRIES).map_err(ServerError::Ring)?;
-        ledger.attach(&mut ring).map_err(ServerError::Ring)?;
         if !ring.register_pool(&pool) {
             tracing::info!("message buffers are not registered with the kernel (ulimit -l)");
         }
+        ledger.prepare(&mut ring).map_err(ServerError::Ring)?;
         let count = options.large_replies_max.max(1);
         let replies =
             BufferPool::new(count).map_err(|source| ServerError::Memory { count, source })?;

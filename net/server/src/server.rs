@@ -6,12 +6,15 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use giro::Engine;
 use giro_base::BufferPool;
+use giro_log::LogError;
 use rustix::event::{EventfdFlags, eventfd};
 use socket2::{Domain, Socket, Type};
 
 use crate::address::Address;
 use crate::counters::{Counters, Snapshot};
+use crate::engine::ServedEngine;
 use crate::error::{BindError, ServerError};
 use crate::ledger::Ledger;
 use crate::options::Options;
@@ -87,8 +90,18 @@ impl Server {
         }
     }
 
-    /// Serves until [`Handle::stop`]; then finishes and answers what was taken. Messages are
-    /// received into buffers of `pool`, which the ledger's log writes from.
+    /// Serves the ledger of `engine` until [`Handle::stop`]; then finishes and answers what was
+    /// taken.
+    ///
+    /// # Errors
+    /// Those that end the process: of the log, of the ring.
+    pub fn serve(self, engine: Engine, options: &Options) -> Result<(), ServerError<LogError>> {
+        let pool = engine.pool().clone();
+        self.run(ServedEngine::new(engine), pool, options)
+    }
+
+    /// The same for any ledger. Messages are received into buffers of `pool`, which the ledger's
+    /// log writes from.
     ///
     /// # Errors
     /// Those that end the process: of the ledger, of the ring.

@@ -1,5 +1,6 @@
 //! What happens with each message of a client.
 
+use giro::{EvictReason, Reply, RequestMeta, Verdict};
 use giro_base::limits::MESSAGE_BYTES_MAX;
 use giro_base::multi_batch::Body;
 use giro_base::{Buffer, Operation, Timestamp};
@@ -10,10 +11,9 @@ use crate::admission::admit;
 use crate::connection::Place;
 use crate::counters::count;
 use crate::desk::Desk;
-use crate::ledger::{Ledger, eviction};
+use crate::ledger::Ledger;
 use crate::receive::{BODY_AT, MESSAGE_AT, Received, Receiver, SMALL_BYTES};
 use crate::send::Sender;
-use giro::{Reply, RequestMeta, Verdict};
 
 /// Bodies from here on are written to the log where they lie, in a record of their own; copying
 /// a smaller one into a group costs less than a write.
@@ -114,7 +114,7 @@ impl<L: Ledger> Service<L> {
         let meta = meta_of(header, operation);
         let verdict = self.ledger.check(&meta);
         if let Verdict::Evict(reason) = verdict {
-            self.desk.evict(client, seen, eviction(reason), sender);
+            self.desk.evict(client, seen, reason_of(reason), sender);
             return Outcome::Done;
         }
         self.route(client, at.place);
@@ -215,6 +215,14 @@ enum Outcome {
     Done,
     Hold,
     Submit(RequestMeta),
+}
+
+fn reason_of(reason: EvictReason) -> EvictionReason {
+    match reason {
+        EvictReason::NoSession => EvictionReason::NoSession,
+        EvictReason::SessionTooLow => EvictionReason::SessionTooLow,
+        EvictReason::ReleaseMismatch => EvictionReason::SessionReleaseMismatch,
+    }
 }
 
 fn meta_of(header: &RequestHeader, operation: Operation) -> RequestMeta {

@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use giro::{DropReason, EvictReason, Reply, RequestMeta, Verdict};
 use giro_base::limits::{MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES};
 use giro_base::multi_batch::{Body, write_trailer};
 use giro_base::operation::ResultForm;
 use giro_base::{Buffer, Operation, Timestamp, checksum};
 use giro_log::uring::Ring;
-use giro_server::{DropReason, EvictReason, Ledger, Reply, RequestMeta, Verdict};
+use giro_server::Ledger;
 use giro_wire::register;
 
 /// What a test holds in its hands.
@@ -92,7 +93,7 @@ fn results(operation: Operation, events: usize) -> Vec<u8> {
 impl Ledger for SimpleLedger {
     type Error = Infallible;
 
-    fn attach(&mut self, _: &mut Ring) -> io::Result<()> {
+    fn prepare(&mut self, _ring: &mut Ring) -> io::Result<()> {
         Ok(())
     }
 
@@ -135,7 +136,6 @@ impl Ledger for SimpleLedger {
         let session = self.sessions.get(&client)?;
         Some(Reply {
             client,
-            session: session.session,
             request: session.last.request,
             request_checksum: session.last.request_checksum,
             operation: session.last.operation,
@@ -143,6 +143,7 @@ impl Ledger for SimpleLedger {
             op: session.op,
             timestamp: session.op,
             body: &session.body,
+            session: session.session,
         })
     }
 

@@ -5,10 +5,12 @@ pub(crate) mod client;
 pub(crate) mod ledger;
 
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use giro::Engine;
 use giro_base::BufferPool;
 use giro_server::{Handle, Options, Server, Snapshot};
 
@@ -51,6 +53,30 @@ impl Running {
             address,
             handle,
             gate,
+            pool,
+            thread: Some(thread),
+        }
+    }
+
+    /// With the real ledger, in a directory.
+    pub(crate) fn on_disk(directory: &Path) -> Self {
+        let server = Server::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+        let (address, handle) = (server.address(), server.handle());
+        let options = giro::Options {
+            pin: false,
+            buffers: 16,
+            sessions_max: 64,
+            ..giro::Options::default()
+        };
+        let engine = Engine::open(directory, &options, &mut |_| {}).unwrap();
+        let pool = engine.pool().clone();
+        let thread = std::thread::spawn(move || {
+            server.serve(engine, &Options::default()).unwrap();
+        });
+        Self {
+            address,
+            handle,
+            gate: Arc::default(),
             pool,
             thread: Some(thread),
         }

@@ -36,8 +36,7 @@ pub(crate) fn run(dir: &Path, mut config: Config, greeting: Greeting) -> anyhow:
     let server = Server::bind(&address)?;
     stop_on_signals(server.handle())?;
     greet(greeting, server.address(), &engine)?;
-    let pool = engine.pool().clone();
-    server.run(engine, pool, &config.server)?;
+    server.serve(engine, &config.server)?;
     tracing::info!("stopped; everything taken was executed and answered");
     Ok(())
 }
