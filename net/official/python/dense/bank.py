@@ -31,9 +31,9 @@ TRANSIENT = {
 class Bank:
     """One client, one ledger number, and the accounts that were opened through it."""
 
-    def __init__(self, client):
+    def __init__(self, client, ledger=None):
         self.client = client
-        self.ledger = random.randrange(1, 2**32)
+        self.ledger = ledger or random.randrange(1, 2**32)
         self.opened = []
 
     # Accounts.

@@ -119,9 +119,10 @@ def test_members_see_earlier_members(bank):
     source = bank.open()
     middle = bank.open(AccountFlags.DEBITS_MUST_NOT_EXCEED_CREDITS)
     target = bank.open()
-    assert bank.create(
-        linked(bank, source, middle, amount=5), bank.transfer(middle, target, amount=5)
-    ) == [S.CREATED] * 2
+    assert (
+        bank.create(linked(bank, source, middle, amount=5), bank.transfer(middle, target, amount=5))
+        == [S.CREATED] * 2
+    )
     assert bank.create(
         linked(bank, source, middle, amount=5), bank.transfer(middle, target, amount=6)
     ) == [S.LINKED_EVENT_FAILED, S.EXCEEDS_CREDITS]
@@ -132,7 +133,9 @@ def test_broken_chain_gives_back_a_post(bank):
     """A post inside a broken chain is undone: the pending transfer is pending again."""
     debit, credit = bank.pair()
     pending = bank.hold(debit, credit, amount=9)
-    assert bank.create(bank.post(pending, flags=F.LINKED), bank.transfer(debit, credit, code=0)) == [
+    assert bank.create(
+        bank.post(pending, flags=F.LINKED), bank.transfer(debit, credit, code=0)
+    ) == [
         S.LINKED_EVENT_FAILED,
         S.CODE_MUST_NOT_BE_ZERO,
     ]

@@ -139,8 +139,14 @@ def test_imported_times(bank):
         transfer,
         [
             (S.IMPORTED_EVENT_TIMESTAMP_MUST_NOT_REGRESS, {"timestamp": before}),
-            (S.IMPORTED_EVENT_TIMESTAMP_MUST_POSTDATE_DEBIT_ACCOUNT, {"debit_account_id": early_debit}),
-            (S.IMPORTED_EVENT_TIMESTAMP_MUST_POSTDATE_CREDIT_ACCOUNT, {"credit_account_id": early_credit}),
+            (
+                S.IMPORTED_EVENT_TIMESTAMP_MUST_POSTDATE_DEBIT_ACCOUNT,
+                {"debit_account_id": early_debit},
+            ),
+            (
+                S.IMPORTED_EVENT_TIMESTAMP_MUST_POSTDATE_CREDIT_ACCOUNT,
+                {"credit_account_id": early_credit},
+            ),
             (S.IMPORTED_EVENT_TIMEOUT_MUST_BE_ZERO, {}),
         ],
     )
