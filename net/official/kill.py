@@ -14,6 +14,7 @@ import argparse
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,6 +94,7 @@ class Harness:
         self.survivors = options.survivors if self.server.fixed_port else 0
         self.counts = Counts()
         self.kills = 0
+        self.clients = []
         self.finished = []
 
     def run(self):
@@ -109,7 +111,8 @@ class Harness:
     def run_round(self, number):
         from killing.check import Round, Violation
 
-        accounts, clients = self.load(number)
+        accounts = self.load(number)
+        clients = self.clients
         waited = self.wait_for_moment(clients)
         self.server_must_live()
         self.server.kill()
@@ -153,7 +156,7 @@ class Harness:
                 client.create_accounts(accounts)
         ids = [account.id for account in accounts]
         shared, own = ids[: plan.ACCOUNTS_SHARED], ids[plan.ACCOUNTS_SHARED :]
-        clients = [
+        self.clients = [
             ClientProcess(
                 f"round {number}, client {i}",
                 self.server.address,
@@ -162,7 +165,7 @@ class Harness:
             )
             for i in range(self.options.clients)
         ]
-        return ids, clients
+        return ids
 
     def wait_for_moment(self, clients):
         """Waits for a random time; mostly under load, sometimes while clients register."""
@@ -184,6 +187,12 @@ class Harness:
             self.server_must_live()
             self.server.kill()
             self.kills += 1
+
+    def stop(self):
+        """Ends everything that was started."""
+        self.server.kill()
+        for client in self.clients:
+            client.discard()
 
     def server_must_live(self):
         from killing.server import ServerFailed
@@ -232,20 +241,20 @@ def main():
         # Known before the program starts itself again, so that both print the same.
         options.seed = int(os.environ.setdefault("OFFICIAL_KILL_SEED", str(random.getrandbits(32))))
     enter_environment(options.cache)
-    import shutil
-
     folder = options.dir or Path(tempfile.mkdtemp(prefix="official-kill-"))
     folder.mkdir(parents=True, exist_ok=True)
     print(f"kill.py: client {CLIENT_RELEASE}, seed {options.seed}, in {folder}", flush=True)
     harness = Harness(options, folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     started = time.monotonic()
     try:
         harness.run()
     except BaseException as error:
-        harness.server.kill()
-        print(f"kill.py: FAILED after {harness.kills} kills: {error or type(error).__name__}")
+        harness.stop()
+        reason = str(error) or type(error).__name__
+        print(f"kill.py: FAILED after {harness.kills} kills: {reason}")
         print(f"kill.py: seed {options.seed}; data and log are kept in {folder}", flush=True)
-        # A client that waits for a server that is gone would keep the process alive.
+        # The checking client may still wait for the server; a normal exit would wait for it.
         os._exit(1)
     c = harness.counts
     print(

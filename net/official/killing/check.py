@@ -158,10 +158,12 @@ class Round:
             "absent": [batch.outcomes],
             "unknown": [batch.again, batch.outcomes],
         }[state]
-        demand(
-            results in allowed,
-            f"{process.name}, batch {batch.number} ({state}) sent again: {results}, not {allowed}",
-        )
+        if results not in allowed:
+            i = next(i for i, r in enumerate(results) if r != allowed[0][i])
+            raise Violation(
+                f"{process.name}, batch {batch.number} ({state}) sent again, event {i}: "
+                f"{results[i]!r}, not {allowed[0][i]!r}"
+            )
         setattr(self.counts, state, getattr(self.counts, state) + 1)
 
     def check_burned(self, client):
@@ -199,7 +201,11 @@ class Round:
                 debit[1] += t.amount
                 credit[3] += t.amount
         found = balances(client, self.accounts)
-        demand(found == sums, f"balances are {found}, the transfers add up to {sums}")
+        for account, expected in sums.items():
+            demand(
+                found[account] == expected,
+                f"account {account} has {found[account]}, its transfers add up to {expected}",
+            )
         totals = [sum(column) for column in zip(*found.values(), strict=True)]
         demand(totals[0] == totals[2], f"pending debits and credits differ: {totals}")
         demand(totals[1] == totals[3], f"posted debits and credits differ: {totals}")

@@ -23,17 +23,18 @@ def silence_client():
     logging.getLogger("tigerbeetle").setLevel(logging.CRITICAL)
 
 
-def send_batches(pipe, stop, address, seed, accounts):
+def send_batches(pipe, address, seed, accounts):
     """The work of the process.
 
-    Messages: ("ready",), ("sent", batch), ("acked", number, results).
+    Messages to the parent: ("ready",), ("sent", batch), ("acked", number, results). Any message
+    from the parent asks for an end after the answer to the open request.
     """
     silence_client()
     plan = Plan(seed, accounts)
     with tb.ClientSync(cluster_id=0, replica_addresses=address) as client:
         client.lookup_accounts(accounts[:1])
         pipe.send(("ready",))
-        while not stop.is_set():
+        while not pipe.poll():
             batch = plan.next()
             pipe.send(("sent", batch))
             results = client.create_transfers(batch.transfers)
@@ -52,9 +53,8 @@ class ClientProcess:
         self.batches = []
         self.answers = {}
         self.is_ready = threading.Event()
-        self._stop = CONTEXT.Event()
-        self._pipe, child = CONTEXT.Pipe(duplex=False)
-        arguments = (child, self._stop, address, seed, accounts)
+        self._pipe, child = CONTEXT.Pipe()
+        arguments = (child, address, seed, accounts)
         self._process = CONTEXT.Process(target=send_batches, args=arguments, daemon=True)
         self._process.start()
         child.close()
@@ -83,7 +83,11 @@ class ClientProcess:
 
     def finish(self, seconds_max):
         """Lets the process end after the answer it waits for; True if it ended well in time."""
-        self._stop.set()
+        try:
+            self._pipe.send("end")
+        except OSError:
+            # The process is gone already, which is no good end either.
+            pass
         self._process.join(seconds_max)
         ended_well = self._process.exitcode == 0
         self.discard()
