@@ -56,6 +56,7 @@ pub(crate) struct Reactor<L: Ledger> {
     reserved_buffers: usize,
     request_deadline_ns: u64,
     shutdown_deadline_ns: u64,
+    spin: Duration,
     deadlines: Deadlines,
     cluster: u128,
     started: Instant,
@@ -107,6 +108,7 @@ impl<L: Ledger> Reactor<L> {
             reserved_buffers: options.reserved_buffers,
             request_deadline_ns: nanoseconds(options.request_deadline),
             shutdown_deadline_ns: nanoseconds(options.shutdown_deadline),
+            spin: options.spin,
             deadlines: Deadlines::new(options),
             cluster: options.cluster,
             started: Instant::now(),
@@ -127,9 +129,15 @@ impl<L: Ledger> Reactor<L> {
             }
             let busy = !self.waiting.is_empty() || !self.held.is_empty();
             let wait_max = if busy { WAIT_MAX_BUSY } else { WAIT_MAX };
-            let waited = self
-                .ring
-                .submit_and_wait(usize::from(!more), Some(wait_max));
+            let want = usize::from(!more);
+            // A write to disk is over soon; when nothing is in flight, the next request may be
+            // far away.
+            let spin = if self.service.ledger.is_idle() {
+                Duration::ZERO
+            } else {
+                self.spin
+            };
+            let waited = self.ring.submit_and_spin(want, spin, Some(wait_max));
             waited.map_err(ServerError::Ring)?;
             self.read_clocks();
             more = self.take_completions()?;
@@ -365,9 +373,11 @@ impl<L: Ledger> Reactor<L> {
         if ledger.is_idle() {
             return Ok(false);
         }
-        // The disk works while the ledger does.
-        let submitted = self.ring.submit_and_wait(0, None);
-        submitted.map_err(ServerError::Ring)?;
+        if ledger.is_ready() || ledger.can_resolve_ahead() {
+            // The disk works while the ledger does.
+            let submitted = self.ring.submit_and_wait(0, None);
+            submitted.map_err(ServerError::Ring)?;
+        }
         if !ledger.is_ready() {
             ledger.resolve_ahead();
             return Ok(false);
