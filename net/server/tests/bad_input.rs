@@ -69,6 +69,7 @@ fn a_large_message_with_a_damaged_body_closes_the_connection() {
     bytes[1_000_000] ^= 1;
     client.send(&bytes);
     assert_eq!(client.answer(), Answer::Closed);
+    server.until(|seen| seen.open == 0);
     let free = server.pool.free_count();
     assert_eq!(free, 4, "its buffer came back");
     server.assert_serves();
