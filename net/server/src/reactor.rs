@@ -288,13 +288,13 @@ impl<L: Ledger> Reactor<L> {
                     let (receiver, sender) = (&mut connection.receiver, &mut connection.sender);
                     match self.service.handle(at, receiver, sender) {
                         Handled::Done => head = None,
-                        Handled::Hold => {
-                            connection.stage = Stage::Held {
-                                since: head.unwrap_or(self.now),
-                            };
-                            match head {
-                                Some(_) => self.held.push_front(place),
-                                None => self.held.push_back(place),
+                        handled => {
+                            let since = head.unwrap_or(self.now);
+                            connection.stage = Stage::Held { since };
+                            if head.is_some() && handled == Handled::Hold {
+                                self.held.push_front(place);
+                            } else {
+                                self.held.push_back(place);
                             }
                             break;
                         }
@@ -339,9 +339,13 @@ impl<L: Ledger> Reactor<L> {
         }
     }
 
-    /// Offers the ledger the requests in line; one that has been there too long is dropped.
+    /// Offers the ledger the requests in line, up to the first write it has no room for; one
+    /// that has been there too long is dropped.
     fn serve_held(&mut self) {
-        while let Some(place) = self.held.pop_front() {
+        for _ in 0..self.held.len() {
+            let Some(place) = self.held.pop_front() else {
+                return;
+            };
             let Some(connection) = self.connections.get(place) else {
                 continue;
             };
