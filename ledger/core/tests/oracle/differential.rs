@@ -31,7 +31,7 @@ pub(crate) struct Maker {
 }
 
 /// How much to run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Budget {
     pub(crate) seed: u64,
     pub(crate) events: usize,

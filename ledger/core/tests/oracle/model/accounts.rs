@@ -3,6 +3,7 @@
 use giro_base::Account;
 
 use super::batch::{CREATED, Event, Outcome};
+use super::digest;
 use super::state::State;
 
 const LINKED: u16 = 1 << 0;
@@ -36,6 +37,10 @@ impl Event for Account {
 
     fn burns(_status: u32) -> bool {
         false
+    }
+
+    fn effect(&self, _state: &State) -> u64 {
+        digest::of_account(self.id)
     }
 
     fn create(&self, state: &mut State, now: u64) -> Outcome {

@@ -15,6 +15,14 @@ pub(crate) struct Outcome {
     pub(crate) timestamp: u64,
 }
 
+/// What an event answers and adds to the digest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Executed {
+    pub(crate) outcome: Outcome,
+    /// Balances right after it, digested; 0 for what left nothing behind.
+    pub(crate) effect: u64,
+}
+
 /// What accounts and transfers have in common as events of a batch.
 pub(crate) trait Event: Copy {
     const IMPORTED_EVENT_EXPECTED: u32;
@@ -30,11 +38,13 @@ pub(crate) trait Event: Copy {
     fn burns(status: u32) -> bool;
     /// Creates it at `now`, or says why not.
     fn create(&self, state: &mut State, now: u64) -> Outcome;
+    /// What it adds to the digest, right after it was created.
+    fn effect(&self, state: &State) -> u64;
 }
 
-/// Executes one batch whose first event has timestamp `first` and returns an outcome an event.
-pub(crate) fn execute<E: Event>(state: &mut State, events: &[E], first: u64) -> Vec<Outcome> {
-    let mut outcomes: Vec<Outcome> = Vec::new();
+/// Executes one batch whose first event has timestamp `first` and returns what became of each.
+pub(crate) fn execute<E: Event>(state: &mut State, events: &[E], first: u64) -> Vec<Executed> {
+    let mut executed: Vec<Executed> = Vec::new();
     let mut chain_start: Option<usize> = None;
     let mut chain_broken = false;
     for (i, event) in events.iter().enumerate() {
@@ -59,15 +69,21 @@ pub(crate) fn execute<E: Event>(state: &mut State, events: &[E], first: u64) -> 
         } else {
             event.create(state, now)
         };
-        outcomes.push(outcome);
+        let effect = if outcome.status == CREATED {
+            event.effect(state)
+        } else {
+            0
+        };
+        executed.push(Executed { outcome, effect });
         if let Some(start) = chain_start
             && !chain_broken
             && outcome.status != CREATED
         {
             state.roll_back();
             chain_broken = true;
-            for member in &mut outcomes[start..i] {
-                member.status = LINKED_EVENT_FAILED;
+            for member in &mut executed[start..i] {
+                member.outcome.status = LINKED_EVENT_FAILED;
+                member.effect = 0;
             }
         }
         if E::burns(outcome.status) {
@@ -81,7 +97,7 @@ pub(crate) fn execute<E: Event>(state: &mut State, events: &[E], first: u64) -> 
             chain_broken = false;
         }
     }
-    outcomes
+    executed
 }
 
 /// Whether the event may be (or not be) imported here, and at its time.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod batch;
+mod digest;
 mod exists;
 mod expiry;
 mod queries;
@@ -15,7 +16,10 @@ mod two_phase;
 use giro_base::Transfer;
 use zerocopy::IntoBytes;
 
-use crate::request::{Action, Request, encode_batches};
+use crate::request::{Action, Form, Request, encode_batches};
+
+use self::batch::Event;
+use self::digest::Digest;
 
 pub(crate) use self::batch::{CREATED, Outcome};
 pub(crate) use self::state::{Phase, State};
@@ -24,34 +28,30 @@ pub(crate) use self::state::{Phase, State};
 #[derive(Default)]
 pub(crate) struct Model {
     state: State,
+    digest: Digest,
 }
 
 /// What a request does and answers.
+#[derive(Default)]
 pub(crate) struct Answer {
     /// The bytes of the reply's body.
     pub(crate) reply: Vec<u8>,
     /// Create operations: the outcome of each event of each batch.
     pub(crate) outcomes: Vec<Vec<Outcome>>,
-    /// Pulses: the transfers that expired.
-    pub(crate) expired: Vec<u128>,
+    /// Pulses: how many transfers expired.
+    pub(crate) expired: usize,
 }
 
 impl Model {
     /// Executes one request.
     pub(crate) fn execute(&mut self, request: &Request) -> Answer {
-        let timestamp = request.timestamp;
-        let state = &mut self.state;
+        let state = &self.state;
         match &request.action {
-            Action::CreateAccounts(form, batches) => {
-                created(*form, execute_all(state, batches, timestamp))
-            }
+            Action::CreateAccounts(form, batches) => self.create(*form, batches, request.timestamp),
             Action::CreateTransfers(form, batches) => {
-                created(*form, execute_all(state, batches, timestamp))
+                self.create(*form, batches, request.timestamp)
             }
-            Action::Pulse => Answer {
-                expired: expiry::pulse(state, timestamp),
-                ..Answer::default()
-            },
+            Action::Pulse => self.pulse(request.timestamp),
             Action::LookupAccounts(ids) => rows(queries::lookup_accounts(state, ids).as_bytes()),
             Action::LookupTransfers(ids) => rows(queries::lookup_transfers(state, ids).as_bytes()),
             Action::AccountTransfers(filter, max) => {
@@ -68,20 +68,47 @@ impl Model {
 
     /// The digest over everything executed.
     pub(crate) fn digest(&self) -> u128 {
-        0
+        self.digest.value()
     }
 
     pub(crate) fn state(&self) -> &State {
         &self.state
     }
-}
 
-impl Default for Answer {
-    fn default() -> Self {
-        Self {
-            reply: Vec::new(),
-            outcomes: Vec::new(),
-            expired: Vec::new(),
+    /// All batches of a create operation, whose last event has this timestamp.
+    fn create<E: Event>(&mut self, form: Form, batches: &[Vec<E>], timestamp: u64) -> Answer {
+        let events: usize = batches.iter().map(Vec::len).sum();
+        self.digest.absorb(timestamp, events as u64);
+        let mut first = timestamp - events as u64 + 1;
+        let mut outcomes: Vec<Vec<Outcome>> = Vec::new();
+        for events in batches {
+            let executed = batch::execute(&mut self.state, events, first);
+            first += events.len() as u64;
+            for event in &executed {
+                let Outcome { status, timestamp } = event.outcome;
+                let word = timestamp ^ (u64::from(status) << 32);
+                self.digest.absorb(word, event.effect);
+            }
+            outcomes.push(executed.iter().map(|event| event.outcome).collect());
+        }
+        Answer {
+            reply: encode(form, &outcomes),
+            outcomes,
+            expired: 0,
+        }
+    }
+
+    fn pulse(&mut self, timestamp: u64) -> Answer {
+        let effects = expiry::pulse(&mut self.state, timestamp);
+        let expired = effects.len();
+        self.digest.absorb(timestamp, expired as u64);
+        for (k, effect) in effects.into_iter().enumerate() {
+            let timestamp = timestamp - expired as u64 + k as u64 + 1;
+            self.digest.absorb(timestamp, effect);
+        }
+        Answer {
+            expired,
+            ..Answer::default()
         }
     }
 }
@@ -89,21 +116,6 @@ impl Default for Answer {
 /// When a pending transfer with a timeout expires (ns).
 pub(crate) fn expires_at(p: &Transfer) -> u64 {
     p.timestamp + u64::from(p.timeout) * 1_000_000_000
-}
-
-fn execute_all<E: batch::Event>(
-    state: &mut State,
-    batches: &[Vec<E>],
-    timestamp: u64,
-) -> Vec<Vec<Outcome>> {
-    let events: usize = batches.iter().map(Vec::len).sum();
-    let mut first = timestamp - events as u64 + 1;
-    let mut outcomes = Vec::new();
-    for events in batches {
-        outcomes.push(batch::execute(state, events, first));
-        first += events.len() as u64;
-    }
-    outcomes
 }
 
 fn rows(bytes: &[u8]) -> Answer {
@@ -114,11 +126,11 @@ fn rows(bytes: &[u8]) -> Answer {
 }
 
 /// Encodes the outcomes: dense, or failures only; with a trailer or without.
-fn created(form: crate::request::Form, outcomes: Vec<Vec<Outcome>>) -> Answer {
+fn encode(form: Form, outcomes: &[Vec<Outcome>]) -> Vec<u8> {
     let mut payload = Vec::new();
     let mut counts = Vec::new();
     let element = if form.is_dense() { 16 } else { 8 };
-    for batch in &outcomes {
+    for batch in outcomes {
         let start = payload.len();
         for (i, outcome) in batch.iter().enumerate() {
             if form.is_dense() {
@@ -135,9 +147,5 @@ fn created(form: crate::request::Form, outcomes: Vec<Vec<Outcome>>) -> Answer {
     if form.has_trailer() {
         encode_batches(&mut payload, element, &counts);
     }
-    Answer {
-        reply: payload,
-        outcomes,
-        expired: Vec::new(),
-    }
+    payload
 }

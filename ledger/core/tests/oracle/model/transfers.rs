@@ -3,6 +3,7 @@
 use giro_base::{Account, Transfer};
 
 use super::batch::{CREATED, Event, Outcome};
+use super::digest;
 use super::exists;
 use super::state::{Phase, State};
 use super::two_phase;
@@ -47,6 +48,13 @@ impl Event for Transfer {
 
     fn burns(status: u32) -> bool {
         [21, 22, 25, 54, 55, 65, 66].contains(&status)
+    }
+
+    fn effect(&self, state: &State) -> u64 {
+        let stored = state.transfer(self.id).expect("it was created");
+        let debit = state.account(stored.debit_account_id).expect("it exists");
+        let credit = state.account(stored.credit_account_id).expect("it exists");
+        digest::of_balances(&debit, &credit)
     }
 
     fn create(&self, state: &mut State, now: u64) -> Outcome {
