@@ -60,6 +60,6 @@ fn random_requests_reach_every_status_and_feature() {
     let all: BTreeSet<u32> = CreateTransferStatus::iter().map(Into::into).collect();
     assert_eq!(reached, all, "statuses of transfers");
     for feature in FEATURES {
-        assert!(seen.features[feature] > 100, "too little of {feature}");
+        assert!(seen.features[feature] >= 100, "too little of {feature}");
     }
 }

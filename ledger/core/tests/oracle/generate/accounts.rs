@@ -54,9 +54,12 @@ impl Generator {
         is_imported: bool,
         times: &mut ImportTimes,
     ) -> Account {
-        let n = self.rng.random_range(1..=self.accounts);
+        let n = (0..3)
+            .map(|_| self.rng.random_range(1..=self.accounts))
+            .find(|n| state.account(account_id(*n)).is_none());
+        let n = n.unwrap_or(self.accounts);
         let mut flags = 0;
-        if self.chance(self.profile.linked) {
+        if self.is_linked() {
             flags |= AccountFlags::LINKED;
         }
         if self.chance(self.profile.limited) {
@@ -64,6 +67,10 @@ impl Generator {
                 AccountFlags::DEBITS_MUST_NOT_EXCEED_CREDITS,
                 AccountFlags::CREDITS_MUST_NOT_EXCEED_DEBITS,
             ]);
+        }
+        if self.chance(1) {
+            flags |= AccountFlags::DEBITS_MUST_NOT_EXCEED_CREDITS
+                | AccountFlags::CREDITS_MUST_NOT_EXCEED_DEBITS;
         }
         if self.chance(20) {
             flags |= AccountFlags::HISTORY;

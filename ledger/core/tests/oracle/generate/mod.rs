@@ -36,6 +36,7 @@ pub(crate) struct Generator {
     /// Size of the space of account numbers; grows slowly.
     accounts: u64,
     history: History,
+    in_chain: bool,
 }
 
 impl Generator {
@@ -51,6 +52,7 @@ impl Generator {
             accounts: profile.accounts,
             transfer_count: 0,
             history: History::default(),
+            in_chain: false,
             rng,
             profile,
         }
@@ -93,6 +95,17 @@ impl Generator {
         };
         self.last += step + events;
         self.last
+    }
+
+    /// Whether the event being made is linked: chains come in runs.
+    fn is_linked(&mut self) -> bool {
+        let of_100 = if self.in_chain {
+            60
+        } else {
+            self.profile.linked
+        };
+        self.in_chain = self.chance(of_100);
+        self.in_chain
     }
 
     fn form(&mut self) -> Form {

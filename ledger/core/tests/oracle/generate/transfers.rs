@@ -32,16 +32,18 @@ impl Generator {
     }
 
     fn transfer(&mut self, state: &State, is_imported: bool, times: &mut ImportTimes) -> Transfer {
-        let mut t = if self.chance(self.profile.resolve) {
+        let resolving = if self.chance(self.profile.resolve) {
             self.resolving_transfer(state)
         } else {
-            self.plain_transfer()
+            None
         };
-        if self.chance(self.profile.linked) {
+        let mut t = resolving.unwrap_or_else(|| self.plain_transfer(state));
+        if self.is_linked() {
             t.flags |= TransferFlags::LINKED;
         }
         if is_imported {
             t.flags |= TransferFlags::IMPORTED;
+            self.touch_newest_account(state, &mut t);
             let accounts = [t.debit_account_id, t.credit_account_id].map(|id| state.account(id));
             t.timestamp = self.import_time(state, times, accounts);
             if self.chance(90) {
@@ -61,6 +63,22 @@ impl Generator {
         t
     }
 
+    /// Sometimes names the newest account, which alone may be newer than the newest transfer.
+    fn touch_newest_account(&mut self, state: &State, t: &mut Transfer) {
+        let newest = state.account_times().values().next_back();
+        let newest = newest.and_then(|id| state.account(*id));
+        if let Some(newest) = newest
+            && self.chance(20)
+        {
+            t.ledger = newest.ledger;
+            if self.chance(50) {
+                t.debit_account_id = newest.id;
+            } else {
+                t.credit_account_id = newest.id;
+            }
+        }
+    }
+
     /// One that was sent before, of a batch of the same kind.
     fn earlier_transfer(&mut self, is_imported: bool) -> Option<Transfer> {
         (0..6).find_map(|_| {
@@ -69,16 +87,23 @@ impl Generator {
         })
     }
 
-    fn plain_transfer(&mut self) -> Transfer {
+    fn plain_transfer(&mut self, state: &State) -> Transfer {
         let ledgers = self.profile.ledgers;
-        let debit = self.rng.random_range(1..=self.accounts);
-        let mut credit = self.rng.random_range(1..=self.accounts);
-        if self.chance(90) {
-            // The next number of the debit account's ledger.
-            credit += (debit % ledgers + ledgers - credit % ledgers) % ledgers;
-        }
-        if credit == debit {
-            credit += ledgers;
+        let (mut debit, mut credit) = (0, 0);
+        for _ in 0..6 {
+            debit = self.rng.random_range(1..=self.accounts);
+            credit = self.rng.random_range(1..=self.accounts);
+            if self.chance(90) {
+                // The next number of the debit account's ledger.
+                credit += (debit % ledgers + ledgers - credit % ledgers) % ledgers;
+            }
+            if credit == debit {
+                credit += ledgers;
+            }
+            let is_there = |n| state.account(account_id(n)).is_some();
+            if is_there(debit) && is_there(credit) || self.chance(4) {
+                break;
+            }
         }
         let mut flags = 0;
         let mut timeout = 0;
@@ -114,15 +139,18 @@ impl Generator {
         }
     }
 
-    /// A post or a void of some pending transfer.
-    fn resolving_transfer(&mut self, state: &State) -> Transfer {
-        let mut p = self.history.pending(&mut self.rng).unwrap_or_default();
-        for _ in 0..4 {
-            if state.phase(p.id) == Some(Phase::Pending) || self.chance(25) {
-                break;
-            }
-            p = self.history.pending(&mut self.rng).unwrap_or_default();
-        }
+    /// A post or a void of some pending transfer, if any is worth it.
+    fn resolving_transfer(&mut self, state: &State) -> Option<Transfer> {
+        let p = (0..8).find_map(|_| {
+            let p = self.history.pending(&mut self.rng)?;
+            let is_likely = match state.phase(p.id) {
+                Some(Phase::Pending) => true,
+                Some(_) => self.chance(20),
+                // Perhaps an earlier event of this request.
+                None => self.chance(10),
+            };
+            is_likely.then_some(p)
+        })?;
         let stored = state.transfer(p.id).map_or(p.amount, |p| p.amount);
         let is_void = self.chance(40);
         let all = if is_void { 0 } else { u128::MAX };
@@ -132,7 +160,7 @@ impl Generator {
             _ => self.amount_near(stored),
         };
         let repeats_fields = self.chance(40);
-        Transfer {
+        Some(Transfer {
             pending_id: p.id,
             amount,
             debit_account_id: if repeats_fields {
@@ -153,7 +181,7 @@ impl Generator {
                 TransferFlags::POST_PENDING_TRANSFER
             },
             ..self.blank_transfer()
-        }
+        })
     }
 
     /// A transfer with a new id and user data.
