@@ -77,5 +77,9 @@ fn random_requests_on_threads_give_what_the_model_gives() {
         is_large: true,
     };
     let makers = [1, 2, 3, 4, 8].map(maker);
-    run(budget.or_from_environment(), &makers, |_, _| {});
+    let mut expired = 0;
+    run(budget.or_from_environment(), &makers, |_, answer| {
+        expired += answer.expired;
+    });
+    assert!(expired > 0, "some pending transfers expire");
 }

@@ -48,7 +48,11 @@ impl Generator {
             1 => times.batch,
             2 => times.batch - 1,
             3 => self.one_of(&[0, 1, 1 << 63, u64::MAX]),
-            4..10 if touched[0].max(touched[1]) > times.cursor => touched[0].max(touched[1]),
+            // Newer than every transfer, older than an account.
+            4..16 if touched[0].max(touched[1]) > times.cursor => {
+                let newest = touched[0].max(touched[1]);
+                self.rng.random_range(times.cursor + 1..=newest)
+            }
             4..7 => touched[0] + self.rng.random_range(0..2),
             7..10 => touched[1] + self.rng.random_range(0..2),
             10..13 => self.existing_time(state, times.cursor),
