@@ -10,6 +10,7 @@
 //! GIRO_ORACLE_EVENTS=10000000 GIRO_ORACLE_SEED=1 cargo test --release -p giro-core --test oracle
 //! ```
 
+mod corner_cases;
 mod coverage;
 mod differential;
 mod generate;
