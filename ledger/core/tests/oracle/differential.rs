@@ -302,12 +302,11 @@ fn conserved(accounts: &[Account]) -> Result<(), String> {
 }
 
 fn equal<T: PartialEq + std::fmt::Debug>(what: &str, engine: T, model: T) -> Result<(), String> {
-    if engine == model {
-        Ok(())
-    } else {
-        Err(format!(
+    match (engine, model) {
+        (engine, model) if engine == model => Ok(()),
+        (engine, model) => Err(format!(
             "{what}: engine has {engine:?}, model has {model:?}"
-        ))
+        )),
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn of_balances(debit: &Account, credit: &Account) -> u64 {
 /// A balance in 64 bits: the low half, and the high half with its own halves swapped.
 fn narrow(balance: u128) -> u64 {
     let [low, high] = halves(balance);
-    low ^ (high << 32 | high >> 32)
+    low ^ high.rotate_left(32)
 }
 
 /// The two halves of the 128-bit product, one xor the other.

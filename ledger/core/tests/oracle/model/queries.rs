@@ -104,7 +104,7 @@ fn is_within(min: u64, max: u64, timestamp: u64) -> bool {
 }
 
 /// Whether a row's field passes the filter's, where 0 lets all through.
-fn matches<T: Default + PartialEq>(wanted: T, value: T) -> bool {
+fn matches<T: Copy + Default + PartialEq>(wanted: T, value: T) -> bool {
     wanted == T::default() || wanted == value
 }
 
