@@ -112,6 +112,10 @@ impl Ledger for ServedEngine {
         Ok(())
     }
 
+    fn can_resolve_ahead(&self) -> bool {
+        self.engine.can_resolve_ahead()
+    }
+
     fn resolve_ahead(&mut self) {
         self.engine.resolve_ahead();
     }

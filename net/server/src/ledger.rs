@@ -71,6 +71,9 @@ pub trait Ledger {
     /// Does what can be done before the writes are durable; called when the kernel has them.
     fn resolve_ahead(&mut self);
 
+    /// Whether that is enough work to hand the writes to the kernel for.
+    fn can_resolve_ahead(&self) -> bool;
+
     /// A disk operation ended: the token's value and the result.
     ///
     /// # Errors

@@ -28,6 +28,10 @@ pub struct Options {
     /// How long a new connection may stay without a single valid message. Default 60 s: twice
     /// the time between pings of the field's clients.
     pub greeting_deadline: Duration,
+    /// How long the thread looks for a write's end before it lets its processor sleep. Costs
+    /// processor time while writes are in flight, and only then. Default 100 us, about as long
+    /// as a small write takes.
+    pub spin: Duration,
     /// How long a stop may take to finish and answer what was taken. Default 10 s.
     pub shutdown_deadline: Duration,
     /// Idle time after which the system asks whether a peer still lives. Default 30 s, then
@@ -47,6 +51,7 @@ impl Default for Options {
             receive_deadline: Duration::from_secs(10),
             send_deadline: Duration::from_secs(10),
             greeting_deadline: Duration::from_secs(60),
+            spin: Duration::from_micros(100),
             shutdown_deadline: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
         }

@@ -56,6 +56,7 @@ pub(crate) struct Reactor<L: Ledger> {
     reserved_buffers: usize,
     request_deadline_ns: u64,
     shutdown_deadline_ns: u64,
+    spin: Duration,
     deadlines: Deadlines,
     cluster: u128,
     started: Instant,
@@ -107,6 +108,7 @@ impl<L: Ledger> Reactor<L> {
             reserved_buffers: options.reserved_buffers,
             request_deadline_ns: nanoseconds(options.request_deadline),
             shutdown_deadline_ns: nanoseconds(options.shutdown_deadline),
+            spin: options.spin,
             deadlines: Deadlines::new(options),
             cluster: options.cluster,
             started: Instant::now(),
@@ -127,9 +129,15 @@ impl<L: Ledger> Reactor<L> {
             }
             let busy = !self.waiting.is_empty() || !self.held.is_empty();
             let wait_max = if busy { WAIT_MAX_BUSY } else { WAIT_MAX };
-            let waited = self
-                .ring
-                .submit_and_wait(usize::from(!more), Some(wait_max));
+            let want = usize::from(!more);
+            // A write to disk is over soon; when nothing is in flight, the next request may be
+            // far away.
+            let spin = if self.service.ledger.is_idle() {
+                Duration::ZERO
+            } else {
+                self.spin
+            };
+            let waited = self.ring.submit_and_spin(want, spin, Some(wait_max));
             waited.map_err(ServerError::Ring)?;
             self.read_clocks();
             more = self.take_completions()?;
@@ -280,13 +288,13 @@ impl<L: Ledger> Reactor<L> {
                     let (receiver, sender) = (&mut connection.receiver, &mut connection.sender);
                     match self.service.handle(at, receiver, sender) {
                         Handled::Done => head = None,
-                        Handled::Hold => {
-                            connection.stage = Stage::Held {
-                                since: head.unwrap_or(self.now),
-                            };
-                            match head {
-                                Some(_) => self.held.push_front(place),
-                                None => self.held.push_back(place),
+                        handled => {
+                            let since = head.unwrap_or(self.now);
+                            connection.stage = Stage::Held { since };
+                            if head.is_some() && handled == Handled::Hold {
+                                self.held.push_front(place);
+                            } else {
+                                self.held.push_back(place);
                             }
                             break;
                         }
@@ -331,9 +339,13 @@ impl<L: Ledger> Reactor<L> {
         }
     }
 
-    /// Offers the ledger the requests in line; one that has been there too long is dropped.
+    /// Offers the ledger the requests in line, up to the first write it has no room for; one
+    /// that has been there too long is dropped.
     fn serve_held(&mut self) {
-        while let Some(place) = self.held.pop_front() {
+        for _ in 0..self.held.len() {
+            let Some(place) = self.held.pop_front() else {
+                return;
+            };
             let Some(connection) = self.connections.get(place) else {
                 continue;
             };
@@ -365,9 +377,11 @@ impl<L: Ledger> Reactor<L> {
         if ledger.is_idle() {
             return Ok(false);
         }
-        // The disk works while the ledger does.
-        let submitted = self.ring.submit_and_wait(0, None);
-        submitted.map_err(ServerError::Ring)?;
+        if ledger.is_ready() || ledger.can_resolve_ahead() {
+            // The disk works while the ledger does.
+            let submitted = self.ring.submit_and_wait(0, None);
+            submitted.map_err(ServerError::Ring)?;
+        }
         if !ledger.is_ready() {
             ledger.resolve_ahead();
             return Ok(false);

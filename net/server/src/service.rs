@@ -34,8 +34,10 @@ pub(crate) struct Service<L> {
 pub(crate) enum Handled {
     /// It is; [`Receiver::consume`] was called.
     Done,
-    /// There is no room for it now; ask again with the same message.
+    /// The ledger has no room for it now; ask again with the same message.
     Hold,
+    /// There is no buffer for its reply now; ask again. Writes need not wait behind it.
+    HoldRead,
 }
 
 /// The circumstances of a message.
@@ -75,6 +77,7 @@ impl<L: Ledger> Service<L> {
         match handled {
             Outcome::Done => drop(receiver.consume()),
             Outcome::Hold => return Handled::Hold,
+            Outcome::HoldRead => return Handled::HoldRead,
             Outcome::Submit(meta) => self.submit(at.now, &meta, receiver),
         }
         Handled::Done
@@ -167,7 +170,7 @@ impl<L: Ledger> Service<L> {
 
     fn read(&mut self, meta: &RequestMeta, body: &Body<'_>, sender: &mut Sender) -> Outcome {
         let Some(mut buffer) = self.scratch.take().or_else(|| self.desk.replies.take()) else {
-            return Outcome::Hold;
+            return Outcome::HoldRead;
         };
         count(&self.desk.counters.requests);
         self.ledger.touch(meta.client);
@@ -214,6 +217,7 @@ const _: () = assert!(IN_PLACE_BYTES_MIN > SMALL_BYTES);
 enum Outcome {
     Done,
     Hold,
+    HoldRead,
     Submit(RequestMeta),
 }
 

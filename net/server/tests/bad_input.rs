@@ -69,6 +69,7 @@ fn a_large_message_with_a_damaged_body_closes_the_connection() {
     bytes[1_000_000] ^= 1;
     client.send(&bytes);
     assert_eq!(client.answer(), Answer::Closed);
+    server.until(|seen| seen.open == 0);
     let free = server.pool.free_count();
     assert_eq!(free, 4, "its buffer came back");
     server.assert_serves();
@@ -332,6 +333,35 @@ fn large_replies_beyond_the_buffers_are_sent_when_one_is_free() {
         .collect();
     seen.sort_unstable();
     assert_eq!(seen, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn writes_do_not_wait_behind_a_client_that_never_reads() {
+    let server = Running::start(|options| options.large_replies_max = 1);
+    let lookup = |client, session| {
+        let new = NewRequest {
+            operation: Operation::LookupTransfers,
+            ..new_request(client, session, 1)
+        };
+        message(&new, &batch(Operation::LookupTransfers, 8000))
+    };
+    // The lazy ones take the only buffer for a large reply, and wait for it.
+    let mut lazy: Vec<_> = (1..=8).map(|id| (id, server.connect())).collect();
+    for (id, client) in &mut lazy {
+        let session = client.register(*id);
+        for _ in 0..8 {
+            client.send(&lookup(*id, session));
+        }
+    }
+    let mut client = server.connect();
+    let session = client.register(100);
+    for request in 1..=20 {
+        let body = batch(Operation::CreateTransfers, 3);
+        client.send(&message(&new_request(100, session, request), &body));
+        assert!(is_reply(&client.answer()));
+    }
+    server.until(|seen| seen.dropped_busy > 0);
+    assert_eq!(server.gate.executed.load(Ordering::SeqCst), 29);
 }
 
 #[test]

@@ -12,16 +12,25 @@ use super::Engine;
 use crate::session::{Executed, Reply, RequestMeta};
 
 impl Engine {
+    /// Whether [`Self::resolve_ahead`] has something to do that is worth handing the writes to the
+    /// kernel for.
+    #[must_use]
+    pub fn can_resolve_ahead(&self) -> bool {
+        // A group of many ops gains nothing: each op may create what the next one names.
+        self.flying.front().is_some_and(|group| {
+            !group.durable && group.op_count == 1 && group.ops_bytes >= RESOLVE_AHEAD_FROM
+        })
+    }
+
     /// Looks up what the oldest group not yet durable names, while the disk works. Call it when
     /// the kernel has the writes.
     pub fn resolve_ahead(&mut self) {
+        if !self.can_resolve_ahead() {
+            return;
+        }
         let Some(group) = self.flying.front() else {
             return;
         };
-        // A group of many ops gains nothing: each op may create what the next one names.
-        if group.durable || group.op_count != 1 {
-            return;
-        }
         let (header, body) = ops(&group.buffer).next().expect("a group has an op");
         if let Some(batch) = batch_of(header, &group.buffer[body]) {
             self.executor.resolve_ahead(header.op, &batch);
@@ -120,6 +129,9 @@ impl Engine {
         });
     }
 }
+
+/// Smallest op (bytes) whose keys are looked up while its write is in flight.
+const RESOLVE_AHEAD_FROM: usize = 8 << 10;
 
 /// Bytes of a register's reply: the largest body the ledger takes (u32), and zeros.
 const REGISTER_REPLY_BYTES: usize = 64;

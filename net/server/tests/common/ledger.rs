@@ -181,6 +181,10 @@ impl Ledger for SimpleLedger {
         assert!(self.sessions.contains_key(&client), "only sessions read");
     }
 
+    fn can_resolve_ahead(&self) -> bool {
+        false
+    }
+
     fn resolve_ahead(&mut self) {}
 
     fn commit_op(&self) -> u64 {
