@@ -40,7 +40,7 @@ pub(crate) fn no_deny() -> Option<String> {
 /// advisories` by hand, where there is one.
 pub(crate) fn deny() -> anyhow::Result<()> {
     run(&mut cargo(
-        "deny --workspace --all-features check licenses bans sources",
+        "deny --workspace --all-features check --hide-inclusion-graph licenses bans sources",
     ))
 }
 
