@@ -174,7 +174,8 @@ impl Bench {
     }
 }
 
-fn encode<'a>(buffer: &'a mut [u8], events: &[u8], count: usize) -> &'a [u8] {
+/// Writes a body of one batch to `buffer`.
+pub(crate) fn encode<'a>(buffer: &'a mut [u8], events: &[u8], count: usize) -> &'a [u8] {
     const { assert!(BODY_BYTES_MAX <= BUFFER_BYTES) };
     buffer[..events.len()].copy_from_slice(events);
     let length = write_trailer(buffer, events.len(), 128, [count].into_iter());

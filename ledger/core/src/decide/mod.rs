@@ -48,7 +48,11 @@ pub fn decide(tables: &mut Tables, batch: &Batch<'_>, scratch: &mut Scratch, dig
             .run(batch);
         }
     }
-    schedule_expiries(tables, rows_before);
+    if let Events::Transfers(events) = batch.events
+        && events.iter().any(|event| event.timeout != 0)
+    {
+        schedule_expiries(tables, rows_before);
+    }
     tables.totals.assert_balanced();
     add_to_digest(digest, batch, decided);
 }

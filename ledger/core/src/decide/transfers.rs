@@ -45,6 +45,7 @@ impl TransferDecider<'_> {
         };
         let imported_batch = first.flags & Flags::IMPORTED != 0;
         let batch_timestamp = batch.event_timestamp(end - 1);
+        let first_timestamp = batch.event_timestamp(start);
         let mut chain = Chain::default();
         for i in start..end {
             self.fetch_accounts((i + AHEAD).min(end - 1));
@@ -59,7 +60,7 @@ impl TransferDecider<'_> {
                 timestamp: event.timestamp,
                 batch_timestamp,
             });
-            let timestamp = batch.event_timestamp(i);
+            let timestamp = first_timestamp + (i - start) as u64;
             self.decided.place[i] = NONE;
             let outcome = match gate_status(gate) {
                 None => self.create(i, timestamp),
@@ -275,6 +276,15 @@ fn balanced_amount(t: &Transfer, dr: &Account, cr: &Account) -> u128 {
 #[inline(always)]
 fn check_overflow(t: &Transfer, amount: u128, dr: &Account, cr: &Account) -> Result<(), Status> {
     let overflows = |balance: u128| balance.checked_add(amount).is_none();
+    // Where the sum of both balances has room, each has. Neither sum overflows by itself: it was
+    // checked here when it grew.
+    let (debits, credits) = (
+        dr.debits_pending + dr.debits_posted,
+        cr.credits_pending + cr.credits_posted,
+    );
+    if !overflows(debits) && !overflows(credits) {
+        return Ok(());
+    }
     if t.flags & Flags::PENDING != 0 {
         if overflows(dr.debits_pending) {
             return Err(OverflowsDebitsPending);
@@ -289,14 +299,11 @@ fn check_overflow(t: &Transfer, amount: u128, dr: &Account, cr: &Account) -> Res
     if overflows(cr.credits_posted) {
         return Err(OverflowsCreditsPosted);
     }
-    // Neither sum of one side can overflow by itself: the check below held when it was made.
-    if overflows(dr.debits_pending + dr.debits_posted) {
-        return Err(OverflowsDebits);
-    }
-    if overflows(cr.credits_pending + cr.credits_posted) {
-        return Err(OverflowsCredits);
-    }
-    Ok(())
+    Err(if overflows(debits) {
+        OverflowsDebits
+    } else {
+        OverflowsCredits
+    })
 }
 
 #[inline(always)]
