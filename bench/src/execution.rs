@@ -72,6 +72,15 @@ struct Workload {
     random_ids: bool,
 }
 
+/// An executor that has run some operations.
+struct Bench {
+    executor: Executor,
+    op: u64,
+    clock: u64,
+    reply: Vec<u8>,
+    pool: BufferPool,
+}
+
 fn measure(
     arguments: &Arguments,
     accounts: u64,
@@ -84,9 +93,13 @@ fn measure(
         ..Options::default()
     };
     let machine = StateMachine::new(&options).context("no address space")?;
-    let mut executor = Executor::new(machine, shards, !arguments.no_pin)?;
-    let mut clock = 1_u64;
-    let mut op = 0;
+    let mut bench = Bench {
+        executor: Executor::new(machine, shards, !arguments.no_pin)?,
+        op: 0,
+        clock: 1,
+        reply: vec![0; CREATE_REPLY_BYTES_MAX],
+        pool: BufferPool::new(BATCHES_AT_ONCE as u32)?,
+    };
     let hasher = IdHasher::new(options.hash_key);
     let mut workload = Workload {
         rng: ChaCha8Rng::seed_from_u64(7),
@@ -95,60 +108,12 @@ fn measure(
         next_id: 1 << 64,
         random_ids: arguments.random_ids,
     };
-    let pool = BufferPool::new(BATCHES_AT_ONCE as u32)?;
-    let mut reply = vec![0; CREATE_REPLY_BYTES_MAX];
-    let ids: Vec<u128> = (1..=u128::from(accounts)).collect();
-    for chunk in ids.chunks(EVENTS_MAX) {
-        let events: Vec<Account> = chunk
-            .iter()
-            .map(|id| Account {
-                id: *id,
-                ledger: 1,
-                code: 1,
-                ..Account::default()
-            })
-            .collect();
-        for id in chunk {
-            workload.accounts[owner(hasher.hash(*id), shards) as usize].push(*id);
-        }
-        let mut buffer = pool.take().context("a free buffer")?;
-        let body = encode(&mut buffer, events.as_bytes(), events.len());
-        execute(
-            &mut executor,
-            Operation::CreateAccounts,
-            body,
-            &mut op,
-            &mut clock,
-            &mut reply,
-        );
+    for id in 1..=u128::from(accounts) {
+        workload.accounts[owner(hasher.hash(id), shards) as usize].push(id);
     }
-    let mut left = arguments.transfers as usize;
-    let mut elapsed = Duration::ZERO;
-    while left > 0 {
-        let mut batches = Vec::new();
-        while left > 0 && batches.len() < BATCHES_AT_ONCE {
-            let events = left.min(EVENTS_MAX);
-            left -= events;
-            let transfers = workload.transfers(events);
-            let mut buffer = pool.take().context("a free buffer")?;
-            let length = encode(&mut buffer, transfers.as_bytes(), events).len();
-            batches.push((buffer, length));
-        }
-        let start = Instant::now();
-        for (buffer, length) in &batches {
-            let body = &buffer[..*length];
-            execute(
-                &mut executor,
-                Operation::CreateTransfers,
-                body,
-                &mut op,
-                &mut clock,
-                &mut reply,
-            );
-        }
-        elapsed += start.elapsed();
-    }
-    let created = executor.machine().tables().transfers.len() as u64;
+    bench.create_accounts(accounts)?;
+    let elapsed = bench.create_transfers(&mut workload, arguments.transfers)?;
+    let created = bench.executor.machine().tables().transfers.len() as u64;
     anyhow::ensure!(
         created == arguments.transfers,
         "{created} transfers were created"
@@ -156,25 +121,65 @@ fn measure(
     Ok(elapsed)
 }
 
-fn encode<'a>(buffer: &'a mut [u8], events: &[u8], count: usize) -> &'a [u8] {
+impl Bench {
+    fn create_accounts(&mut self, count: u64) -> anyhow::Result<()> {
+        let ids: Vec<u128> = (1..=u128::from(count)).collect();
+        for chunk in ids.chunks(EVENTS_MAX) {
+            let account = |id: &u128| Account {
+                id: *id,
+                ledger: 1,
+                code: 1,
+                ..Account::default()
+            };
+            let events: Vec<Account> = chunk.iter().map(account).collect();
+            let mut buffer = self.pool.take().context("a free buffer")?;
+            let body = encode(&mut buffer, events.as_bytes(), events.len());
+            self.execute(Operation::CreateAccounts, body);
+        }
+        Ok(())
+    }
+
+    /// The time that execution took; making the batches is not part of it.
+    fn create_transfers(
+        &mut self,
+        workload: &mut Workload,
+        count: u64,
+    ) -> anyhow::Result<Duration> {
+        let mut left = count as usize;
+        let mut elapsed = Duration::ZERO;
+        while left > 0 {
+            let mut batches = Vec::new();
+            while left > 0 && batches.len() < BATCHES_AT_ONCE {
+                let events = left.min(EVENTS_MAX);
+                left -= events;
+                let transfers = workload.transfers(events);
+                let mut buffer = self.pool.take().context("a free buffer")?;
+                let length = encode(&mut buffer, transfers.as_bytes(), events).len();
+                batches.push((buffer, length));
+            }
+            let start = Instant::now();
+            for (buffer, length) in &batches {
+                self.execute(Operation::CreateTransfers, &buffer[..*length]);
+            }
+            elapsed += start.elapsed();
+        }
+        Ok(elapsed)
+    }
+
+    fn execute(&mut self, operation: Operation, body: &[u8]) {
+        self.clock += 1_000_000;
+        self.op += 1;
+        let batch = Batch::parse(operation, self.clock, body).expect("made by this program");
+        self.executor.execute(self.op, &batch, &mut self.reply);
+    }
+}
+
+/// Writes a body of one batch to `buffer`.
+pub(crate) fn encode<'a>(buffer: &'a mut [u8], events: &[u8], count: usize) -> &'a [u8] {
     const { assert!(BODY_BYTES_MAX <= BUFFER_BYTES) };
     buffer[..events.len()].copy_from_slice(events);
     let length = write_trailer(buffer, events.len(), 128, [count].into_iter());
     &buffer[..length]
-}
-
-fn execute(
-    executor: &mut Executor,
-    operation: Operation,
-    body: &[u8],
-    op: &mut u64,
-    clock: &mut u64,
-    reply: &mut [u8],
-) {
-    *clock += 1_000_000;
-    *op += 1;
-    let batch = Batch::parse(operation, *clock, body).expect("made by this program");
-    executor.execute(*op, &batch, reply);
 }
 
 impl Workload {

@@ -1,6 +1,8 @@
 //! Measurements of Giro against its limits and its peers. Figures are ratios within one run.
 
 mod execution;
+mod field;
+mod memory;
 
 use clap::{Parser, Subcommand};
 
@@ -15,10 +17,16 @@ struct Arguments {
 enum What {
     /// Execution alone, in memory: transfers a second by accounts, shards and crossing.
     Execution(execution::Arguments),
+    /// The field's load generator against Giro and the peer, alternately.
+    Field(field::Arguments),
+    /// Memory an account takes.
+    Memory(memory::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Execution(arguments) => execution::run(&arguments),
+        What::Field(arguments) => field::run(&arguments),
+        What::Memory(arguments) => memory::run(&arguments),
     }
 }

@@ -15,6 +15,7 @@ pub mod buffer;
 pub mod checksum;
 pub mod filter;
 pub mod hash;
+pub mod lanes;
 pub mod limits;
 pub mod multi_batch;
 pub mod operation;

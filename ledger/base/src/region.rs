@@ -44,7 +44,7 @@ impl<T: FromBytes + IntoBytes + Immutable + Copy> Region<T> {
     ///
     /// # Panics
     /// When the region is full: callers admit no more than fits.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, value: T) {
         assert!(self.len < self.len_max, "region is full");
         // SAFETY: `len` is below the reserved length, so the slot lies in the mapping.

@@ -13,30 +13,18 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Takes note of what a debit account had before a change and has after it.
+    /// Takes note of what a change did to the pending and posted debits of an account.
     #[inline(always)]
-    pub fn debit(&mut self, before: &Account, after: &Account) {
-        let weight = weight(after.ledger);
-        let pending = after.debits_pending.wrapping_sub(before.debits_pending);
-        let posted = after.debits_posted.wrapping_sub(before.debits_posted);
-        self.debits_pending = self
-            .debits_pending
-            .wrapping_add(pending.wrapping_mul(weight));
-        self.debits_posted = self.debits_posted.wrapping_add(posted.wrapping_mul(weight));
+    pub fn debit(&mut self, ledger: u32, before: [u128; 2], after: [u128; 2]) {
+        add(&mut self.debits_pending, ledger, before[0], after[0]);
+        add(&mut self.debits_posted, ledger, before[1], after[1]);
     }
 
-    /// Takes note of what a credit account had before a change and has after it.
+    /// Takes note of what a change did to the pending and posted credits of an account.
     #[inline(always)]
-    pub fn credit(&mut self, before: &Account, after: &Account) {
-        let weight = weight(after.ledger);
-        let pending = after.credits_pending.wrapping_sub(before.credits_pending);
-        let posted = after.credits_posted.wrapping_sub(before.credits_posted);
-        self.credits_pending = self
-            .credits_pending
-            .wrapping_add(pending.wrapping_mul(weight));
-        self.credits_posted = self
-            .credits_posted
-            .wrapping_add(posted.wrapping_mul(weight));
+    pub fn credit(&mut self, ledger: u32, before: [u128; 2], after: [u128; 2]) {
+        add(&mut self.credits_pending, ledger, before[0], after[0]);
+        add(&mut self.credits_posted, ledger, before[1], after[1]);
     }
 
     /// Stops the process when money was made or lost.
@@ -59,10 +47,28 @@ impl Totals {
     pub fn of(accounts: &[Account]) -> Self {
         let mut totals = Self::default();
         for account in accounts {
-            totals.debit(&Account::default(), account);
-            totals.credit(&Account::default(), account);
+            let Account {
+                ledger,
+                debits_pending,
+                debits_posted,
+                ..
+            } = *account;
+            let Account {
+                credits_pending,
+                credits_posted,
+                ..
+            } = *account;
+            totals.debit(ledger, [0, 0], [debits_pending, debits_posted]);
+            totals.credit(ledger, [0, 0], [credits_pending, credits_posted]);
         }
         totals
+    }
+}
+
+#[inline(always)]
+fn add(total: &mut u128, ledger: u32, before: u128, after: u128) {
+    if before != after {
+        *total = total.wrapping_add(after.wrapping_sub(before).wrapping_mul(weight(ledger)));
     }
 }
 

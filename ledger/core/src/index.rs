@@ -5,6 +5,7 @@
 //! and moves the old ones a few at each insert, so that no single insert pays for it.
 
 use giro_base::Region;
+use giro_base::lanes;
 use giro_base::prefetch::prefetch;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -31,6 +32,7 @@ struct Bucket {
 }
 
 const LANES: usize = 8;
+const ALL_LANES: u32 = (1 << LANES) - 1;
 /// Mean entries a bucket at which the table grows: three quarters full.
 const LOAD_MAX: usize = 6;
 const BUCKETS_MIN: usize = 64;
@@ -174,7 +176,7 @@ impl Table {
                 }
                 candidates &= candidates - 1;
             }
-            if occupied != (1 << LANES) - 1 {
+            if occupied != ALL_LANES {
                 return None;
             }
             at = (at + 1) & self.mask;
@@ -198,20 +200,16 @@ impl Table {
 }
 
 impl Bucket {
-    /// Lanes whose tag is `tag`, as bits.
+    /// Lanes whose tag is `tag`, as bits. Unused lanes may be among them.
     #[inline(always)]
     fn matches(&self, tag: u32) -> u32 {
-        (0..LANES).fold(0, |bits, lane| {
-            bits | u32::from(self.tags[lane] == tag) << lane
-        })
+        lanes::equal(&self.tags, tag)
     }
 
     /// Lanes in use, as bits.
     #[inline(always)]
     fn occupied(&self) -> u32 {
-        (0..LANES).fold(0, |bits, lane| {
-            bits | u32::from(self.places[lane] != 0) << lane
-        })
+        lanes::equal(&self.places, 0) ^ ALL_LANES
     }
 
     fn entries(&self) -> impl Iterator<Item = (u32, u32)> + '_ {

@@ -269,6 +269,14 @@ impl Engine {
         self.gathering.is_none() && self.waiting.is_empty() && self.flying.is_empty()
     }
 
+    /// Whether requests wait for the log to make room while none of its writes is in flight, so
+    /// that no completion will tell when it has. Look again soon.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        let waits = self.gathering.is_some() || !self.waiting.is_empty();
+        waits && self.flying.iter().all(|group| group.durable)
+    }
+
     /// Whether something durable waits to be executed.
     #[must_use]
     pub fn is_ready(&self) -> bool {

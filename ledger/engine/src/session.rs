@@ -123,6 +123,13 @@ struct Session {
     active: u64,
 }
 
+impl Session {
+    /// Whether another client's register may take its place.
+    fn is_quiet(&self) -> bool {
+        self.session != 0 && !self.in_progress && !self.leaving
+    }
+}
+
 impl Sessions {
     /// A table for `sessions_max` sessions.
     ///
@@ -194,10 +201,7 @@ impl Sessions {
         if self.registering.contains(&meta.client) {
             return Verdict::Drop(DropReason::InProgress);
         }
-        let quiet = self
-            .slots
-            .iter()
-            .any(|session| !session.in_progress && !session.leaving);
+        let quiet = self.slots.iter().any(Session::is_quiet);
         let room = self.slots.len() - self.free.len() + self.registering.len();
         if room >= self.replies.slots_max() as usize && !quiet {
             return Verdict::Drop(DropReason::Full);
@@ -232,12 +236,8 @@ impl Sessions {
         if !full {
             return 0;
         }
-        let quiet = |s: &&mut Session| s.session != 0 && !s.in_progress && !s.leaving;
-        let victim = self
-            .slots
-            .iter_mut()
-            .filter(quiet)
-            .min_by_key(|session| session.active);
+        let quiet = self.slots.iter_mut().filter(|session| session.is_quiet());
+        let victim = quiet.min_by_key(|session| session.active);
         let victim = victim.expect("`check` accepts a register only where there is one");
         victim.leaving = true;
         victim.client
@@ -254,11 +254,15 @@ impl Sessions {
     /// Opens the session of an executed register: its number is `op`.
     pub(crate) fn open(&mut self, meta: &RequestMeta, op: u64, evicted: u128) -> u32 {
         self.registering.remove(&meta.client);
-        for client in [evicted, meta.client] {
-            if let Some(slot) = self.by_client.remove(&client) {
-                self.slots[slot as usize].session = 0;
-                self.free.push(slot);
-            }
+        self.close(evicted);
+        self.close(meta.client);
+        if self.by_client.len() == self.replies.slots_max() as usize {
+            // The log was written with room for more sessions than there is now.
+            let open = self.slots.iter().filter(|session| session.session != 0);
+            let oldest = open
+                .min_by_key(|session| session.active)
+                .map(|session| session.client);
+            self.close(oldest.expect("a full table has sessions"));
         }
         self.clock += 1;
         let session = Session {
@@ -288,6 +292,13 @@ impl Sessions {
         );
         self.by_client.insert(meta.client, slot);
         slot
+    }
+
+    fn close(&mut self, client: u128) {
+        if let Some(slot) = self.by_client.remove(&client) {
+            self.slots[slot as usize].session = 0;
+            self.free.push(slot);
+        }
     }
 
     /// The slot and reply memory of a client's session, for the write being executed.
@@ -454,6 +465,35 @@ mod tests {
         assert_eq!(sessions.len(), 2);
         sessions.begin(&meta(1, 1, 1));
         sessions.begin(&meta(3, 3, 1));
+        assert_eq!(
+            sessions.check(&meta(4, 0, 0)),
+            Verdict::Drop(DropReason::Full)
+        );
+    }
+
+    #[test]
+    fn a_table_smaller_than_the_logs_keeps_the_newest_sessions() {
+        let mut sessions = Sessions::new(2).unwrap();
+        for client in 1..=4 {
+            sessions.open(&meta(client, 0, 0), client as u64, 0);
+        }
+        assert_eq!(sessions.len(), 2);
+        assert_eq!(
+            sessions.check(&meta(2, 2, 1)),
+            Verdict::Evict(EvictReason::NoSession)
+        );
+        assert_eq!(sessions.check(&meta(3, 3, 1)), Verdict::Accept);
+        assert_eq!(sessions.check(&meta(4, 4, 1)), Verdict::Accept);
+    }
+
+    #[test]
+    fn a_slot_that_was_given_up_is_no_session_to_displace() {
+        let mut sessions = Sessions::new(2).unwrap();
+        register(&mut sessions, 1, 1);
+        register(&mut sessions, 2, 2);
+        sessions.close(2);
+        sessions.begin(&meta(1, 1, 1));
+        assert_eq!(sessions.begin(&meta(3, 0, 0)), 0, "one slot is free");
         assert_eq!(
             sessions.check(&meta(4, 0, 0)),
             Verdict::Drop(DropReason::Full)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The system refused a file operation.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), advice(source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -94,6 +94,16 @@ pub enum LogError {
         /// Why not.
         reason: String,
     },
+}
+
+/// What to do about the system's answer, where that is not plain.
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; the user that runs Giro must be able to write there"
+        }
+        _ => "",
+    }
 }
 
 impl LogError {

@@ -401,9 +401,10 @@ fn a_full_disk_makes_the_log_busy_until_there_is_room() {
     let refused = append(&mut log, &mut disk, &sized(10, 1)).unwrap_err();
     assert!(refused.is_passing());
     assert!(refused.to_string().contains("/ledger/log"), "{refused}");
-    assert!(
-        matches!(log.obstacle(), Some(LogError::DiskFull { bytes, .. }) if bytes == IDENTITY.segment_bytes)
-    );
+    let Some(LogError::DiskFull { bytes, .. }) = log.obstacle() else {
+        panic!("the disk is full");
+    };
+    assert_eq!(bytes, IDENTITY.segment_bytes);
     assert_eq!(log.positions().appended, 1);
     // What fits the current segment is still taken.
     write_to(&mut disk, &mut log, &[sized(2, 2)]);

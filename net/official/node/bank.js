@@ -1,8 +1,8 @@
 'use strict'
 // A small bank on one client, for the oldest and the newest release of tigerbeetle-node.
 //
-// Releases before 0.17 answer a create with the failed events only, as { index, result }; later ones
-// with one { timestamp, status } for each event. Here both become one code for each event.
+// Releases before 0.17 answer a create with the failed events only, as { index, result }; later
+// ones with one { timestamp, status } for each event. Here both become one code for each event.
 
 const tb = require('tigerbeetle-node')
 

@@ -124,6 +124,10 @@ impl Ledger for ServedEngine {
         self.engine.on_write(value, result)
     }
 
+    fn is_stalled(&self) -> bool {
+        self.engine.is_stalled()
+    }
+
     fn is_ready(&self) -> bool {
         self.engine.is_ready()
     }

@@ -80,6 +80,9 @@ pub trait Ledger {
     /// Those that must end the process: nobody knows what a failed write left on disk.
     fn on_write(&mut self, value: u64, result: io::Result<usize>) -> Result<(), Self::Error>;
 
+    /// Whether what was taken waits for something that no completion will announce.
+    fn is_stalled(&self) -> bool;
+
     /// Whether something durable waits to be executed.
     fn is_ready(&self) -> bool;
 

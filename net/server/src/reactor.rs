@@ -37,6 +37,9 @@ const WAIT_MAX: Duration = Duration::from_millis(100);
 /// The same while requests wait for room, whose deadlines are shorter.
 const WAIT_MAX_BUSY: Duration = Duration::from_millis(20);
 
+/// The same while the ledger waits for its log to prepare a segment.
+const WAIT_MAX_STALLED: Duration = Duration::from_millis(1);
+
 /// Values of tokens of [`OWNER_WAKE`].
 const WAKE_STOP: u64 = 0;
 const WAKE_CANCELLED: u64 = 1;
@@ -128,8 +131,7 @@ impl<L: Ledger> Reactor<L> {
             if self.stop_by.is_none() {
                 self.acceptor.arm(&mut self.ring, self.now);
             }
-            let busy = !self.waiting.is_empty() || !self.held.is_empty();
-            let wait_max = if busy { WAIT_MAX_BUSY } else { WAIT_MAX };
+            let wait_max = self.wait_max();
             let want = usize::from(!more);
             // A write to disk is over soon; when nothing is in flight, the next request may be
             // far away.
@@ -150,6 +152,16 @@ impl<L: Ledger> Reactor<L> {
             if self.is_finished() {
                 return Ok(());
             }
+        }
+    }
+
+    fn wait_max(&self) -> Duration {
+        if self.service.ledger.is_stalled() {
+            WAIT_MAX_STALLED
+        } else if self.waiting.is_empty() && self.held.is_empty() {
+            WAIT_MAX
+        } else {
+            WAIT_MAX_BUSY
         }
     }
 

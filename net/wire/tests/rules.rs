@@ -183,7 +183,9 @@ fn rules_of_refusals() {
 proptest! {
     /// Whatever the bytes, parsing ends in a value.
     #[test]
-    fn any_bytes_are_judged(bytes in any::<[u8; 32]>(), fill in any::<u8>(), seal in any::<bool>()) {
+    fn any_bytes_are_judged(
+        bytes in any::<[u8; 32]>(), fill in any::<u8>(), seal in any::<bool>()
+    ) {
         let mut header: HeaderBytes = [fill; 256];
         header[96..128].copy_from_slice(&bytes);
         if seal {
@@ -194,7 +196,9 @@ proptest! {
 
     /// Sealed headers with any change to a valid one: a value, and a size to skip in range.
     #[test]
-    fn any_change_is_judged(which in 0..NAMES.len(), at in 16_usize..256, value in any::<[u8; 8]>()) {
+    fn any_change_is_judged(
+        which in 0..NAMES.len(), at in 16_usize..256, value in any::<[u8; 8]>()
+    ) {
         let (mut header, body) = captured(NAMES[which]);
         let end = (at + 8).min(256);
         header[at..end].copy_from_slice(&value[..end - at]);

@@ -68,7 +68,7 @@ impl TransferDecider<'_> {
 
     /// Undoes the chain's events before `end`, which broke it, newest first.
     #[cold]
-    pub(super) fn take_back(&mut self, chain_start: usize, end: usize) {
+    pub(super) fn take_back_chain(&mut self, chain_start: usize, end: usize) {
         for i in (chain_start..end).rev() {
             if self.decided.place[i] != NONE {
                 self.take_back_newest(i, self.decided.place[i]);
@@ -180,17 +180,19 @@ impl Tables {
     #[inline(always)]
     fn change_debit(&mut self, slot: u32, change: impl FnOnce(&mut Account)) {
         let account = &mut self.accounts[slot as usize];
-        let before = *account;
+        let before = [account.debits_pending, account.debits_posted];
         change(account);
-        self.totals.debit(&before, account);
+        let after = [account.debits_pending, account.debits_posted];
+        self.totals.debit(account.ledger, before, after);
     }
 
     #[inline(always)]
     fn change_credit(&mut self, slot: u32, change: impl FnOnce(&mut Account)) {
         let account = &mut self.accounts[slot as usize];
-        let before = *account;
+        let before = [account.credits_pending, account.credits_posted];
         change(account);
-        self.totals.credit(&before, account);
+        let after = [account.credits_pending, account.credits_posted];
+        self.totals.credit(account.ledger, before, after);
     }
 }
 

@@ -8,13 +8,16 @@ use super::{CHUNK, Shard};
 use crate::scratch::Found;
 use crate::tables::{BURNED, NONE, Tables};
 
-/// The hashes of one chunk's keys.
+/// The hashes of one chunk's keys, and what they led to.
 #[derive(Default)]
 struct Hashes {
     id: [u64; CHUNK],
     debit: [u64; CHUNK],
     credit: [u64; CHUNK],
     pending: [u64; CHUNK],
+    /// Where the accounts probably lie: right nearly always.
+    debit_guess: [Option<u32>; CHUNK],
+    credit_guess: [Option<u32>; CHUNK],
 }
 
 impl Shard {
@@ -38,7 +41,11 @@ impl Shard {
                 self.fetch_buckets(&events[chunk(step)], &mut hashes[step % 3]);
             }
             if (1..=chunks).contains(&step) {
-                self.fetch_places(tables, &events[chunk(step - 1)], &hashes[(step - 1) % 3]);
+                self.fetch_places(
+                    tables,
+                    &events[chunk(step - 1)],
+                    &mut hashes[(step - 1) % 3],
+                );
             }
             if step >= 2 {
                 let hashes = &hashes[(step - 2) % 3];
@@ -67,12 +74,15 @@ impl Shard {
     }
 
     #[inline(always)]
-    fn fetch_places(&self, tables: &Tables, transfers: &[Transfer], hashes: &Hashes) {
+    fn fetch_places(&self, tables: &Tables, transfers: &[Transfer], hashes: &mut Hashes) {
         for (k, transfer) in transfers.iter().enumerate() {
-            for hash in [hashes.debit[k], hashes.credit[k]] {
-                if let Some(slot) = self.accounts.guess(hash) {
-                    prefetch(&tables.accounts[slot as usize]);
-                }
+            hashes.debit_guess[k] = self.accounts.guess(hashes.debit[k]);
+            hashes.credit_guess[k] = self.accounts.guess(hashes.credit[k]);
+            for slot in [hashes.debit_guess[k], hashes.credit_guess[k]]
+                .into_iter()
+                .flatten()
+            {
+                prefetch(&tables.accounts[slot as usize]);
             }
             if transfer.pending_id != 0
                 && let Some(row) = self.transfers.guess(hashes.pending[k])
@@ -95,19 +105,30 @@ impl Shard {
         transfer: &Transfer,
         hashes: &Hashes,
     ) {
-        let slot = |hash, id| {
+        let slot = |guess: Option<u32>, hash, id| {
             let is_key = |slot: u32| tables.accounts[slot as usize].id == id;
-            self.accounts.find(hash, is_key).unwrap_or(NONE)
+            let guessed = guess.filter(|slot| is_key(*slot));
+            guessed
+                .or_else(|| self.accounts.find(hash, is_key))
+                .unwrap_or(NONE)
         };
-        if self.owns(hashes.debit[k]) {
+        let Hashes {
+            debit,
+            credit,
+            debit_guess,
+            credit_guess,
+            ..
+        } = hashes;
+        if self.owns(debit[k]) {
             found
                 .debit
-                .set(i, slot(hashes.debit[k], transfer.debit_account_id));
+                .set(i, slot(debit_guess[k], debit[k], transfer.debit_account_id));
         }
-        if self.owns(hashes.credit[k]) {
-            found
-                .credit
-                .set(i, slot(hashes.credit[k], transfer.credit_account_id));
+        if self.owns(credit[k]) {
+            found.credit.set(
+                i,
+                slot(credit_guess[k], credit[k], transfer.credit_account_id),
+            );
         }
     }
 

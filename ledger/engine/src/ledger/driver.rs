@@ -55,6 +55,8 @@ pub(super) struct Driver {
 const IN_PLACE_FROM: usize = 64 << 10;
 /// How long the thread sleeps at most: pending transfers expire in time.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
+/// The same while the log prepares a segment.
+const SLEEP_STALLED: Duration = Duration::from_millis(1);
 const RING_ENTRIES: u32 = 64;
 
 impl Storage {
@@ -228,7 +230,12 @@ impl Driver {
         let busy = more || commands || done;
         match &mut self.storage {
             Storage::Ring(ring) => {
-                ring.submit_and_wait(usize::from(!busy), Some(SLEEP_MAX))
+                let sleep = if self.engine.is_stalled() {
+                    SLEEP_STALLED
+                } else {
+                    SLEEP_MAX
+                };
+                ring.submit_and_wait(usize::from(!busy), Some(sleep))
                     .map_err(|source| ring_failed(&source))?;
                 while let Some(completion) = ring.next_completion() {
                     match Token(completion.token).owner() {

@@ -22,10 +22,10 @@ pub fn format(dir: &Path, identity: &Identity) -> Result<(), LogError> {
     format_on(&(Arc::new(RealStorage) as Arc<dyn Storage>), dir, identity)
 }
 
-/// As [`format`], on any storage.
+/// As [`format()`], on any storage.
 ///
 /// # Errors
-/// As [`format`].
+/// As [`format()`].
 pub fn format_on(
     storage: &Arc<dyn Storage>,
     dir: &Path,

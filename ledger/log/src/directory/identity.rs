@@ -91,7 +91,9 @@ impl Identity {
             return Err("it is not a ledger's identity".to_owned());
         }
         if block.checksum != checksum(&block.as_bytes()[16..]) {
-            return Err("it is damaged (wrong checksum)".to_owned());
+            return Err(
+                "both copies in it are damaged: restore it from a backup of this ledger".to_owned(),
+            );
         }
         if block.version != VERSION || block.reserved != [0; 4020] {
             let version = block.version;

@@ -39,7 +39,7 @@ impl Default for LogOptions {
     fn default() -> Self {
         Self {
             in_flight: IN_FLIGHT_MAX,
-            spares: 2,
+            spares: 4,
             first_index: 1,
         }
     }

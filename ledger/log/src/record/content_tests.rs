@@ -81,7 +81,9 @@ proptest! {
     }
 
     #[test]
-    fn no_changed_bit_goes_unseen(bodies in bodies(), place in any::<proptest::sample::Index>(), bit in 0..8) {
+    fn no_changed_bit_goes_unseen(
+        bodies in bodies(), place in any::<proptest::sample::Index>(), bit in 0..8
+    ) {
         let mut buffer = record(&bodies);
         let padded = RecordHeader::view(&buffer).unwrap().padded_bytes();
         buffer[place.index(padded)] ^= 1_u8 << bit;
@@ -90,7 +92,9 @@ proptest! {
 
     #[test]
     fn garbage_behind_a_good_header_is_refused_without_panic(
-        count in 0_u32..5000, bytes in any::<u32>(), seed in proptest::collection::vec(any::<u8>(), 64)
+        count in 0_u32..5000,
+        bytes in any::<u32>(),
+        seed in proptest::collection::vec(any::<u8>(), 64)
     ) {
         let mut buffer = record(&[]);
         for (place, byte) in buffer[RECORD_HEADER_BYTES..].iter_mut().enumerate() {

@@ -209,6 +209,10 @@ impl Ledger for SimpleLedger {
         Ok(())
     }
 
+    fn is_stalled(&self) -> bool {
+        false
+    }
+
     fn is_ready(&self) -> bool {
         !self.taken.is_empty() && !self.gate.stuck.load(Ordering::SeqCst)
     }

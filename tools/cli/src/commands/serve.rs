@@ -68,8 +68,9 @@ Try it with any TigerBeetle client, for example in Python (pip install tigerbeet
 
     import tigerbeetle as tb
     with tb.ClientSync(cluster_id=0, replica_addresses=\"{address}\") as client:
-        client.create_accounts([tb.Account(id=1, ledger=1, code=1), tb.Account(id=2, ledger=1, code=1)])
-        client.create_transfers([tb.Transfer(id=1, debit_account_id=1, credit_account_id=2, amount=10, ledger=1, code=1)])
+        client.create_accounts([tb.Account(id=id, ledger=1, code=1) for id in (1, 2)])
+        client.create_transfers([tb.Transfer(
+            id=1, debit_account_id=1, credit_account_id=2, amount=10, ledger=1, code=1)])
         print(client.lookup_accounts([1, 2]))
 
 Then kill this process however you like, start it again, and look the accounts up once more.

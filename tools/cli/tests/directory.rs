@@ -1,0 +1,116 @@
+//! Directories that are no ledger, another's ledger, or cannot be written; and settings that
+//! cannot be.
+
+mod support;
+
+use support::namespace;
+use support::server::Server;
+use support::{folder, format, giro, refused, run};
+
+#[test]
+fn starting_without_a_ledger_says_how_to_make_one() {
+    let dir = folder();
+    for command in [
+        &["start"][..],
+        &["verify"],
+        &["inspect", "log"],
+        &["inspect", "identity"],
+    ] {
+        let path = dir.path().to_str().unwrap();
+        refused(command, dir.path(), &[path, "not a ledger", "giro format"]);
+        let nowhere = dir.path().join("nowhere");
+        refused(command, &nowhere, &["nowhere", "giro format"]);
+    }
+}
+
+#[test]
+fn formatting_twice_is_refused_and_changes_nothing() {
+    let dir = folder();
+    let flags = ["format", "--cluster=7", "--replica=0", "--replica-count=1"];
+    let said = run(&flags, dir.path());
+    assert!(said.succeeded && said.out.contains("cluster 7"), "{said:?}");
+    let identity = std::fs::read(dir.path().join("giro.format")).unwrap();
+    let parts = ["holds a ledger already", "another directory"];
+    refused(&flags, dir.path(), &parts);
+    refused(&["format", "--cluster=8"], dir.path(), &parts);
+    let now = std::fs::read(dir.path().join("giro.format")).unwrap();
+    assert_eq!(now, identity);
+    let said = run(&["inspect", "identity", "--json"], dir.path());
+    assert!(said.out.contains("\"cluster\":\"7\""), "{said:?}");
+}
+
+#[test]
+fn more_than_one_replica_is_refused_at_format() {
+    let dir = folder();
+    let flags = ["format", "--replica-count=3"];
+    refused(&flags, dir.path(), &["one replica", "--replica-count=1"]);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_second_process_on_the_ledger_is_refused() {
+    let dir = folder();
+    format(dir.path());
+    let server = Server::start(dir.path());
+    for command in [&["start", "--addresses=0"][..], &["verify"], &["dev"]] {
+        refused(command, dir.path(), &["another process", "lock", "stop it"]);
+    }
+    // The first one is not disturbed.
+    server.connect().register(1).open_accounts();
+    server.stop();
+    assert!(run(&["verify"], dir.path()).succeeded);
+}
+
+#[test]
+fn a_read_only_directory_is_refused_by_name() {
+    if !namespace::enter("a_read_only_directory_is_refused_by_name") {
+        return;
+    }
+    let dir = folder();
+    format(dir.path());
+    let path = dir.path().to_str().unwrap();
+    namespace::mount(&["--bind", path], dir.path());
+    namespace::mount(&["-o", "remount,bind,ro"], dir.path());
+    let parts = [path, "Read-only", "must be able to write"];
+    refused(&["start", "--addresses=0"], dir.path(), &parts);
+    refused(&["format"], &dir.path().join("new"), &parts);
+}
+
+#[test]
+fn unknown_settings_are_refused_with_their_place() {
+    let dir = folder();
+    format(dir.path());
+    let config = dir.path().join("giro.toml");
+    std::fs::write(&config, "shards = 1\nsharts = 2\n").unwrap();
+    let parts = ["giro.toml", "line 2", "sharts"];
+    refused(&["start", "--addresses=0"], dir.path(), &parts);
+    std::fs::write(&config, "shards = \"many\"\n").unwrap();
+    refused(&["start"], dir.path(), &["giro.toml", "line 1", "shards"]);
+    std::fs::write(&config, "shards = 65\n").unwrap();
+    refused(&["start"], dir.path(), &["shards is 65", "1 to 64"]);
+    std::fs::remove_file(&config).unwrap();
+    refused(&["start", "--sharts=2"], dir.path(), &["--sharts"]);
+    let said = giro(&["start"])
+        .env("GIRO_SHARDS", "none")
+        .arg(dir.path())
+        .output();
+    let error = String::from_utf8(said.unwrap().stderr).unwrap();
+    assert!(
+        error.contains("none") && error.contains("--shards"),
+        "{error}"
+    );
+}
+
+#[test]
+fn addresses_that_cannot_be_listened_on_are_refused() {
+    let dir = folder();
+    format(dir.path());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("--addresses={}", taken.local_addr().unwrap());
+    let parts = ["cannot listen", "in use", "another server"];
+    refused(&["start", &address], dir.path(), &parts);
+    let unknown = "--addresses=no-such-host.invalid:1";
+    refused(&["start", unknown], dir.path(), &["no-such-host.invalid"]);
+    let wrong = "--addresses=127.0.0.1:99999";
+    refused(&["start", wrong], dir.path(), &["99999"]);
+}

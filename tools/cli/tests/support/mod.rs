@@ -1,0 +1,97 @@
+//! What the tests of the binary share: ledgers in folders of their own, the binary's commands, a
+//! server that runs, and a client.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+pub(crate) mod client;
+pub(crate) mod namespace;
+pub(crate) mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use giro_log::{Identity, SEGMENT_BYTES_MIN};
+
+/// Segments small enough that a test fills some.
+pub(crate) const SEGMENT_BYTES: u64 = SEGMENT_BYTES_MIN;
+
+/// A folder below the build's, whose disk has direct I/O.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// A new ledger with small segments; `giro format` makes large ones.
+pub(crate) fn format(dir: &Path) {
+    let identity = Identity {
+        cluster: 0,
+        replica: 0,
+        replica_count: 1,
+        hash_key: [1, 2],
+        segment_bytes: SEGMENT_BYTES,
+    };
+    giro_log::format(dir, &identity).unwrap();
+}
+
+/// The binary with these arguments and nothing of the environment that could change it.
+pub(crate) fn giro(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_giro"));
+    command.args(arguments);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("GIRO_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// What a command that ended said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) succeeded: bool,
+    pub(crate) out: String,
+    pub(crate) error: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            succeeded: output.status.success(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            error: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Runs the binary on a directory to its end.
+pub(crate) fn run(arguments: &[&str], dir: &Path) -> Said {
+    giro(arguments).arg(dir).output().unwrap().into()
+}
+
+/// Runs the binary on a directory; it must refuse, and say all of `parts` in its last line.
+pub(crate) fn refused(arguments: &[&str], dir: &Path, parts: &[&str]) -> Said {
+    let said = run(arguments, dir);
+    assert!(!said.succeeded, "{arguments:?} succeeded: {said:?}");
+    assert!(!said.error.contains("panicked"), "{said:?}");
+    for part in parts {
+        assert!(said.error.contains(part), "{part:?} is missing: {said:?}");
+    }
+    said
+}
+
+/// The transfers that `giro verify` finds, all else being in order.
+pub(crate) fn verified_transfers(dir: &Path) -> u128 {
+    let said = run(&["verify", "--json"], dir);
+    assert!(said.succeeded, "{said:?}");
+    let found: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    found["transfers"].as_u64().unwrap().into()
+}
+
+/// The log's segments, oldest first.
+pub(crate) fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = std::fs::read_dir(dir.join("log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+        .collect();
+    paths.sort();
+    paths
+}
