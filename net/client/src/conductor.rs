@@ -485,3 +485,6 @@ fn finish_all(calls: impl IntoIterator<Item = Call>, error: CallError) {
         call.finish(Err(error));
     }
 }
+
+#[cfg(test)]
+mod tests;
