@@ -136,7 +136,8 @@ impl Driver {
                 return Ok(());
             }
             self.conductor.dispatch(Instant::now(), &mut self.outbox);
-            self.outbox.write(|slices| stream.try_write_vectored(slices))?;
+            self.outbox
+                .write(|slices| stream.try_write_vectored(slices))?;
             let has_room = self.conductor.has_room();
             self.set_alarm(sleep.as_mut(), Some(self.pulse.at));
             tokio::select! {
