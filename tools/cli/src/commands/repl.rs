@@ -10,6 +10,7 @@ mod parse;
 mod show;
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use giro_client::{Client, ClientOptions};
@@ -32,6 +33,9 @@ pub(crate) struct Arguments {
     /// The cluster's id.
     #[arg(long, default_value_t = 0)]
     cluster: u128,
+    /// How long to wait for a session, and for each answer, in milliseconds.
+    #[arg(long, default_value_t = 10_000, value_name = "MS")]
+    deadline_ms: u64,
     /// Statements to run instead of asking for them.
     #[arg(long, value_name = "STATEMENTS")]
     command: Option<String>,
@@ -46,6 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .context("cannot start the client's thread")?;
     let options = ClientOptions {
         cluster: arguments.cluster,
+        deadline: Duration::from_millis(arguments.deadline_ms),
         ..ClientOptions::default()
     };
     let connecting = Client::connect(&arguments.addresses, options);

@@ -83,7 +83,8 @@ impl Console {
                 text.push('\n');
             }
             text.push_str(&line);
-            if is_blank || is_complete(&text) {
+            // A program's statements may have empty lines in them.
+            if (is_blank && self.is_terminal()) || is_complete(&text) {
                 break;
             }
             anyhow::ensure!(

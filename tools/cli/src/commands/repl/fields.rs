@@ -86,8 +86,8 @@ record!(QueryFilter {
     timestamp_min, timestamp_max, limit,
 } flags: QUERY_FILTER_FLAGS);
 
-/// A number: decimal, hexadecimal after `0x`, with `_` where it helps; `-0` is the field's
-/// largest value, `-1` the one below.
+/// A number: decimal, or in another base after `0x`, `0o` or `0b`, with `_` where it helps; `-0`
+/// is the field's largest value, `-1` the one below.
 fn number<T: TryFrom<u128>>(text: &str) -> Result<T, Option<String>> {
     let bits = 8 * size_of::<T>();
     let largest = u128::MAX >> (128 - bits);
@@ -96,10 +96,9 @@ fn number<T: TryFrom<u128>>(text: &str) -> Result<T, Option<String>> {
         Some(digits) => (true, digits),
         None => (false, text),
     };
-    let (digits, radix) = match digits.strip_prefix("0x") {
-        Some(digits) => (digits, 16),
-        None => (digits, 10),
-    };
+    let radixes = [("0x", 16), ("0o", 8), ("0b", 2), ("", 10)];
+    let radix = |(prefix, radix)| Some((digits.strip_prefix(prefix)?, radix));
+    let (digits, radix) = radixes.into_iter().find_map(radix).unwrap_or((digits, 10));
     if digits.starts_with(['+', '-']) {
         return Err(not_one());
     }
@@ -155,6 +154,8 @@ mod tests {
             ("0", Ok(0_u16)),
             ("65535", Ok(65535)),
             ("0xff", Ok(255)),
+            ("0o17", Ok(15)),
+            ("0b101", Ok(5)),
             ("1_000", Ok(1000)),
             ("-0", Ok(65535)),
             ("-1", Ok(65534)),

@@ -13,7 +13,7 @@ use super::fields::{Id, Record};
 
 /// What `help` prints.
 pub(super) const HELP: &str = "\
-Statements end with `;` (or an empty line). Objects have commas between them.
+Statements end with `;` (at a terminal also with an empty line). Objects have commas between them.
 
   create_accounts id=1 code=10 ledger=700 flags=linked|history, id=2 code=10 ledger=700;
   create_transfers id=1 debit_account_id=1 credit_account_id=2 amount=10 ledger=700 code=10;
@@ -26,7 +26,7 @@ Statements end with `;` (or an empty line). Objects have commas between them.
   query_transfers code=10 timestamp_min=1 flags=reversed;
   help; exit;
 
-Numbers are decimal, or hexadecimal after 0x. -0 is the largest value of a field, as in
+Numbers are decimal, or have another base after 0x, 0o or 0b. -0 is the largest of a field, as in
 amount=-0. A filter without limit takes all that one reply holds (8189), an account's filter
 without flags both sides. Results are lines of JSON; 64 and 128 bit numbers are strings there.
 ";
