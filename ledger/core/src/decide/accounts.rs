@@ -3,9 +3,8 @@
 use giro_base::CreateAccountStatus::{self as Status, *};
 use giro_base::{Account, AccountFlags, Timestamp};
 
-use super::Outcome;
-use super::chain::{Chain, Entry, Gate};
-use crate::batch::Batch;
+use super::chain::Gate;
+use super::walk::{Bits, Decider, Outcome};
 use crate::scratch::{Decided, Found};
 use crate::tables::{NONE, Tables};
 
@@ -16,49 +15,26 @@ pub(super) struct AccountDecider<'a> {
     pub(super) events: &'a [Account],
 }
 
-impl AccountDecider<'_> {
-    pub(super) fn run(&mut self, batch: &Batch<'_>) {
-        let mut start = 0;
-        for events in batch.body.batches() {
-            self.run_batch(batch, start, start + events);
-            start += events;
+impl Decider for AccountDecider<'_> {
+    type Status = Status;
+    const CREATED: Status = Created;
+
+    #[inline(always)]
+    fn bits(&self, i: usize) -> Bits {
+        let event = &self.events[i];
+        Bits {
+            linked: event.flags & AccountFlags::LINKED != 0,
+            imported: event.flags & AccountFlags::IMPORTED != 0,
+            timestamp: event.timestamp,
         }
     }
 
-    fn run_batch(&mut self, batch: &Batch<'_>, start: usize, end: usize) {
-        let Some(first) = self.events[start..end].first() else {
-            return;
-        };
-        let imported_batch = first.flags & AccountFlags::IMPORTED != 0;
-        let batch_timestamp = batch.event_timestamp(end - 1);
-        let mut chain = Chain::default();
-        for i in start..end {
-            let event = &self.events[i];
-            let linked = event.flags & AccountFlags::LINKED != 0;
-            let gate = chain.enter(Entry {
-                i,
-                linked,
-                last: i + 1 == end,
-                imported: event.flags & AccountFlags::IMPORTED != 0,
-                imported_batch,
-                timestamp: event.timestamp,
-                batch_timestamp,
-            });
-            let timestamp = batch.event_timestamp(i);
-            self.decided.place[i] = NONE;
-            let outcome = match gate_status(gate) {
-                None => self.create(i, timestamp),
-                Some(status) => Outcome { status, timestamp },
-            };
-            if outcome.status != Created
-                && let Some(chain_start) = chain.fail()
-            {
-                self.take_back(chain_start, i);
-            }
-            chain.leave(linked, gate);
-            self.decided.results[i] = outcome.into();
-        }
+    fn decided(&mut self) -> &mut Decided {
+        self.decided
     }
+
+    /// Creating an account touches no other.
+    fn fetch(&self, _: usize) {}
 
     fn create(&mut self, i: usize, timestamp: Timestamp) -> Outcome<Status> {
         let a = &self.events[i];
@@ -105,6 +81,38 @@ impl AccountDecider<'_> {
         }
     }
 
+    fn take_back(&mut self, chain_start: usize, end: usize) {
+        for i in (chain_start..end).rev() {
+            if self.decided.place[i] != NONE {
+                debug_assert_eq!(
+                    self.decided.place[i] as usize + 1,
+                    self.tables.accounts.len()
+                );
+                self.tables.accounts.set_len(self.decided.place[i] as usize);
+                self.decided.place[i] = NONE;
+            }
+            self.decided.results[i].status = LinkedEventFailed.into();
+        }
+    }
+
+    fn refusal(gate: Gate) -> Option<Status> {
+        match gate {
+            Gate::Open => None,
+            Gate::ChainOpen => Some(LinkedEventChainOpen),
+            Gate::ChainFailed => Some(LinkedEventFailed),
+            Gate::ImportedExpected => Some(ImportedEventExpected),
+            Gate::ImportedNotExpected => Some(ImportedEventNotExpected),
+            Gate::ImportedOutOfRange => Some(ImportedEventTimestampOutOfRange),
+            Gate::ImportedMustNotAdvance => Some(ImportedEventTimestampMustNotAdvance),
+            Gate::TimestampMustBeZero => Some(TimestampMustBeZero),
+        }
+    }
+
+    /// An account's failure never sticks to its id.
+    fn failed(&mut self, _: usize, _: Status) {}
+}
+
+impl AccountDecider<'_> {
     /// The account that has event `i`'s id, whether it was there before or an earlier event of
     /// this operation made it.
     fn existing(&self, i: usize) -> Option<u32> {
@@ -121,21 +129,6 @@ impl AccountDecider<'_> {
             earlier = self.found.earlier.get(earlier as usize);
         }
         None
-    }
-
-    /// Undoes the chain's events before `end`, which broke it.
-    fn take_back(&mut self, chain_start: usize, end: usize) {
-        for i in (chain_start..end).rev() {
-            if self.decided.place[i] != NONE {
-                debug_assert_eq!(
-                    self.decided.place[i] as usize + 1,
-                    self.tables.accounts.len()
-                );
-                self.tables.accounts.set_len(self.decided.place[i] as usize);
-                self.decided.place[i] = NONE;
-            }
-            self.decided.results[i].status = LinkedEventFailed.into();
-        }
     }
 }
 
@@ -183,17 +176,4 @@ fn compare(a: &Account, existing: &Account) -> Status {
         .into_iter()
         .find_map(|(differs, status)| differs.then_some(status))
         .unwrap_or(Exists)
-}
-
-fn gate_status(gate: Gate) -> Option<Status> {
-    match gate {
-        Gate::Open => None,
-        Gate::ChainOpen => Some(LinkedEventChainOpen),
-        Gate::ChainFailed => Some(LinkedEventFailed),
-        Gate::ImportedExpected => Some(ImportedEventExpected),
-        Gate::ImportedNotExpected => Some(ImportedEventNotExpected),
-        Gate::ImportedOutOfRange => Some(ImportedEventTimestampOutOfRange),
-        Gate::ImportedMustNotAdvance => Some(ImportedEventTimestampMustNotAdvance),
-        Gate::TimestampMustBeZero => Some(TimestampMustBeZero),
-    }
 }

@@ -68,7 +68,7 @@ impl TransferDecider<'_> {
 
     /// Undoes the chain's events before `end`, which broke it, newest first.
     #[cold]
-    pub(super) fn take_back(&mut self, chain_start: usize, end: usize) {
+    pub(super) fn take_back_chain(&mut self, chain_start: usize, end: usize) {
         for i in (chain_start..end).rev() {
             if self.decided.place[i] != NONE {
                 self.take_back_newest(i, self.decided.place[i]);

@@ -10,6 +10,7 @@ mod exists;
 mod expire;
 mod transfers;
 mod two_phase;
+mod walk;
 
 use giro_base::result::CreateResult;
 
@@ -19,6 +20,8 @@ use crate::scratch::{Decided, Scratch};
 use crate::tables::{NONE, Tables};
 
 pub use self::expire::expire;
+
+use self::walk::walk;
 
 /// Decides every event of a batch that has been resolved: changes `tables`, fills
 /// `scratch.decided`, and continues the digest.
@@ -30,22 +33,26 @@ pub fn decide(tables: &mut Tables, batch: &Batch<'_>, scratch: &mut Scratch, dig
     let rows_before = tables.transfers.len();
     match batch.events {
         Events::Accounts(events) => {
-            accounts::AccountDecider {
-                tables,
-                found,
-                decided,
-                events,
-            }
-            .run(batch);
+            walk(
+                &mut accounts::AccountDecider {
+                    tables,
+                    found,
+                    decided,
+                    events,
+                },
+                batch,
+            );
         }
         Events::Transfers(events) => {
-            transfers::TransferDecider {
-                tables,
-                found,
-                decided,
-                events,
-            }
-            .run(batch);
+            walk(
+                &mut transfers::TransferDecider {
+                    tables,
+                    found,
+                    decided,
+                    events,
+                },
+                batch,
+            );
         }
     }
     if let Events::Transfers(events) = batch.events
@@ -76,23 +83,5 @@ fn add_to_digest(digest: &mut Digest, batch: &Batch<'_>, decided: &Decided) {
         let made = decided.place[i] != NONE;
         let effect = if made { decided.effect[i] } else { 0 };
         digest.add(timestamp ^ u64::from(status) << 32, effect);
-    }
-}
-
-/// An event's answer.
-#[derive(Clone, Copy)]
-struct Outcome<S> {
-    status: S,
-    timestamp: u64,
-}
-
-impl<S: Into<u32>> From<Outcome<S>> for CreateResult {
-    #[inline(always)]
-    fn from(outcome: Outcome<S>) -> Self {
-        Self {
-            timestamp: outcome.timestamp,
-            status: outcome.status.into(),
-            reserved: 0,
-        }
     }
 }

@@ -6,9 +6,8 @@ use giro_base::prefetch::prefetch;
 use giro_base::time::{NS_PER_S, TIMESTAMP_MAX};
 use giro_base::{Account, AccountFlags, Timestamp, Transfer, TransferFlags as Flags};
 
-use super::Outcome;
-use super::chain::{Chain, Entry, Gate};
-use crate::batch::Batch;
+use super::chain::Gate;
+use super::walk::{Bits, Decider, Outcome};
 use crate::scratch::{Decided, Found};
 use crate::tables::{BURNED, NONE, Tables};
 
@@ -19,9 +18,6 @@ pub(super) struct TransferDecider<'a> {
     pub(super) events: &'a [Transfer],
 }
 
-/// Events between asking for an account and changing it.
-const AHEAD: usize = 12;
-
 /// What an id stands for already.
 pub(super) enum Taken {
     /// A transfer.
@@ -30,59 +26,29 @@ pub(super) enum Taken {
     Burned,
 }
 
-impl TransferDecider<'_> {
-    pub(super) fn run(&mut self, batch: &Batch<'_>) {
-        let mut start = 0;
-        for events in batch.body.batches() {
-            self.run_batch(batch, start, start + events);
-            start += events;
+impl Decider for TransferDecider<'_> {
+    type Status = Status;
+    const CREATED: Status = Created;
+
+    #[inline(always)]
+    fn bits(&self, i: usize) -> Bits {
+        let event = &self.events[i];
+        Bits {
+            linked: event.flags & Flags::LINKED != 0,
+            imported: event.flags & Flags::IMPORTED != 0,
+            timestamp: event.timestamp,
         }
     }
 
-    fn run_batch(&mut self, batch: &Batch<'_>, start: usize, end: usize) {
-        let Some(first) = self.events[start..end].first() else {
-            return;
-        };
-        let imported_batch = first.flags & Flags::IMPORTED != 0;
-        let batch_timestamp = batch.event_timestamp(end - 1);
-        let first_timestamp = batch.event_timestamp(start);
-        let mut chain = Chain::default();
-        for i in start..end {
-            self.fetch_accounts((i + AHEAD).min(end - 1));
-            let event = &self.events[i];
-            let linked = event.flags & Flags::LINKED != 0;
-            let gate = chain.enter(Entry {
-                i,
-                linked,
-                last: i + 1 == end,
-                imported: event.flags & Flags::IMPORTED != 0,
-                imported_batch,
-                timestamp: event.timestamp,
-                batch_timestamp,
-            });
-            let timestamp = first_timestamp + (i - start) as u64;
-            self.decided.place[i] = NONE;
-            let outcome = match gate_status(gate) {
-                None => self.create(i, timestamp),
-                Some(status) => Outcome { status, timestamp },
-            };
-            if outcome.status != Created {
-                if let Some(chain_start) = chain.fail() {
-                    self.take_back(chain_start, i);
-                }
-                if outcome.status.is_transient() {
-                    self.burn(i);
-                }
-            }
-            chain.leave(linked, gate);
-            self.decided.results[i] = outcome.into();
-        }
+    #[inline(always)]
+    fn decided(&mut self) -> &mut Decided {
+        self.decided
     }
 
     /// Asks for the accounts of an event that comes up soon. With many accounts they have left
     /// the cache since resolve saw them.
     #[inline(always)]
-    fn fetch_accounts(&self, i: usize) {
+    fn fetch(&self, i: usize) {
         for slot in [self.found.debit.get(i), self.found.credit.get(i)] {
             if let Some(account) = self.tables.accounts.get(slot as usize) {
                 prefetch(&account.id);
@@ -133,6 +99,32 @@ impl TransferDecider<'_> {
         }
     }
 
+    #[inline(always)]
+    fn refusal(gate: Gate) -> Option<Status> {
+        match gate {
+            Gate::Open => None,
+            Gate::ChainOpen => Some(LinkedEventChainOpen),
+            Gate::ChainFailed => Some(LinkedEventFailed),
+            Gate::ImportedExpected => Some(ImportedEventExpected),
+            Gate::ImportedNotExpected => Some(ImportedEventNotExpected),
+            Gate::ImportedOutOfRange => Some(ImportedEventTimestampOutOfRange),
+            Gate::ImportedMustNotAdvance => Some(ImportedEventTimestampMustNotAdvance),
+            Gate::TimestampMustBeZero => Some(TimestampMustBeZero),
+        }
+    }
+
+    fn take_back(&mut self, chain_start: usize, end: usize) {
+        self.take_back_chain(chain_start, end);
+    }
+
+    fn failed(&mut self, i: usize, status: Status) {
+        if status.is_transient() {
+            self.burn(i);
+        }
+    }
+}
+
+impl TransferDecider<'_> {
     /// What event `i`'s id stands for, before this operation or by an earlier event of it.
     #[inline(always)]
     fn taken(&self, i: usize) -> Option<Taken> {
@@ -324,17 +316,4 @@ fn check_limits(amount: u128, dr: &Account, cr: &Account) -> Result<(), Status> 
 /// When a pending transfer with a timeout is due (ns). May lie beyond the valid range.
 pub(super) fn expires_at(t: &Transfer) -> u64 {
     t.timestamp + u64::from(t.timeout) * NS_PER_S
-}
-
-fn gate_status(gate: Gate) -> Option<Status> {
-    match gate {
-        Gate::Open => None,
-        Gate::ChainOpen => Some(LinkedEventChainOpen),
-        Gate::ChainFailed => Some(LinkedEventFailed),
-        Gate::ImportedExpected => Some(ImportedEventExpected),
-        Gate::ImportedNotExpected => Some(ImportedEventNotExpected),
-        Gate::ImportedOutOfRange => Some(ImportedEventTimestampOutOfRange),
-        Gate::ImportedMustNotAdvance => Some(ImportedEventTimestampMustNotAdvance),
-        Gate::TimestampMustBeZero => Some(TimestampMustBeZero),
-    }
 }

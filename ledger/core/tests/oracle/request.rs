@@ -1,0 +1,100 @@
+//! Requests as the oracle makes them, and their bodies on the wire.
+
+use giro_base::filter::{AccountFilter, QueryFilter};
+use giro_base::{Account, Operation, Transfer};
+use zerocopy::IntoBytes;
+
+/// One request at its place in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Request {
+    /// The operation's timestamp (ns).
+    pub(crate) timestamp: u64,
+    pub(crate) action: Action,
+}
+
+/// What it asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    CreateAccounts(Form, Vec<Vec<Account>>),
+    CreateTransfers(Form, Vec<Vec<Transfer>>),
+    Pulse,
+    LookupAccounts(Vec<u128>),
+    LookupTransfers(Vec<u128>),
+    /// The filter, and the most rows a reply may have.
+    AccountTransfers(AccountFilter, usize),
+    QueryAccounts(QueryFilter, usize),
+    QueryTransfers(QueryFilter, usize),
+}
+
+/// Which of the three forms of a create operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Dense,
+    Sparse,
+    Unbatched,
+}
+
+impl Form {
+    pub(crate) fn is_dense(self) -> bool {
+        self == Self::Dense
+    }
+
+    pub(crate) fn has_trailer(self) -> bool {
+        self != Self::Unbatched
+    }
+
+    pub(crate) fn accounts(self) -> Operation {
+        match self {
+            Self::Dense => Operation::CreateAccounts,
+            Self::Sparse => Operation::CreateAccountsSparse,
+            Self::Unbatched => Operation::CreateAccountsUnbatched,
+        }
+    }
+
+    pub(crate) fn transfers(self) -> Operation {
+        match self {
+            Self::Dense => Operation::CreateTransfers,
+            Self::Sparse => Operation::CreateTransfersSparse,
+            Self::Unbatched => Operation::CreateTransfersUnbatched,
+        }
+    }
+}
+
+impl Request {
+    /// Events of a create operation, 0 for others.
+    pub(crate) fn event_count(&self) -> usize {
+        match &self.action {
+            Action::CreateAccounts(_, batches) => batches.iter().map(Vec::len).sum(),
+            Action::CreateTransfers(_, batches) => batches.iter().map(Vec::len).sum(),
+            _ => 0,
+        }
+    }
+}
+
+/// A create operation's body: the events of all batches, then the trailer.
+pub(crate) fn body<E: IntoBytes + zerocopy::Immutable>(form: Form, batches: &[Vec<E>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for batch in batches {
+        bytes.extend_from_slice(batch.as_bytes());
+    }
+    if form.has_trailer() {
+        let counts: Vec<usize> = batches.iter().map(Vec::len).collect();
+        encode_batches(&mut bytes, size_of::<E>(), &counts);
+    }
+    bytes
+}
+
+/// Appends the trailer, built from its end: the number of batches, their counts, then filling.
+pub(crate) fn encode_batches(payload: &mut Vec<u8>, element_bytes: usize, counts: &[usize]) {
+    let mut reversed: Vec<u8> = Vec::new();
+    let mut push = |value: usize| {
+        let [low, high] = (value as u16).to_le_bytes();
+        reversed.extend_from_slice(&[high, low]);
+    };
+    push(counts.len());
+    counts.iter().for_each(|count| push(*count));
+    while !reversed.len().is_multiple_of(element_bytes) {
+        reversed.push(0xFF);
+    }
+    payload.extend(reversed.into_iter().rev());
+}

@@ -1,0 +1,255 @@
+//! The engine turn by turn, with a disk that answers when it is told to.
+
+use std::collections::VecDeque;
+use std::io;
+
+use giro::{Account, Engine, Operation, Options, RequestMeta, Transfer, Verdict};
+use giro_base::multi_batch::{Body, trailer_bytes, write_trailer};
+use giro_base::result::CreateResult;
+use giro_base::{Buffer, checksum};
+use giro_log::{Disk, LogError, SegmentFile, Write};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+#[derive(Default)]
+struct SlowDisk {
+    started: VecDeque<Write>,
+}
+
+impl Disk for SlowDisk {
+    fn attach(&mut self, _: u32, _: &SegmentFile) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn start_write(&mut self, write: Write, _: &Buffer) {
+        self.started.push_back(write);
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    disk: SlowDisk,
+    next_request: u32,
+}
+
+const CLIENT: u128 = 77;
+
+impl Bench {
+    fn new() -> Self {
+        let options = Options {
+            accounts_max: 1 << 16,
+            transfers_max: 1 << 16,
+            buffers: 8,
+            sessions_max: 4,
+            ..Options::default()
+        };
+        let engine = Engine::in_memory(&options).unwrap();
+        let mut bench = Self {
+            engine,
+            disk: SlowDisk::default(),
+            next_request: 1,
+        };
+        bench.submit(10, Operation::Register, 0, &[0; 256]);
+        bench.flush();
+        bench.finish_writes();
+        assert_eq!(bench.execute().len(), 1);
+        bench
+    }
+
+    fn meta(&self, operation: Operation, request: u32, body: &[u8]) -> RequestMeta {
+        RequestMeta {
+            client: CLIENT,
+            session: u64::from(request != 0),
+            request,
+            request_checksum: u128::from(request),
+            checksum_body: checksum(body),
+            operation,
+            release: 1,
+        }
+    }
+
+    fn submit(&mut self, now: u64, operation: Operation, request: u32, body: &[u8]) {
+        let meta = self.meta(operation, request, body);
+        assert_eq!(self.engine.check(&meta), Verdict::Accept);
+        self.engine.submit_copy(now, &meta, body);
+    }
+
+    /// Creates these, starting at `now`, and gives the results.
+    fn create<E: IntoBytes + Immutable>(
+        &mut self,
+        now: u64,
+        operation: Operation,
+        events: &[E],
+    ) -> Vec<CreateResult> {
+        let request = self.next_request;
+        self.next_request += 1;
+        self.submit(now, operation, request, &body_of(events));
+        self.flush();
+        assert!(self.execute().is_empty(), "nothing is durable yet");
+        self.finish_writes();
+        let [(_, results)] = self.execute().try_into().expect("one reply");
+        results
+    }
+
+    fn flush(&mut self) {
+        self.engine.flush(&mut self.disk).unwrap();
+    }
+
+    fn finish_writes(&mut self) {
+        while let Some(write) = self.disk.started.pop_front() {
+            self.engine.on_write(write.index, Ok(write.bytes)).unwrap();
+        }
+    }
+
+    /// The requests answered and their results.
+    fn execute(&mut self) -> Vec<(u32, Vec<CreateResult>)> {
+        let mut replies = Vec::new();
+        loop {
+            let more = self.engine.execute(&mut |reply| {
+                let results = if reply.operation == Operation::Register {
+                    Vec::new()
+                } else {
+                    let (rows, _) = giro_base::multi_batch::split_trailer(reply.body, 16).unwrap();
+                    let row = |bytes| CreateResult::read_from_bytes(bytes).unwrap();
+                    rows.chunks_exact(16).map(row).collect()
+                };
+                replies.push((reply.request, results));
+            });
+            if !more {
+                return replies;
+            }
+        }
+    }
+}
+
+fn body_of<E: IntoBytes + Immutable>(events: &[E]) -> Vec<u8> {
+    let bytes = events.as_bytes();
+    let mut body = vec![0; bytes.len() + trailer_bytes(1, size_of::<E>())];
+    body[..bytes.len()].copy_from_slice(bytes);
+    write_trailer(
+        &mut body,
+        bytes.len(),
+        size_of::<E>(),
+        [events.len()].into_iter(),
+    );
+    body
+}
+
+fn accounts() -> [Account; 2] {
+    [1, 2].map(|id| Account {
+        id,
+        ledger: 1,
+        code: 1,
+        ..Account::default()
+    })
+}
+
+fn transfer(id: u128) -> Transfer {
+    Transfer {
+        id,
+        debit_account_id: 1,
+        credit_account_id: 2,
+        amount: 5,
+        ledger: 1,
+        code: 1,
+        ..Transfer::default()
+    }
+}
+
+#[test]
+fn nothing_is_answered_or_visible_before_it_is_durable() {
+    let mut bench = Bench::new();
+    bench.create(100, Operation::CreateAccounts, &accounts());
+    let body = body_of(&[transfer(9)]);
+    let request = bench.next_request;
+    bench.submit(200, Operation::CreateTransfers, request, &body);
+    bench.flush();
+    bench.engine.resolve_ahead();
+    assert!(bench.execute().is_empty());
+    assert!(bench.engine.machine().transfer(9).is_none());
+    let again = bench.meta(Operation::CreateTransfers, request, &body);
+    assert!(
+        matches!(bench.engine.check(&again), Verdict::Drop(_)),
+        "it is being worked on"
+    );
+    bench.finish_writes();
+    assert_eq!(bench.execute().len(), 1);
+    assert!(bench.engine.machine().transfer(9).is_some());
+    assert_eq!(bench.engine.check(&again), Verdict::Resend);
+}
+
+#[test]
+fn a_clock_that_goes_back_does_not_take_time_with_it() {
+    let mut bench = Bench::new();
+    let first = bench.create(1_000_000, Operation::CreateAccounts, &accounts());
+    assert_eq!(first[0].timestamp, 1_000_001);
+    let second = bench.create(500, Operation::CreateTransfers, &[transfer(1)]);
+    assert_eq!(
+        second[0].timestamp,
+        first[1].timestamp + 2,
+        "one tick for each request and event"
+    );
+    let third = bench.create(2_000_000, Operation::CreateTransfers, &[transfer(2)]);
+    assert_eq!(third[0].timestamp, 2_000_001);
+}
+
+#[test]
+fn writes_that_end_out_of_order_are_executed_in_order() {
+    let mut bench = Bench::new();
+    bench.create(100, Operation::CreateAccounts, &accounts());
+    let mut clients = Vec::new();
+    for client in 1..=3_u128 {
+        let meta = RequestMeta {
+            client,
+            ..bench.meta(Operation::Register, 0, &[0; 256])
+        };
+        bench.engine.submit_copy(200, &meta, &[0; 256]);
+        // Each in a write of its own, as far as the engine starts them.
+        bench.flush();
+        clients.push(client);
+    }
+    let mut writes: Vec<Write> = bench.disk.started.drain(..).collect();
+    assert!(writes.len() > 1, "several writes are in flight");
+    writes.reverse();
+    let last = writes.pop().unwrap();
+    for write in writes {
+        bench.engine.on_write(write.index, Ok(write.bytes)).unwrap();
+        assert!(!bench.engine.is_ready(), "the first one is not durable yet");
+    }
+    bench.engine.on_write(last.index, Ok(last.bytes)).unwrap();
+    let mut opened = Vec::new();
+    while bench.engine.execute(&mut |reply| opened.push(reply.client)) {}
+    bench.flush();
+    bench.finish_writes();
+    while bench.engine.execute(&mut |reply| opened.push(reply.client)) {}
+    assert_eq!(opened, clients);
+}
+
+#[test]
+fn a_failed_or_short_write_is_fatal() {
+    for result in [Err(io::Error::from_raw_os_error(5)), Ok(512)] {
+        let mut bench = Bench::new();
+        bench.submit(100, Operation::CreateAccounts, 1, &body_of(&accounts()));
+        bench.flush();
+        let write = bench.disk.started.pop_front().unwrap();
+        let failed = bench.engine.on_write(write.index, result).unwrap_err();
+        assert!(matches!(failed, LogError::WriteFailed { .. }), "{failed}");
+        assert!(
+            bench.execute().is_empty(),
+            "what is not durable is never answered"
+        );
+    }
+}
+
+#[test]
+fn a_validated_body_of_no_events_is_executed_too() {
+    let mut bench = Bench::new();
+    let body = body_of::<Transfer>(&[]);
+    assert_eq!(
+        Body::parse(Operation::CreateTransfers, &body)
+            .unwrap()
+            .event_count(),
+        0
+    );
+    let results = bench.create(100, Operation::CreateTransfers, &[] as &[Transfer]);
+    assert!(results.is_empty());
+}
