@@ -1,6 +1,6 @@
 //! The filters of queries and the rows that only queries return.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// Selects an account's transfers or balances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -29,6 +29,13 @@ pub struct AccountFilter {
 }
 
 const _: () = assert!(size_of::<AccountFilter>() == 128);
+
+impl Default for AccountFilter {
+    /// Everything 0, which is not valid yet: set the account, the limit and the sides.
+    fn default() -> Self {
+        Self::new_zeroed()
+    }
+}
 
 impl AccountFilter {
     /// Transfers whose debit side is the account.
@@ -66,6 +73,13 @@ pub struct QueryFilter {
 }
 
 const _: () = assert!(size_of::<QueryFilter>() == 64);
+
+impl Default for QueryFilter {
+    /// Everything 0, which is not valid yet: set the limit.
+    fn default() -> Self {
+        Self::new_zeroed()
+    }
+}
 
 impl QueryFilter {
     /// Newest first.

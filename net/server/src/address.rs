@@ -1,35 +1,17 @@
-//! Addresses as people write them: `3000`, `localhost`, `ledger.example:3000`, `[::1]:3000`.
+//! Where an address leads.
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::str::FromStr;
 
+use giro_wire::Address;
 use thiserror::Error;
 
-/// Where to listen when only a port is given.
-const HOST_DEFAULT: &str = "127.0.0.1";
-/// The port when only a host is given; the field's default.
-const PORT_DEFAULT: u16 = 3001;
-
-/// A host, by name or number, and a port. Port 0 lets the system choose a free one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// Name or number.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-}
-
-/// Why a text is not an address, or an address leads nowhere.
+/// Why an address leads nowhere.
 #[derive(Debug, Error)]
-pub enum AddressError {
-    /// Not of the form.
-    #[error("`{0}` is not an address: write PORT, HOST, HOST:PORT or [IPV6]:PORT")]
-    Syntax(String),
+pub enum ResolveError {
     /// The name is unknown.
     #[error("cannot resolve `{host}`: {source}")]
-    Resolve {
+    Unknown {
         /// The name.
         host: String,
         /// The resolver's error.
@@ -40,67 +22,22 @@ pub enum AddressError {
     Nowhere(String),
 }
 
-impl Address {
-    /// All addresses the host has.
-    ///
-    /// # Errors
-    /// [`AddressError`] when there is none.
-    pub fn resolve(&self) -> Result<Vec<SocketAddr>, AddressError> {
-        let found = (self.host.as_str(), self.port).to_socket_addrs();
-        let found: Vec<_> = found
-            .map_err(|source| AddressError::Resolve {
-                host: self.host.clone(),
-                source,
-            })?
-            .collect();
-        if found.is_empty() {
-            return Err(AddressError::Nowhere(self.host.clone()));
-        }
-        Ok(found)
+/// All addresses the host has.
+///
+/// # Errors
+/// [`ResolveError`] when there is none.
+pub(crate) fn resolve(address: &Address) -> Result<Vec<SocketAddr>, ResolveError> {
+    let found = (address.host.as_str(), address.port).to_socket_addrs();
+    let found: Vec<_> = found
+        .map_err(|source| ResolveError::Unknown {
+            host: address.host.clone(),
+            source,
+        })?
+        .collect();
+    if found.is_empty() {
+        return Err(ResolveError::Nowhere(address.host.clone()));
     }
-}
-
-impl FromStr for Address {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        let syntax = || AddressError::Syntax(text.to_owned());
-        let port_of = |digits: &str| digits.parse::<u16>().map_err(|_| syntax());
-        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-            let (host, behind) = rest.split_once(']').ok_or_else(syntax)?;
-            match behind.strip_prefix(':') {
-                Some(digits) => (host, port_of(digits)?),
-                None if behind.is_empty() => (host, PORT_DEFAULT),
-                None => return Err(syntax()),
-            }
-        } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            (HOST_DEFAULT, port_of(text)?)
-        } else {
-            match text.split_once(':') {
-                Some((_, rest)) if rest.contains(':') => (text, PORT_DEFAULT),
-                Some((host, digits)) => (host, port_of(digits)?),
-                None => (text, PORT_DEFAULT),
-            }
-        };
-        let odd = |c: char| c.is_whitespace() || c.is_control() || c == ',' || c == '/';
-        if host.is_empty() || host.contains(odd) {
-            return Err(syntax());
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -108,42 +45,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_is_read() {
-        for (text, shown) in [
-            ("3000", "127.0.0.1:3000"),
-            ("0", "127.0.0.1:0"),
-            ("10.1.2.3", "10.1.2.3:3001"),
-            ("10.1.2.3:40", "10.1.2.3:40"),
-            ("ledger.example:3000", "ledger.example:3000"),
-            ("[::1]:3000", "[::1]:3000"),
-            ("[::1]", "[::1]:3001"),
-            ("fe80::1", "[fe80::1]:3001"),
-        ] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
-        }
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        for text in [
-            "",
-            ":3000",
-            "70000",
-            "host:",
-            "host:port",
-            "[::1",
-            "[::1]3",
-            "a,b",
-            "a b",
-        ] {
-            assert!(text.parse::<Address>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn a_name_resolves() {
-        let address: Address = "localhost:7".parse().unwrap();
-        let found = address.resolve().unwrap();
+        let found = resolve(&"localhost:7".parse().unwrap()).unwrap();
         assert!(found.iter().all(|a| a.ip().is_loopback() && a.port() == 7));
     }
 }

@@ -50,6 +50,8 @@ counters! {
     dropped,
     /// Requests dropped because there was no room for them in time.
     dropped_busy,
+    /// Of the dropped ones, those whose client was told so.
+    told,
     /// Evictions sent.
     evicted,
     /// Replies sent, resent ones among them.

@@ -7,7 +7,8 @@ use giro::Reply;
 use giro_base::BufferPool;
 use giro_base::limits::MESSAGE_HEADER_BYTES;
 use giro_wire::{
-    EvictionHeader, EvictionReason, NewReply, PingHeader, PongHeader, Release, ReplyHeader,
+    EvictionHeader, EvictionReason, NewReply, PingHeader, PongHeader, RefusalHeader, RefusalReason,
+    Release, ReplyHeader, RequestHeader,
 };
 use zerocopy::IntoBytes;
 
@@ -56,6 +57,23 @@ impl Desk {
     pub(crate) fn pong(&self, ping: &PingHeader, sender: &mut Sender) {
         // A pong that finds no room is no loss: the client asks again.
         let _ = sender.push(PongHeader::build(ping, VIEW).as_bytes(), &[]);
+    }
+
+    /// Tells the client that this copy of its request was not taken, if it understands that.
+    pub(crate) fn refuse(
+        &self,
+        request: &RequestHeader,
+        reason: RefusalReason,
+        sender: &mut Sender,
+    ) {
+        if !sender.takes_refusals() {
+            return;
+        }
+        let header = RefusalHeader::build(request, VIEW, reason);
+        // Without room the client asks again.
+        if sender.push(header.as_bytes(), &[]) {
+            count(&self.counters.told);
+        }
     }
 
     /// Ends the session of `client`, which has seen view `seen`.

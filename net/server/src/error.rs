@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use crate::address::AddressError;
+use crate::address::ResolveError;
 
 /// Why a server does not start or does not go on. `E` is the ledger's own error.
 #[derive(Debug, Error)]
@@ -31,7 +31,7 @@ pub enum ServerError<E: std::error::Error + 'static> {
 pub enum BindError {
     /// The host is not known.
     #[error(transparent)]
-    Address(#[from] AddressError),
+    Address(#[from] ResolveError),
     /// The system refuses the address.
     #[error("cannot listen on {address}: {source}; is another server running there?")]
     Listen {

@@ -31,10 +31,11 @@ mod server;
 mod service;
 mod sweep;
 
-pub use address::{Address, AddressError};
+pub use address::ResolveError;
 pub use counters::{Counters, Snapshot};
 pub use engine::ServedEngine;
 pub use error::{BindError, ServerError};
+pub use giro_wire::{Address, AddressError};
 pub use ledger::Ledger;
 pub use options::Options;
 pub use server::{Handle, Server};

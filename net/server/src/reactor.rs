@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use giro_base::{BufferPool, Timestamp};
 use giro_log::uring::{Completion, OWNER_DISK, OWNER_NET, OWNER_WAKE, Ring, Target, Token};
+use giro_wire::RefusalReason;
 use rustix::net::Shutdown;
 
 use crate::acceptor::Acceptor;
@@ -21,7 +22,7 @@ use crate::error::ServerError;
 use crate::io;
 use crate::ledger::Ledger;
 use crate::options::Options;
-use crate::receive::Next;
+use crate::receive::{Next, Received};
 use crate::router::Router;
 use crate::server::Control;
 use crate::service::{Circumstance, Handled, Service};
@@ -342,6 +343,12 @@ impl<L: Ledger> Reactor<L> {
                 connection.receiver.give(buffer);
             } else if self.now.saturating_sub(since) > self.request_deadline_ns {
                 count(&self.counters.dropped_busy);
+                if let Some(request) = connection.receiver.waiting_request() {
+                    let sender = &mut connection.sender;
+                    self.service
+                        .desk
+                        .refuse(request, RefusalReason::Busy, sender);
+                }
                 connection.receiver.skip();
             } else {
                 break;
@@ -366,6 +373,12 @@ impl<L: Ledger> Reactor<L> {
             };
             if self.now.saturating_sub(since) > self.request_deadline_ns {
                 count(&self.counters.dropped_busy);
+                if let Received::Request(request, _) = connection.receiver.message() {
+                    let sender = &mut connection.sender;
+                    self.service
+                        .desk
+                        .refuse(request, RefusalReason::Busy, sender);
+                }
                 drop(connection.receiver.consume());
                 self.drive(place, None);
                 continue;

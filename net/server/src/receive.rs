@@ -154,7 +154,9 @@ impl Receiver {
             Ok(Message::Ping(header)) => (Kind::Ping, message_bytes(&header.frame)),
             Ok(Message::Request(header)) => (Kind::Request, message_bytes(&header.frame)),
             // What only servers send. Its size is known to be in range.
-            Ok(Message::Pong(_) | Message::Reply(_) | Message::Eviction(_)) => {
+            Ok(
+                Message::Pong(_) | Message::Reply(_) | Message::Eviction(_) | Message::Refusal(_),
+            ) => {
                 let frame = *frame_of(self.small_header());
                 let left = message_bytes(&frame);
                 self.phase = Phase::Skip { left };
@@ -224,6 +226,17 @@ impl Receiver {
             self.start += total;
         }
         large.map(|large| large.buffer)
+    }
+
+    /// The header of the request that waits for a buffer, after [`Next::Buffer`].
+    pub(crate) fn waiting_request(&self) -> Option<&RequestHeader> {
+        match self.phase {
+            Phase::Body {
+                kind: Kind::Request,
+                ..
+            } if self.large.is_none() => Some(transmute_ref!(self.small_header())),
+            _ => None,
+        }
     }
 
     /// Gives up on a message that waits for a buffer; its bytes are skipped.

@@ -26,6 +26,8 @@ pub(crate) struct Sender {
     flight: Option<Flight>,
     /// The memory of the last gathered flight, for the next one.
     spare: Vec<u8>,
+    /// The client understands refusals.
+    takes_refusals: bool,
 }
 
 struct Large {
@@ -58,6 +60,16 @@ impl Sender {
     pub(crate) fn push_large(&mut self, buffer: Buffer, bytes: usize) {
         self.large_bytes += bytes;
         self.large.push_back(Large { buffer, bytes });
+    }
+
+    /// The client asked to be told which requests are not taken.
+    pub(crate) fn take_refusals(&mut self) {
+        self.takes_refusals = true;
+    }
+
+    /// Whether it did.
+    pub(crate) fn takes_refusals(&self) -> bool {
+        self.takes_refusals
     }
 
     /// Whether so much waits that the connection should not ask for more.

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use giro::Engine;
 use giro_base::BufferPool;
 use giro_log::LogError;
+use giro_wire::Address;
 use rustix::event::{EventfdFlags, eventfd};
 use socket2::{Domain, Socket, Type};
 
-use crate::address::Address;
+use crate::address::resolve;
 use crate::counters::{Counters, Snapshot};
 use crate::engine::ServedEngine;
 use crate::error::{BindError, ServerError};
@@ -52,7 +53,7 @@ impl Server {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|errno| BindError::System(errno.into()))?;
         let mut failed = None;
-        for candidate in address.resolve()? {
+        for candidate in resolve(address)? {
             match listen(candidate) {
                 Ok((listener, address)) => {
                     return Ok(Self {

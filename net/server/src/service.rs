@@ -1,10 +1,10 @@
 //! What happens with each message of a client.
 
-use giro::{EvictReason, Reply, RequestMeta, Verdict};
+use giro::{DropReason, EvictReason, Reply, RequestMeta, Verdict};
 use giro_base::limits::MESSAGE_BYTES_MAX;
 use giro_base::multi_batch::Body;
 use giro_base::{Buffer, Operation, Timestamp};
-use giro_wire::{EvictionReason, PingHeader, Release, RequestHeader};
+use giro_wire::{EvictionReason, PingHeader, RefusalReason, Release, RequestHeader};
 use zerocopy::IntoBytes;
 
 use crate::admission::admit;
@@ -84,6 +84,9 @@ impl<L: Ledger> Service<L> {
     }
 
     fn ping(&mut self, ping: &PingHeader, sender: &mut Sender) {
+        if ping.refusals != 0 {
+            sender.take_refusals();
+        }
         let client = ping.client.get();
         let session = ping.session.get();
         let was_known = session != 0 && session <= self.ledger.commit_op();
@@ -116,11 +119,9 @@ impl<L: Ledger> Service<L> {
         };
         let meta = meta_of(header, operation);
         let verdict = self.ledger.check(&meta);
-        if let Verdict::Evict(reason) = verdict {
-            self.desk.evict(client, seen, reason_of(reason), sender);
-            return Outcome::Done;
+        if !matches!(verdict, Verdict::Evict(_)) {
+            self.route(client, at.place);
         }
-        self.route(client, at.place);
         match verdict {
             Verdict::Accept if operation.is_write() => {
                 let room = !at.others_wait && self.ledger.can_submit(header.frame.body_bytes());
@@ -137,8 +138,16 @@ impl<L: Ledger> Service<L> {
                 }
                 Outcome::Done
             }
-            Verdict::Drop(_) | Verdict::Evict(_) => {
+            Verdict::Drop(reason) => {
                 count(&self.desk.counters.dropped);
+                if reason == DropReason::Full {
+                    self.desk
+                        .refuse(header, RefusalReason::SessionsFull, sender);
+                }
+                Outcome::Done
+            }
+            Verdict::Evict(reason) => {
+                self.desk.evict(client, seen, reason_of(reason), sender);
                 Outcome::Done
             }
         }

@@ -8,7 +8,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::release::Release;
 
-/// The commands seen between a client and a server; all others are between replicas.
+/// The commands seen between a client and a server; all others are between replicas. Those from
+/// 128 on are ours, and only sent to who asked for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, TryFromPrimitive, IntoPrimitive)]
 #[repr(u8)]
 pub enum Command {
@@ -22,10 +23,12 @@ pub enum Command {
     Reply = 8,
     /// The server ends a client's session.
     Eviction = 18,
+    /// The server did not take a request. Ours.
+    Refusal = 128,
 }
 
 /// Largest command number that means anything to anybody in the field's protocol. A receiver
-/// closes the connection for a larger one, and ignores those between replicas.
+/// closes the connection for a larger one that is not ours, and ignores those between replicas.
 pub const COMMAND_MAX: u8 = 24;
 
 /// Bytes 0 to 128 of every header.

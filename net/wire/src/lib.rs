@@ -13,19 +13,23 @@
 //! [`reply::ReplyHeader`]. `docs/reference/protocol.md` describes the same for people.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod eviction;
 pub mod frame;
 pub mod parse;
 pub mod ping;
+pub mod refusal;
 pub mod register;
 pub mod release;
 pub mod reply;
 pub mod request;
 
+pub use address::{Address, AddressError};
 pub use eviction::{EvictionHeader, EvictionReason};
 pub use frame::{Command, Frame};
 pub use parse::{Fault, Message, Rejection, parse_header, verify_body};
 pub use ping::{PingHeader, PongHeader};
+pub use refusal::{RefusalHeader, RefusalReason};
 pub use release::Release;
 pub use reply::{NewReply, ReplyHeader};
 pub use request::{NewRequest, RequestHeader};

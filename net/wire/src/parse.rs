@@ -13,6 +13,7 @@ use crate::HeaderBytes;
 use crate::eviction::{EvictionHeader, EvictionReason};
 use crate::frame::{COMMAND_MAX, Command, Frame};
 use crate::ping::{PingHeader, PongHeader};
+use crate::refusal::{RefusalHeader, RefusalReason};
 use crate::register::{REGISTER_REPLY_BYTES, REGISTER_REQUEST_BYTES};
 use crate::reply::ReplyHeader;
 use crate::request::{OPERATION_LEDGER_MIN, OPERATION_RECONFIGURE, RequestHeader};
@@ -33,6 +34,8 @@ pub enum Message<'a> {
     Reply(&'a ReplyHeader),
     /// From a server.
     Eviction(&'a EvictionHeader),
+    /// From a server, to a client that asked for it.
+    Refusal(&'a RefusalHeader),
 }
 
 /// What is wrong with a message.
@@ -120,7 +123,7 @@ fn check_stream(frame: &Frame, bytes: &HeaderBytes, cluster: u128) -> Result<(),
     if frame.checksum.get() != checksum(&bytes[16..]) {
         return Err(Fault::HeaderChecksum);
     }
-    if frame.command > COMMAND_MAX {
+    if frame.command > COMMAND_MAX && frame.command != u8::from(Command::Refusal) {
         return Err(Fault::Command(frame.command));
     }
     let size = frame.size.get();
@@ -170,6 +173,11 @@ fn check_command<'a>(frame: &Frame, bytes: &'a HeaderBytes) -> Result<Message<'a
             check_eviction(header)?;
             Ok(Message::Eviction(header))
         }
+        Command::Refusal => {
+            let header: &RefusalHeader = transmute_ref!(bytes);
+            check_refusal(header)?;
+            Ok(Message::Refusal(header))
+        }
     }
 }
 
@@ -194,6 +202,17 @@ fn check_ping(header: &PingHeader) -> Result<(), Fault> {
     require(header.frame.replica == 0, "replica")?;
     require(header.frame.view.get() == 0, "view")?;
     require(header.client.get() != 0, "client")?;
+    require(header.refusals <= 1, "refusals")?;
+    zeros(&header.reserved)
+}
+
+fn check_refusal(header: &RefusalHeader) -> Result<(), Fault> {
+    check_bodiless(&header.frame)?;
+    if header.request_checksum_padding.get() != 0 {
+        return Err(Fault::Reserved);
+    }
+    require(header.client.get() != 0, "client")?;
+    require(RefusalReason::try_from(header.reason).is_ok(), "reason")?;
     zeros(&header.reserved)
 }
 

@@ -18,8 +18,12 @@ pub struct PingHeader {
     pub ping_timestamp_monotonic: U64,
     /// The client's session; 0 while it has none, and always before release 0.17.6.
     pub session: U64,
+    /// 1 asks the server to tell on this connection which requests it does not take
+    /// ([`crate::refusal`]); otherwise 0, as from the field's clients, whose servers ignore a ping
+    /// with anything else here.
+    pub refusals: u8,
     /// Zeros.
-    pub reserved: [u8; 96],
+    pub reserved: [u8; 95],
 }
 header!(PingHeader);
 
@@ -51,10 +55,18 @@ impl PingHeader {
             client: client.into(),
             ping_timestamp_monotonic: timestamp_ns.into(),
             session: session.into(),
-            reserved: [0; 96],
+            refusals: 0,
+            reserved: [0; 95],
         };
         header.cover_body(&[]);
         header.seal()
+    }
+
+    /// The same ping, asking for refusals.
+    #[must_use]
+    pub fn asking_for_refusals(mut self) -> Self {
+        self.refusals = 1;
+        self.seal()
     }
 }
 

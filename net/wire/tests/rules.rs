@@ -3,8 +3,11 @@
 mod common;
 
 use common::{NAMES, captured, reseal};
-use giro_wire::{Fault, HeaderBytes, Rejection, parse_header, verify_body};
+use giro_wire::{
+    Fault, HeaderBytes, Message, RefusalHeader, RefusalReason, Rejection, parse_header, verify_body,
+};
 use proptest::prelude::*;
+use zerocopy::IntoBytes;
 
 /// Changes a captured header at an offset, seals it again, and says what becomes of it.
 fn changed(name: &str, at: usize, bytes: &[u8]) -> Option<Rejection> {
@@ -128,7 +131,9 @@ fn rules_of_pings_and_of_what_servers_send() {
     assert_eq!(ignored("ping", 104, &[1]), Fault::Field("view"));
     assert_eq!(ignored("ping", 115, &[1]), Fault::Field("replica"));
     assert_eq!(ignored("ping", 128, &[0; 16]), Fault::Field("client"));
-    assert_eq!(ignored("ping", 160, &[1]), Fault::Reserved);
+    assert_eq!(changed("ping", 160, &[1]), None, "asks for refusals");
+    assert_eq!(ignored("ping", 160, &[2]), Fault::Field("refusals"));
+    assert_eq!(ignored("ping", 161, &[1]), Fault::Reserved);
     assert_eq!(ignored("pong", 255, &[1]), Fault::Reserved);
     assert_eq!(ignored("eviction", 255, &[0]), Fault::Field("reason"));
     assert_eq!(ignored("eviction", 255, &[9]), Fault::Field("reason"));
@@ -140,6 +145,39 @@ fn rules_of_pings_and_of_what_servers_send() {
     assert_eq!(reply(224, &[0; 8]), Fault::Field("timestamp"));
     assert_eq!(reply(232, &[0; 4]), Fault::Field("request"));
     assert_eq!(ignored("register_reply", 96, &[0x41]), Fault::Field("size"));
+}
+
+#[test]
+fn rules_of_refusals() {
+    let (header, _) = captured("create_accounts_request");
+    let Ok(Message::Request(request)) = parse_header(&header, 0) else {
+        panic!("not a request");
+    };
+    let refusal = RefusalHeader::build(request, 1, RefusalReason::Busy);
+    let sealed: HeaderBytes = refusal.as_bytes().try_into().unwrap();
+    let Ok(Message::Refusal(parsed)) = parse_header(&sealed, 0) else {
+        panic!("not a refusal");
+    };
+    assert_eq!(parsed.request_checksum, request.frame.checksum);
+    assert_eq!(
+        (parsed.client, parsed.request),
+        (request.client, request.request)
+    );
+    for (at, fault) in [
+        (144, Fault::Reserved),
+        (180, Fault::Reserved),
+        (254, Fault::Reserved),
+        (255, Fault::Field("reason")),
+    ] {
+        let mut bad = sealed;
+        bad[at] = 77;
+        reseal(&mut bad);
+        let rejected = parse_header(&bad, 0).err();
+        assert!(
+            matches!(rejected, Some(Rejection::Ignore { fault: found, .. }) if found == fault),
+            "{at}: {rejected:?}"
+        );
+    }
 }
 
 proptest! {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use giro_base::multi_batch::{trailer_bytes, write_trailer};
 use giro_base::{Operation, checksum};
 use giro_wire::{
-    EvictionReason, HeaderBytes, Message, NewRequest, PingHeader, Release, RequestHeader,
-    parse_header, register, verify_body,
+    EvictionReason, HeaderBytes, Message, NewRequest, PingHeader, RefusalReason, Release,
+    RequestHeader, parse_header, register, verify_body,
 };
 use zerocopy::IntoBytes;
 
@@ -33,6 +33,11 @@ pub(crate) enum Answer {
         body: Vec<u8>,
     },
     Eviction(EvictionReason),
+    Refusal {
+        client: u128,
+        request: u32,
+        reason: RefusalReason,
+    },
     Closed,
     Nothing,
 }
@@ -114,6 +119,13 @@ impl Client {
         assert_eq!(self.answer(), Answer::Pong);
     }
 
+    /// Asks the server to tell which requests it does not take.
+    pub(crate) fn ask_for_refusals(&mut self, client: u128) {
+        let ping = PingHeader::build(0, Release::new(0, 17, 9), client, 0, 77);
+        self.send(ping.asking_for_refusals().as_bytes());
+        assert_eq!(self.answer(), Answer::Pong);
+    }
+
     fn read(&mut self, patience: Duration) -> Answer {
         self.stream.set_read_timeout(Some(patience)).unwrap();
         let mut header: HeaderBytes = [0; 256];
@@ -133,6 +145,11 @@ impl Client {
             Message::Eviction(eviction) => {
                 Answer::Eviction(EvictionReason::try_from(eviction.reason).unwrap())
             }
+            Message::Refusal(refusal) => Answer::Refusal {
+                client: refusal.client.get(),
+                request: refusal.request.get(),
+                reason: RefusalReason::try_from(refusal.reason).unwrap(),
+            },
             Message::Reply(reply) => {
                 let mut body = vec![0; reply.frame.body_bytes()];
                 self.stream.read_exact(&mut body).unwrap();

@@ -19,6 +19,8 @@ use giro_wire::register;
 pub(crate) struct Gate {
     /// The ledger has no room.
     pub(crate) full: AtomicBool,
+    /// Every session is in use.
+    pub(crate) crowded: AtomicBool,
     /// What was taken does not become durable.
     pub(crate) stuck: AtomicBool,
     /// Writes executed.
@@ -30,6 +32,7 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn open(&self) {
         self.full.store(false, Ordering::SeqCst);
+        self.crowded.store(false, Ordering::SeqCst);
         self.stuck.store(false, Ordering::SeqCst);
     }
 }
@@ -127,6 +130,9 @@ impl Ledger for SimpleLedger {
         }
         match () {
             () if self.busy.contains(&meta.client) => Verdict::Drop(DropReason::InProgress),
+            () if is_register && self.gate.crowded.load(Ordering::SeqCst) => {
+                Verdict::Drop(DropReason::Full)
+            }
             () if is_register => Verdict::Accept,
             () => Verdict::Evict(EvictReason::NoSession),
         }

@@ -1,0 +1,124 @@
+//! Getting a connection: addresses in turn, with pauses that grow.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use giro_wire::Address;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+/// Longest time for one attempt.
+const ATTEMPT_MAX: Duration = Duration::from_secs(5);
+/// Pause before the second attempt in a row; doubled for each further one.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Idle time after which the system asks whether the server's machine lives.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Where to connect, and how it went so far.
+pub(crate) struct Dial {
+    addresses: Vec<Address>,
+    pause_max: Duration,
+    /// Attempts since a server last said something.
+    attempts: u32,
+    last_error: LastError,
+}
+
+/// What the last attempt failed of, for who waits for the first connection.
+#[derive(Clone, Default)]
+pub(crate) struct LastError(Arc<Mutex<Option<io::Error>>>);
+
+impl LastError {
+    pub(crate) fn take(&self) -> Option<io::Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn set(&self, error: Option<io::Error>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+}
+
+impl Dial {
+    /// `addresses` must not be empty.
+    pub(crate) fn new(addresses: Vec<Address>, pause_max: Duration, last_error: LastError) -> Self {
+        assert!(!addresses.is_empty(), "an empty list does not parse");
+        Self {
+            addresses,
+            pause_max,
+            attempts: 0,
+            last_error,
+        }
+    }
+
+    /// A server has said something: the next attempt follows at once.
+    pub(crate) fn heard(&mut self) {
+        self.attempts = 0;
+    }
+
+    /// Tries until there is a connection.
+    pub(crate) async fn connect(&mut self) -> TcpStream {
+        loop {
+            let attempt = self.attempts;
+            self.attempts = self.attempts.saturating_add(1);
+            sleep(self.pause(attempt)).await;
+            let address = &self.addresses[attempt as usize % self.addresses.len()];
+            match try_connect(address).await {
+                Ok(stream) => {
+                    self.last_error.set(None);
+                    return stream;
+                }
+                Err(error) => {
+                    tracing::debug!(%address, %error, "cannot connect");
+                    let kind = error.kind();
+                    let error =
+                        io::Error::new(kind, format!("cannot connect to {address}: {error}"));
+                    self.last_error.set(Some(error));
+                }
+            }
+        }
+    }
+
+    /// None before the first attempt on each address; then with a random part, so that the
+    /// clients of a server that comes back do not all come at once.
+    fn pause(&self, attempt: u32) -> Duration {
+        let round = attempt / self.addresses.len() as u32;
+        if round == 0 {
+            return Duration::ZERO;
+        }
+        let doubled = PAUSE_MIN.saturating_mul(1 << (round - 1).min(20));
+        doubled
+            .min(self.pause_max)
+            .mul_f64(rand::random_range(0.5..1.0))
+    }
+}
+
+async fn try_connect(address: &Address) -> io::Result<TcpStream> {
+    let host = (address.host.as_str(), address.port);
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer");
+    let stream = timeout(ATTEMPT_MAX, TcpStream::connect(host))
+        .await
+        .map_err(late)??;
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_their_limit() {
+        let addresses = vec!["1".parse().unwrap(), "2".parse().unwrap()];
+        let dial = Dial::new(addresses, Duration::from_secs(1), LastError::default());
+        assert_eq!(dial.pause(0), Duration::ZERO);
+        assert_eq!(dial.pause(1), Duration::ZERO, "the other address");
+        assert!((5..=10).contains(&dial.pause(2).as_millis()));
+        assert!((20..=40).contains(&dial.pause(7).as_millis()));
+        for attempt in [40, 1000, u32::MAX] {
+            assert!((500..=1000).contains(&dial.pause(attempt).as_millis()));
+        }
+    }
+}

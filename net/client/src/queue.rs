@@ -1,0 +1,269 @@
+//! Calls that wait to be sent, and which of them share a message.
+
+use std::collections::VecDeque;
+
+use giro_base::Operation;
+use giro_base::limits::BODY_BYTES_MAX;
+use giro_base::multi_batch::{trailer_bytes, write_trailer};
+
+use crate::call::Call;
+
+/// The operations a client sends have consecutive numbers.
+const OPERATION_MIN: u8 = Operation::LookupAccounts as u8;
+const LANES: usize = Operation::CreateTransfers as usize - OPERATION_MIN as usize + 1;
+
+/// Calls by operation, each lane in the order they came.
+pub(crate) struct Queue {
+    lanes: [VecDeque<Call>; LANES],
+    next_order: u64,
+    len: usize,
+}
+
+/// Calls that leave in one message.
+pub(crate) struct Gathered {
+    pub(crate) operation: Operation,
+    pub(crate) calls: Vec<Call>,
+}
+
+/// What the calls gathered so far come to.
+#[derive(Default)]
+struct Load {
+    calls: usize,
+    event_bytes: usize,
+    rows: usize,
+}
+
+impl Queue {
+    pub(crate) fn new() -> Self {
+        Self {
+            lanes: std::array::from_fn(|_| VecDeque::new()),
+            next_order: 0,
+            len: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds a call behind all others.
+    pub(crate) fn push(&mut self, mut call: Call) {
+        call.order = self.next_order;
+        self.next_order += 1;
+        self.len += 1;
+        self.lanes[lane_of(call.operation)].push_back(call);
+    }
+
+    /// Puts calls back to the place they were taken from.
+    pub(crate) fn put_back(&mut self, calls: Vec<Call>) {
+        for call in calls.into_iter().rev() {
+            self.len += 1;
+            self.lanes[lane_of(call.operation)].push_front(call);
+        }
+    }
+
+    /// The calls of the next message: the one that waits longest, and those of its operation
+    /// that fit beside it. `body_bytes_max` is the server's limit.
+    pub(crate) fn take(&mut self, body_bytes_max: usize) -> Option<Gathered> {
+        loop {
+            let front = |lane: &VecDeque<Call>| lane.front().map(|call| call.order);
+            let lane = (0..LANES)
+                .filter(|index| !self.lanes[*index].is_empty())
+                .min_by_key(|index| front(&self.lanes[*index]))?;
+            let calls = self.gather(lane, body_bytes_max);
+            if let Some(first) = calls.first() {
+                let operation = first.operation;
+                return Some(Gathered { operation, calls });
+            }
+        }
+    }
+
+    /// Takes calls from the front of a lane. Empty when nobody waited for them any more.
+    fn gather(&mut self, lane: usize, body_bytes_max: usize) -> Vec<Call> {
+        let lane = &mut self.lanes[lane];
+        let mut calls = Vec::new();
+        let mut load = Load::default();
+        while let Some(call) = lane.front() {
+            if !call.is_abandoned() {
+                load.add(call);
+                if !calls.is_empty() && !load.fits(call.operation, body_bytes_max) {
+                    break;
+                }
+            }
+            let call = lane.pop_front().expect("it was looked at");
+            self.len -= 1;
+            if !call.is_abandoned() && call.stage.send() {
+                calls.push(call);
+            }
+        }
+        calls
+    }
+
+    /// Forgets calls that nobody waits for.
+    pub(crate) fn purge(&mut self) {
+        for lane in &mut self.lanes {
+            lane.retain(|call| !call.is_abandoned());
+        }
+        self.len = self.lanes.iter().map(VecDeque::len).sum();
+    }
+
+    /// Takes all calls.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Call> {
+        self.len = 0;
+        self.lanes.iter_mut().flat_map(std::mem::take)
+    }
+}
+
+impl Gathered {
+    /// Appends the body of the request: events, then the trailer.
+    pub(crate) fn write_body(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        for call in &self.calls {
+            out.extend_from_slice(&call.events);
+        }
+        let counts = self.calls.iter().map(Call::event_count);
+        append_trailer(self.operation, out, start, counts);
+    }
+}
+
+/// Appends the body of a request with one batch of no events.
+pub(crate) fn write_empty_body(operation: Operation, out: &mut Vec<u8>) {
+    let start = out.len();
+    append_trailer(operation, out, start, [0].into_iter());
+}
+
+fn append_trailer(
+    operation: Operation,
+    out: &mut Vec<u8>,
+    start: usize,
+    counts: impl ExactSizeIterator<Item = usize>,
+) {
+    let event_bytes = operation.event_bytes();
+    let payload_bytes = out.len() - start;
+    let trailer = trailer_bytes(counts.len(), event_bytes);
+    out.resize(out.len() + trailer, 0);
+    write_trailer(&mut out[start..], payload_bytes, event_bytes, counts);
+}
+
+impl Load {
+    fn add(&mut self, call: &Call) {
+        self.calls += 1;
+        self.event_bytes += call.events.len();
+        self.rows += call.rows_max;
+    }
+
+    fn fits(&self, operation: Operation, body_bytes_max: usize) -> bool {
+        let (event, row) = (operation.event_bytes(), operation.result_bytes());
+        let request = self.event_bytes + trailer_bytes(self.calls, event);
+        let reply = self.rows * row + trailer_bytes(self.calls, row);
+        request <= body_bytes_max && reply <= BODY_BYTES_MAX
+    }
+}
+
+fn lane_of(operation: Operation) -> usize {
+    usize::from(u8::from(operation) - OPERATION_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use giro_base::multi_batch::Body;
+
+    use super::*;
+    use crate::call::tests::call;
+
+    /// A queue of calls, and what keeps them wanted.
+    fn queue(calls: &[(Operation, usize)]) -> (Queue, Vec<crate::call::tests::Answer>) {
+        let mut queue = Queue::new();
+        let mut answers = Vec::new();
+        for (fill, (operation, events)) in (0..).zip(calls) {
+            let (call, answer) = call(*operation, *events, fill);
+            queue.push(call);
+            answers.push(answer);
+        }
+        (queue, answers)
+    }
+
+    fn sizes(gathered: &Gathered) -> Vec<usize> {
+        gathered.calls.iter().map(Call::event_count).collect()
+    }
+
+    const CREATE: Operation = Operation::CreateTransfers;
+    const LOOKUP: Operation = Operation::LookupAccounts;
+
+    #[test]
+    fn calls_of_one_operation_leave_together_the_oldest_first() {
+        let (mut queue, _answers) = queue(&[(CREATE, 2), (LOOKUP, 1), (CREATE, 3), (LOOKUP, 4)]);
+        let first = queue.take(BODY_BYTES_MAX).unwrap();
+        assert_eq!((first.operation, sizes(&first)), (CREATE, vec![2, 3]));
+        let mut body = Vec::new();
+        first.write_body(&mut body);
+        let parsed = Body::parse(CREATE, &body).unwrap();
+        assert_eq!(parsed.batches().collect::<Vec<_>>(), [2, 3]);
+        assert_eq!((body[0], body[2 * 128]), (0, 2));
+        let second = queue.take(BODY_BYTES_MAX).unwrap();
+        assert_eq!((second.operation, sizes(&second)), (LOOKUP, vec![1, 4]));
+        assert!(queue.take(BODY_BYTES_MAX).is_none());
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_message_is_filled_and_never_overfilled() {
+        for operation in [CREATE, LOOKUP, Operation::CreateAccounts] {
+            let (mut queue, _answers) = queue(&[(operation, 4000); 5]);
+            let mut seen = Vec::new();
+            while let Some(gathered) = queue.take(BODY_BYTES_MAX) {
+                let mut body = Vec::new();
+                gathered.write_body(&mut body);
+                assert!(Body::parse(operation, &body).is_ok());
+                seen.push(gathered.calls.len());
+            }
+            assert_eq!(seen, [2, 2, 1], "{operation}");
+        }
+        // A whole message of its own, and one that is one event short of it.
+        let (mut queue, _answers) = queue(&[(CREATE, 8189), (CREATE, 8188), (CREATE, 1)]);
+        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [8189]);
+        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [8188, 1]);
+    }
+
+    #[test]
+    fn queries_share_a_message_while_their_rows_fit_the_reply() {
+        let query = Operation::GetAccountTransfers;
+        let (mut queue, _answers) = queue(&[(query, 1); 3]);
+        for (lane, rows) in queue.lanes[lane_of(query)]
+            .iter_mut()
+            .zip([5000, 3000, 500])
+        {
+            lane.rows_max = rows;
+        }
+        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [1, 1]);
+        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [1]);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_sent() {
+        let (mut queue, mut answers) = queue(&[(CREATE, 1), (CREATE, 2), (LOOKUP, 3)]);
+        drop(answers.remove(0));
+        let given_up = &queue.lanes[lane_of(CREATE)][1];
+        assert!(given_up.stage.give_up());
+        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [3]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_is_put_back_goes_first_again() {
+        let (mut queue, _answers) = queue(&[(CREATE, 1), (CREATE, 2)]);
+        let gathered = queue.take(BODY_BYTES_MAX).unwrap();
+        let (late, _answer) = call(CREATE, 3, 0);
+        queue.push(late);
+        for call in &gathered.calls {
+            call.stage.take_back();
+        }
+        queue.put_back(gathered.calls);
+        assert_eq!(queue.len(), 3);
+        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [1, 2, 3]);
+    }
+}
