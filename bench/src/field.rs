@@ -128,7 +128,8 @@ fn report(shape: &Shape, giro: &[Figures], peer: &[Figures]) {
     let p99 = |figures: &[Figures]| median(figures.iter().map(|f| f.p99_ms));
     let max = |figures: &[Figures]| median(figures.iter().map(|f| f.max_ms));
     println!(
-        "{:<14} giro {:>9.0}/s p99 {:>4.0} ms max {:>4.0} ms | peer {:>9.0}/s p99 {:>4.0} ms max {:>4.0} ms | ratio {:.1}",
+        "{:<14} giro {:>9.0}/s p99 {:>4.0} ms max {:>4.0} ms | \
+         peer {:>9.0}/s p99 {:>4.0} ms max {:>4.0} ms | ratio {:.1}",
         shape.name,
         rate(giro),
         p99(giro),

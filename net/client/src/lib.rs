@@ -19,6 +19,11 @@
 //! I/O), then `driver` (the task that owns the socket).
 #![forbid(unsafe_code)]
 
+/// README.md's examples, which must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod call;
 mod client;
 mod conductor;

@@ -13,6 +13,7 @@
 mod corner_cases;
 mod coverage;
 mod differential;
+mod digest_examples;
 mod generate;
 mod inline;
 mod model;

@@ -100,10 +100,7 @@ impl Gate {
         }
     }
 
-    /// Waits until every thread has done the job.
-    ///
-    /// # Panics
-    /// When one of them panicked.
+    /// Waits until every thread has done the job, or has failed at it.
     pub(super) fn finish(&self) {
         // Acquire: what the threads wrote is visible behind this loop.
         let mut spins = 0;
@@ -116,6 +113,13 @@ impl Gate {
                 spin_loop();
             }
         }
+    }
+
+    /// Stops the caller when a thread has failed at a job that is finished.
+    ///
+    /// # Panics
+    /// When one of them panicked.
+    pub(super) fn assert_whole(&self) {
         assert!(
             !self.failed.load(Ordering::Relaxed),
             "a shard's thread panicked"
@@ -199,39 +203,87 @@ mod cell {
 
 #[cfg(all(test, loom))]
 mod loom_tests {
-    use std::sync::Arc;
-
-    use loom::sync::atomic::{AtomicUsize, Ordering};
+    use loom::{model::Builder, sync::Arc};
 
     use super::*;
 
-    /// Two jobs, two threads: each does each job once, and sees what the caller wrote before it.
-    #[test]
-    fn each_job_is_done_once_by_each_thread() {
-        loom::model(|| {
+    /// Runs `rounds` jobs on `threads` threads in every order that loom finds with at most this
+    /// many preemptions. What the caller writes before a job and what the threads write in it
+    /// lie in cells that loom watches for races.
+    fn check(threads: usize, rounds: usize, preemption_bound: Option<usize>) {
+        let mut model = Builder::new();
+        model.preemption_bound = preemption_bound;
+        model.check(move || {
             let gate = Arc::new(Gate::default());
-            let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
-            let threads = [1, 2].map(|number| {
-                let gate = Arc::clone(&gate);
-                loom::thread::spawn(move || gate.serve(number))
-            });
-            for round in 1..=2 {
-                let shared = Arc::clone(&counts);
-                let call = move |number: usize| {
-                    shared[number - 1].fetch_add(1, Ordering::Relaxed);
+            let point = AtomicUsize::new(0);
+            let input = UnsafeCell::new(0_usize);
+            let outputs: Vec<_> = (0..threads).map(|_| UnsafeCell::new(0_usize)).collect();
+            let handles: Vec<_> = (1..=threads)
+                .map(|number| {
+                    let gate = Arc::clone(&gate);
+                    thread::spawn(move || gate.serve(number))
+                })
+                .collect();
+            for round in 1..=rounds {
+                // SAFETY: no thread has a job; loom checks it.
+                input.with_mut(|value| unsafe { *value = round });
+                let shared = Shared(&input, &outputs, &point);
+                let call = |number: usize| {
+                    let Shared(input, outputs, point) = &shared;
+                    // SAFETY: the caller does not write while the job runs; loom checks it.
+                    let seen = input.with(|value| unsafe { *value });
+                    // SAFETY: each thread has a cell of its own; loom checks it.
+                    outputs[number - 1].with_mut(|sum| unsafe { *sum += seen });
+                    point.fetch_add(1, Ordering::Relaxed);
                 };
                 // SAFETY: `finish` below ends before `call` is dropped.
                 let job = unsafe { Job::erase(&call) };
-                gate.publish(job, threads.iter().map(loom::thread::JoinHandle::thread));
+                // Loom takes waking for a synchronization, which would hide what the epoch alone
+                // orders. Jobs and the caller meet at `point`, unordered, so that loom also runs
+                // the job between the epoch's rise and the waking.
+                gate.publish(
+                    job,
+                    handles.iter().map(|handle| {
+                        point.fetch_add(1, Ordering::Relaxed);
+                        handle.thread()
+                    }),
+                );
                 gate.finish();
-                for count in &*counts {
-                    assert_eq!(count.load(Ordering::Relaxed), round);
+                gate.assert_whole();
+                for output in &outputs {
+                    // SAFETY: all threads are done; loom checks it.
+                    let sum = output.with(|sum| unsafe { *sum });
+                    assert_eq!(sum, (1..=round).sum(), "each job once, by each thread");
                 }
             }
-            gate.stop(threads.iter().map(loom::thread::JoinHandle::thread));
-            for thread in threads {
-                thread.join().unwrap();
+            gate.stop(handles.iter().map(thread::JoinHandle::thread));
+            for handle in handles {
+                handle.join().unwrap();
             }
         });
+    }
+
+    struct Shared<'a>(
+        &'a UnsafeCell<usize>,
+        &'a [UnsafeCell<usize>],
+        &'a AtomicUsize,
+    );
+
+    // SAFETY: what it points to is reached as the gate orders it, which is what loom checks.
+    unsafe impl Sync for Shared<'_> {}
+
+    #[test]
+    fn one_thread_does_each_of_two_jobs_once() {
+        check(1, 2, None);
+    }
+
+    #[test]
+    fn two_threads_do_a_job_once_each() {
+        check(2, 1, Some(3));
+    }
+
+    #[test]
+    fn two_threads_do_each_of_two_jobs_once() {
+        check(2, 2, Some(2));
     }
 }

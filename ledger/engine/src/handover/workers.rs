@@ -65,13 +65,16 @@ impl Workers {
             // no two threads have the same element; `parts` stays borrowed until all are done.
             work(unsafe { &mut *start.0.add(number) });
         };
-        // SAFETY: `finish` returns only after every thread has called the job and dropped it, so
-        // the borrow of `call` outlives its use.
+        // Declared before the job is out, so that a panic below waits for the threads too.
+        let waiting = Waiting(&self.gate);
+        // SAFETY: `waiting` is dropped before `call`, and only after every thread has called the
+        // job for the last time.
         let job = unsafe { Job::erase(&call) };
         self.gate
             .publish(job, self.threads.iter().map(JoinHandle::thread));
         call(0);
-        self.gate.finish();
+        drop(waiting);
+        self.gate.assert_whole();
     }
 }
 
@@ -85,6 +88,15 @@ impl Drop for Workers {
     }
 }
 
+/// Waits for the threads when dropped: they hold borrows that end behind it.
+struct Waiting<'a>(&'a Gate);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
 /// A pointer whose elements are handed out one to a thread.
 struct Shared<P>(*mut P);
 
@@ -93,6 +105,9 @@ unsafe impl<P: Send> Sync for Shared<P> {}
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -108,11 +123,33 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_on_the_callers_part_waits_for_the_other_parts() {
+        let mut workers = Workers::start(3, false).unwrap();
+        let mut parts = [0, 1, 2];
+        let run = AssertUnwindSafe(|| {
+            workers.run(&mut parts, |part| {
+                assert_ne!(*part, 0, "the first part fails");
+                std::thread::sleep(Duration::from_millis(20));
+                *part = 10;
+            });
+        });
+        assert!(catch_unwind(run).is_err());
+        assert_eq!(parts, [0, 10, 10]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a shard's thread panicked")]
+    fn a_panic_on_a_thread_reaches_the_caller() {
+        let mut workers = Workers::start(2, false).unwrap();
+        workers.run(&mut [0, 1], |part| assert_eq!(*part, 0));
+    }
+
+    #[test]
     fn sleeping_threads_are_woken() {
         let mut workers = Workers::start(3, false).unwrap();
         let mut parts = [0; 3];
         for _ in 0..3 {
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
             workers.run(&mut parts, |part| *part += 1);
         }
         assert_eq!(parts, [3; 3]);

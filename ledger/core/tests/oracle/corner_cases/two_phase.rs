@@ -86,6 +86,21 @@ fn a_post_one_nanosecond_before_due_succeeds() {
 }
 
 #[test]
+fn a_pulse_at_the_very_time_that_is_due_expires() {
+    let mut case = Case::new();
+    let timed = |id| Transfer {
+        timeout: 1,
+        ..transfer(id, PENDING)
+    };
+    // Due one nanosecond apart; the pulse takes up 8,190.
+    case.transfers(&[timed(1), timed(2)], &[CREATED; 2]);
+    case.wait(SECOND - 8190 - 1);
+    case.pulse();
+    assert_eq!(case.balances(1), [10, 0, 0, 0]);
+    case.check();
+}
+
+#[test]
 fn expiry_reopens_closed_accounts() {
     let mut case = Case::new();
     let timed = Transfer {

@@ -37,6 +37,8 @@ pub(crate) struct Generator {
     accounts: u64,
     history: History,
     in_chain: bool,
+    /// The clock's next step, where it is not drawn (ns).
+    pace: Option<u64>,
 }
 
 impl Generator {
@@ -53,6 +55,7 @@ impl Generator {
             transfer_count: 0,
             history: History::default(),
             in_chain: false,
+            pace: None,
             rng,
             profile,
         }
@@ -62,14 +65,22 @@ impl Generator {
     pub(crate) fn next(&mut self, state: &State) -> Request {
         let due = state.due().first().map(|(at, ..)| *at);
         if due.is_some_and(|at| at <= self.last) && self.chance(60) {
-            return self.pulse();
+            return self.pulse(state);
+        }
+        if let Some(due) = due
+            && (self.last + 4..self.last + 100_000_000_000).contains(&due)
+            && self.chance(10)
+        {
+            // The clock stops just before the next expiry, so that events fall on it.
+            self.last = due - self.rng.random_range(2..=4);
+            self.pace = Some(1);
         }
         if self.chance(2) {
             self.accounts += self.rng.random_range(1..=self.profile.accounts / 2 + 1);
         }
         let few_accounts = (state.accounts().len() as u64) < self.accounts / 2;
         match self.rng.random_range(0..100) {
-            0..2 => self.pulse(),
+            0..2 => self.pulse(state),
             2..12 => self.query(state),
             12..20 => self.create_accounts(state),
             20..50 if few_accounts => self.create_accounts(state),
@@ -77,8 +88,15 @@ impl Generator {
         }
     }
 
-    fn pulse(&mut self) -> Request {
+    fn pulse(&mut self, state: &State) -> Request {
         let timestamp = self.advance(PULSE_EVENTS);
+        let later = state.due().range((timestamp, 0, 0)..).next();
+        let timestamp = match later {
+            // Right when something falls due.
+            Some((due, ..)) if *due < timestamp + 100_000_000_000 && self.chance(30) => *due,
+            _ => timestamp,
+        };
+        self.last = timestamp;
         Request {
             timestamp,
             action: Action::Pulse,
@@ -87,6 +105,10 @@ impl Generator {
 
     /// Reads the clock, and takes up `events` timestamps.
     fn advance(&mut self, events: u64) -> u64 {
+        if let Some(step) = self.pace.take() {
+            self.last += step + events;
+            return self.last;
+        }
         let step = match self.rng.random_range(0..20) {
             0..8 => 1,
             8..18 => self.rng.random_range(1..=self.profile.step_max),

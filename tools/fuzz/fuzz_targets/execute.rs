@@ -1,0 +1,103 @@
+//! Requests with any content against the ledger: nothing panics, every event has a result, and
+//! debits equal credits after each. An input is requests, one behind the other: operation, time
+//! that passes, number of events, then the events.
+#![no_main]
+
+use giro::{Engine, Operation, Options, RequestMeta};
+use giro_base::multi_batch::{Body, trailer_bytes, write_trailer};
+use giro_base::operation::Kind;
+use giro_core::conservation::Totals;
+use giro_log::MemoryDisk;
+use libfuzzer_sys::fuzz_target;
+
+/// Events of a request: few, so that many requests fit an input.
+const EVENTS_MAX: usize = 8;
+
+fuzz_target!(|input: &[u8]| {
+    let options = Options {
+        buffers: 8,
+        sessions_max: 2,
+        pin: false,
+        accounts_max: 1 << 14,
+        transfers_max: 1 << 14,
+        ..Options::default()
+    };
+    let mut engine = Engine::in_memory(&options).expect("memory for a small ledger");
+    let mut disk = MemoryDisk::default();
+    let mut out = vec![0; 1 << 20];
+    let mut now = 1_u64;
+    let mut rest = input;
+    while let [operation, time, events, more @ ..] = rest {
+        now += u64::from(*time) << (time % 32);
+        let Ok(operation) = Operation::try_from(*operation) else {
+            rest = more;
+            continue;
+        };
+        let size = operation.event_bytes();
+        let bytes = (usize::from(*events) % EVENTS_MAX * size).min(more.len());
+        let bytes = if size == 0 { 0 } else { bytes - bytes % size };
+        let (records, more) = more.split_at(bytes);
+        rest = more;
+        let body = encode(operation, records);
+        let Ok(parsed) = Body::parse(operation, &body) else {
+            continue;
+        };
+        match operation.kind() {
+            Kind::CreateAccounts | Kind::CreateTransfers => {
+                write(&mut engine, &mut disk, now, operation, &body);
+            }
+            Kind::Register | Kind::Pulse => {}
+            _ if engine.supports(operation) => {
+                let length = engine.read(operation, &parsed, &mut out);
+                assert!(length <= out.len());
+            }
+            _ => {}
+        }
+        engine.tick(now);
+        run(&mut engine, &mut disk);
+        Totals::of(&engine.machine().tables().accounts).assert_balanced();
+    }
+});
+
+fn write(engine: &mut Engine, disk: &mut MemoryDisk, now: u64, operation: Operation, body: &[u8]) {
+    let meta = RequestMeta {
+        client: 0,
+        session: 0,
+        request: 0,
+        request_checksum: 7,
+        checksum_body: giro_base::checksum(body),
+        operation,
+        release: 0,
+    };
+    if engine.can_submit(body.len()) {
+        engine.submit_copy(now, &meta, body);
+        assert_eq!(run(engine, disk), 1, "a request has one reply");
+    }
+}
+
+/// Executes what was submitted; the number of replies.
+fn run(engine: &mut Engine, disk: &mut MemoryDisk) -> usize {
+    engine.flush(disk).expect("memory does not fail");
+    while let Some(write) = disk.next_done() {
+        engine
+            .on_write(write.index, Ok(write.bytes))
+            .expect("memory does not fail");
+    }
+    let mut replies = 0;
+    while engine.is_ready() {
+        engine.execute(&mut |_| replies += 1);
+    }
+    replies
+}
+
+/// The records as one batch, in the operation's form.
+fn encode(operation: Operation, records: &[u8]) -> Vec<u8> {
+    let size = operation.event_bytes();
+    let mut body = records.to_vec();
+    if operation.is_multi_batch() && size > 0 {
+        body.resize(records.len() + trailer_bytes(1, size), 0);
+        let events = records.len() / size;
+        write_trailer(&mut body, records.len(), size, [events].into_iter());
+    }
+    body
+}
