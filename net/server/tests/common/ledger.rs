@@ -48,7 +48,7 @@ pub(crate) struct SimpleLedger {
     gate: std::sync::Arc<Gate>,
     sessions: HashMap<u128, Session>,
     busy: HashSet<u128>,
-    taken: VecDeque<(RequestMeta, usize)>,
+    taken: VecDeque<(RequestMeta, Vec<usize>)>,
     op: u64,
 }
 
@@ -66,17 +66,19 @@ impl SimpleLedger {
     fn take(&mut self, meta: &RequestMeta, body: &[u8]) {
         assert_eq!(checksum(body), meta.checksum_body, "the body came whole");
         assert!(self.busy.insert(meta.client), "one request a session");
-        let events = Body::parse(meta.operation, body).unwrap().event_count();
-        self.taken.push_back((*meta, events));
+        let body = Body::parse(meta.operation, body).unwrap();
+        self.taken.push_back((*meta, body.batches().collect()));
     }
 }
 
-fn results(operation: Operation, events: usize) -> Vec<u8> {
-    let mut out = vec![0; (events + 2) * 384];
+fn results(operation: Operation, batches: &[usize]) -> Vec<u8> {
+    let events: usize = batches.iter().sum();
+    let mut out = vec![0; (events + batches.len() + 2) * 384];
     let bytes = operation.result_bytes();
     let sparse = operation.result_form() == ResultForm::Sparse && operation.is_write();
     let none = sparse || operation.takes_filter();
-    let results = if none { 0 } else { events };
+    let results_of = |events: usize| if none { 0 } else { events };
+    let results = results_of(events);
     if operation.is_write() && !sparse {
         for result in out.chunks_exact_mut(16).take(results) {
             // A timestamp, and the status of what was created.
@@ -85,7 +87,8 @@ fn results(operation: Operation, events: usize) -> Vec<u8> {
         }
     }
     let length = if operation.is_multi_batch() {
-        write_trailer(&mut out, results * bytes, bytes, [results].into_iter())
+        let counts = batches.iter().map(|events| results_of(*events));
+        write_trailer(&mut out, results * bytes, bytes, counts)
     } else {
         results * bytes
     };
@@ -178,7 +181,7 @@ impl Ledger for SimpleLedger {
     }
 
     fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize {
-        let results = results(operation, body.event_count());
+        let results = results(operation, &body.batches().collect::<Vec<_>>());
         out[..results.len()].copy_from_slice(&results);
         results.len()
     }
@@ -218,7 +221,7 @@ impl Ledger for SimpleLedger {
     }
 
     fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> bool {
-        let Some((meta, events)) = self.taken.pop_front() else {
+        let Some((meta, batches)) = self.taken.pop_front() else {
             return false;
         };
         self.op += 1;
@@ -229,7 +232,7 @@ impl Ledger for SimpleLedger {
         let body = if is_register {
             register::reply_body().to_vec()
         } else {
-            results(meta.operation, events)
+            results(meta.operation, &batches)
         };
         let recorded = Session {
             session,
