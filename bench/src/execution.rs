@@ -90,7 +90,9 @@ fn measure(
     let options = Options {
         shards,
         hash_key: [1, 2],
-        ..Options::default()
+        accounts_max: accounts as usize + EVENTS_MAX,
+        transfers_max: arguments.transfers as usize + EVENTS_MAX,
+        transfers_expected: arguments.transfers as usize,
     };
     let machine = StateMachine::new(&options).context("no address space")?;
     let mut bench = Bench {
