@@ -16,7 +16,7 @@ use crate::session::Sessions;
 /// What can be chosen at each opening. Nothing of it shows in results.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Threads that share execution; see `docs/decisions/shards.md` for the default, 1.
+    /// Threads that share execution; the default, 1, is best on few cores (`BENCHMARKS.md`).
     pub shards: u32,
     /// Pin the shards' threads to cores of their own, where there are enough.
     pub pin: bool,

@@ -58,7 +58,12 @@ pub(crate) fn kill(rounds: u32, seed: Option<u64>) -> anyhow::Result<()> {
 pub(crate) fn examples() -> anyhow::Result<()> {
     let dir = scratch("examples")?;
     let ledger = dir.path().join("embedded");
-    run(cargo("run --release --package giro --example embedded").arg(ledger))
+    run(cargo("run --release --package giro --example embedded").arg(&ledger))?;
+    // The client's example goes on with the ledger of the library's.
+    let server = Server::start(&ledger)?;
+    let mut pay = cargo("run --release --package giro-client --example pay");
+    run(pay.arg(server.address()))?;
+    server.stop()
 }
 
 /// README's commands and its first use, with a free port and a folder of their own.

@@ -12,6 +12,9 @@ const TEST_NAME_WORDS_MIN: usize = 4;
 
 pub(super) fn check(files: &[File], findings: &mut Vec<Finding>) {
     let tests = test_names(files);
+    for file in files.iter().filter(|file| file.is(".rs")) {
+        mentions(file, findings);
+    }
     for file in files.iter().filter(|file| file.is(".md")) {
         links(file, findings);
         if file.path == "ARCHITECTURE.md" {
@@ -46,6 +49,21 @@ fn links(file: &File, findings: &mut Vec<Finding>) {
             let is_elsewhere = target.contains("://") || target.is_empty();
             if !is_elsewhere && !here.join(target).exists() {
                 findings.push(file.finding(number, format!("{target} is not there")));
+            }
+        }
+    }
+}
+
+/// Documents that comments send their reader to.
+fn mentions(file: &File, findings: &mut Vec<Finding>) {
+    for (number, line) in file.lines() {
+        for (at, _) in line.match_indices("docs/") {
+            let is_end = |c: char| !(c.is_ascii_alphanumeric() || "/-_.".contains(c));
+            let path = line[at..].split(is_end).next().unwrap_or_default();
+            let path = path.trim_end_matches('.');
+            let is_comment = line.trim_start().starts_with("//");
+            if is_comment && path.ends_with(".md") && !command::root().join(path).exists() {
+                findings.push(file.finding(number, format!("{path} is not there")));
             }
         }
     }
@@ -122,6 +140,15 @@ mod tests {
         assert_eq!(
             findings("ARCHITECTURE.md", text),
             ["ARCHITECTURE.md:1: ledger/gold is not there"]
+        );
+    }
+
+    #[test]
+    fn comments_name_documents_that_exist() {
+        let text = "//! See `docs/internals/log.md`.\n/// And docs/internals/gold.md.\n";
+        assert_eq!(
+            findings("b.rs", text),
+            ["b.rs:2: docs/internals/gold.md is not there"]
         );
     }
 
