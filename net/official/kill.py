@@ -102,9 +102,12 @@ class Harness:
         self.server.start()
         for number in range(self.options.rounds):
             self.run_round(number)
-        with watchdog("the last check"):
-            with self.client() as client:
-                for finished in self.finished:
+        with watchdog("the client of the last check"):
+            client = self.client()
+        with client:
+            for number, finished in enumerate(self.finished):
+                # A limit for each round: a long run has millions of transfers to look up.
+                with watchdog(f"the last check, of round {number}"):
                     finished.check(client)
         self.server.kill()
 
