@@ -53,7 +53,7 @@ struct Pulse {
     ping: Arc<Vec<u8>>,
     interval: Duration,
     at: Instant,
-    /// Bytes went through since the last ping.
+    /// The server sent or took something since the last ping.
     is_alive: bool,
 }
 
@@ -136,10 +136,8 @@ impl Driver {
                 return Ok(());
             }
             self.conductor.dispatch(Instant::now(), &mut self.outbox);
-            let wrote = self
-                .outbox
+            self.outbox
                 .write(|slices| stream.try_write_vectored(slices))?;
-            self.pulse.is_alive |= wrote;
             let has_room = self.conductor.has_room();
             self.set_alarm(sleep.as_mut(), Some(self.pulse.at));
             tokio::select! {
@@ -149,7 +147,11 @@ impl Driver {
                         dial.heard();
                     }
                 }
-                ready = stream.writable(), if !self.outbox.is_empty() => ready?,
+                ready = stream.writable(), if !self.outbox.is_empty() => {
+                    ready?;
+                    // The kernel was full, and the server took something.
+                    self.pulse.is_alive = true;
+                }
                 command = self.commands.recv(), if has_room && !self.is_orphan => {
                     self.take(command, Instant::now());
                 }

@@ -30,15 +30,14 @@ impl Outbox {
         self.sent = 0;
     }
 
-    /// Writes until nothing is left or the kernel takes no more; true when it took something.
+    /// Writes until nothing is left or the kernel takes no more.
     ///
     /// # Errors
     /// The connection's.
     pub(crate) fn write(
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> Result<usize>,
-    ) -> Result<bool> {
-        let mut some = false;
+    ) -> Result<()> {
         while !self.messages.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let mut count = 0;
@@ -54,9 +53,8 @@ impl Outbox {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            some = true;
         }
-        Ok(some)
+        Ok(())
     }
 
     fn on_sent(&mut self, bytes: usize) {

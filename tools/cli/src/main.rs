@@ -25,6 +25,8 @@ enum Command {
     Format(commands::format::Arguments),
     /// Run the ledger in a directory.
     Start(commands::start::Arguments),
+    /// Talk to a running ledger in statements.
+    Repl(commands::repl::Arguments),
     /// Show what a stopped ledger holds: its identity, log, sessions.
     Inspect(commands::inspect::Arguments),
     /// Check a stopped ledger: every checksum, the chain, and a replay.
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => commands::dev::run(&arguments),
         Command::Format(arguments) => commands::format::run(&arguments),
         Command::Start(arguments) => commands::start::run(&arguments),
+        Command::Repl(arguments) => commands::repl::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Version(arguments) => commands::version::run(&arguments),

@@ -3,6 +3,7 @@
 pub(crate) mod dev;
 pub(crate) mod format;
 pub(crate) mod inspect;
+pub(crate) mod repl;
 pub(crate) mod serve;
 pub(crate) mod start;
 pub(crate) mod verify;
