@@ -49,7 +49,7 @@ pub(crate) fn deny() -> anyhow::Result<()> {
 /// The oracle's long run.
 pub(crate) fn oracle(events: u64, seed: Option<u64>) -> anyhow::Result<()> {
     let mut command =
-        cargo("test --release --package giro --test oracle -- --nocapture --test-threads=1");
+        cargo("test --release -p giro-core -p giro --test oracle -- --nocapture --test-threads=1");
     command.env("GIRO_ORACLE_EVENTS", events.to_string());
     if let Some(seed) = seed {
         command.env("GIRO_ORACLE_SEED", seed.to_string());
