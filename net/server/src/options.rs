@@ -51,7 +51,7 @@ impl Default for Options {
             receive_deadline: Duration::from_secs(10),
             send_deadline: Duration::from_secs(10),
             greeting_deadline: Duration::from_secs(60),
-            spin: Duration::from_micros(100),
+            spin: Duration::ZERO,
             shutdown_deadline: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
         }

@@ -40,7 +40,13 @@ impl Storage for RealStorage {
                 file
             }
             Access::Write => open_direct(options.write(true), path, 0)?,
-            Access::Log => open_direct(options.write(true), path, libc::O_DSYNC)?,
+            Access::Log => {
+                let file = open_direct(options.write(true), path, libc::O_DSYNC)?;
+                // Recovery read it through the page cache. What stays there must be invalidated
+                // at each write, which the ring cannot do without a thread of the kernel's.
+                let _ = fadvise(&file, 0, None, Advice::DontNeed);
+                file
+            }
         };
         Ok(Box::new(RealFile(file)))
     }
