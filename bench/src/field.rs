@@ -4,6 +4,7 @@
 //! named by an option. Each measurement starts a fresh server on a fresh ledger.
 
 use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     /// Memory Giro makes resident at its start (the peer does the same with 3 GiB of its own).
     #[arg(long, default_value_t = 2048)]
     prefault_mib: u64,
+    /// Log segments Giro keeps ready (the peer's format makes 1 GiB).
+    #[arg(long, default_value_t = 4)]
+    log_spares: u32,
 }
 
 /// A load: its name, its flags, and its share of `--transfers`.
@@ -186,24 +190,40 @@ fn start_giro(arguments: &Arguments, place: &Path) -> anyhow::Result<Running> {
             .arg(place),
     )?;
     let prefault = format!("--prefault-mib={}", arguments.prefault_mib);
+    let spares = format!("--log-spares={}", arguments.log_spares);
     let mut command = Command::new(&arguments.giro);
-    start(
-        command
-            .arg("start")
-            .arg("--addresses=0")
-            .arg(prefault)
-            .arg(place),
-    )
+    command.arg("start").arg(spares);
+    start(command.arg("--addresses=0").arg(prefault).arg(place))
 }
 
 fn start_peer(arguments: &Arguments, place: &Path) -> anyhow::Result<Running> {
     let format = ["format", "--cluster=0", "--replica=0", "--replica-count=1"];
     check(Command::new(&arguments.tigerbeetle).args(format).arg(place))?;
-    let mut command = Command::new(&arguments.tigerbeetle);
-    start(command.arg("start").arg("--addresses=0").arg(place))
+    // With --addresses=0 it would end when its standard input does.
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let child = Command::new(&arguments.tigerbeetle)
+        .arg("start")
+        .arg(format!("--addresses=127.0.0.1:{port}"))
+        .arg(place)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let running = Running { child, port };
+    let start = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if start.elapsed() > START_MAX {
+            bail!("the peer does not listen on {port}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(running)
 }
 
-/// Both print the port they took as the first line.
+/// The longest a server takes until it listens.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// Giro prints the port it took as the first line.
 fn start(command: &mut Command) -> anyhow::Result<Running> {
     let mut child = command
         .stdout(Stdio::piped())

@@ -43,6 +43,9 @@ pub(crate) struct Flags {
     /// Memory to make resident before the first request, in MiB.
     #[arg(long, env = "GIRO_PREFAULT_MIB")]
     prefault_mib: Option<u64>,
+    /// Log segments kept ready ahead of need, 64 MiB each.
+    #[arg(long, env = "GIRO_LOG_SPARES")]
+    log_spares: Option<u32>,
     /// How long a request waits for room before it is dropped, in milliseconds.
     #[arg(long, env = "GIRO_REQUEST_DEADLINE_MS")]
     request_deadline_ms: Option<u64>,
@@ -61,6 +64,7 @@ struct File {
     accounts_max: Option<u64>,
     transfers_max: Option<u64>,
     prefault_mib: Option<u64>,
+    log_spares: Option<u32>,
     request_deadline_ms: Option<u64>,
 }
 
@@ -107,6 +111,8 @@ impl Config {
         );
         let prefault = pick(flags.prefault_mib, file.prefault_mib, 0);
         ledger.prefault_bytes = prefault.saturating_mul(1 << 20);
+        let spares = flags.log_spares.or(file.log_spares);
+        ledger.log.spares = spares.map_or(ledger.log.spares, |spares| spares as usize);
         server.sessions_max = ledger.sessions_max as usize;
         let connections = flags.connections_max.or(file.connections_max);
         server.connections_max = connections.map_or(server.connections_max, |max| max as usize);
@@ -203,6 +209,7 @@ mod tests {
         assert_eq!(file.accounts_max, Some(ledger.accounts_max as u64));
         assert_eq!(file.transfers_max, Some(ledger.transfers_max as u64));
         assert_eq!(file.prefault_mib, Some(ledger.prefault_bytes as u64 >> 20));
+        assert_eq!(file.log_spares, Some(ledger.log.spares as u32));
         assert_eq!(
             file.request_deadline_ms,
             Some(server.request_deadline.as_millis() as u64)

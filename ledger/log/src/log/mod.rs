@@ -29,7 +29,8 @@ const _: () = assert!(IN_FLIGHT_MAX < SLOT_COUNT as usize);
 pub struct LogOptions {
     /// Writes in flight at once, 1 to [`IN_FLIGHT_MAX`].
     pub in_flight: usize,
-    /// Segments kept ready ahead of need, at least 1.
+    /// Segments kept ready ahead of need, at least 1. New ones are made when half of them are
+    /// used.
     pub spares: usize,
     /// First record that is needed; older ones are in a checkpoint. 1 is all.
     pub first_index: u64,

@@ -57,6 +57,8 @@ impl Background {
             made: made_out,
             state: Arc::clone(&state),
             wanted: count.saturating_sub(found.len()),
+            keep: count,
+            filling: true,
         };
         let builder = std::thread::Builder::new().name("giro-spares".to_owned());
         let thread = builder.spawn(move || maker.run())?;
@@ -121,7 +123,13 @@ struct Maker {
     orders: Receiver<Order>,
     made: Sender<SegmentFile>,
     state: Arc<State>,
+    /// Segments to make until there are as many as are kept.
     wanted: usize,
+    /// How many are kept.
+    keep: usize,
+    /// Segments are being made until none is wanted. Making them competes with the log for the
+    /// disk, so a peak first uses up half of what is kept.
+    filling: bool,
 }
 
 impl Maker {
@@ -156,7 +164,8 @@ impl Maker {
             while let Ok(order) = self.orders.try_recv() {
                 self.accept(order);
             }
-            if self.wanted > 0 {
+            self.filling = self.wanted > if self.filling { 0 } else { self.keep / 2 };
+            if self.filling {
                 return !self.state.stop.load(Ordering::Relaxed);
             }
             match self.orders.recv() {
