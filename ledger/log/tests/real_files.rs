@@ -180,3 +180,41 @@ fn a_log_in_memory_is_done_at_once() {
         assert_eq!(log.on_write(index, Ok(write.bytes)).unwrap(), count);
     }
 }
+
+/// Pages of a segment that stay in the page cache are invalidated at each direct write there,
+/// which the ring hands to a thread of the kernel: one small write took twice its time.
+#[test]
+fn recovery_leaves_the_current_segment_out_of_the_page_cache() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let identity = giro_log::Identity {
+        segment_bytes: 64 << 20,
+        ..IDENTITY
+    };
+    format(dir.path(), &identity).unwrap();
+    let _lock = DirLock::take(dir.path()).unwrap();
+    let segment = dir.path().join("log/0000000000000001.log");
+    // As recovery reads it, and more.
+    std::fs::read(&segment).unwrap();
+    let before = cached_bytes(&segment);
+    let (_, _log) = open(dir.path());
+    let after = cached_bytes(&segment);
+    // The kernel may still be reading a little ahead.
+    assert!(before > 32 << 20, "{before} bytes were cached");
+    assert!(
+        after < 1 << 20,
+        "{after} of {before} bytes are cached still"
+    );
+}
+
+/// Bytes of a file in the page cache, by the system's `fincore`.
+fn cached_bytes(path: &Path) -> u64 {
+    let output = std::process::Command::new("fincore")
+        .args(["--bytes", "--noheadings", "--output", "RES"])
+        .arg(path)
+        .output()
+        .expect("fincore is part of util-linux");
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .unwrap_or(0)
+}
