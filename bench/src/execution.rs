@@ -163,6 +163,7 @@ impl Bench {
             for (buffer, length) in &batches {
                 self.execute(Operation::CreateTransfers, &buffer[..*length]);
             }
+            self.executor.settle();
             elapsed += start.elapsed();
         }
         Ok(elapsed)

@@ -1,7 +1,7 @@
 //! A create operation's events with everything execution needs to know about them.
 
 use giro_base::multi_batch::{Body, BodyError};
-use giro_base::operation::Kind;
+use giro_base::operation;
 use giro_base::{Account, Operation, Timestamp, Transfer};
 use thiserror::Error;
 use zerocopy::FromBytes;
@@ -26,6 +26,31 @@ pub enum Events<'a> {
     Accounts(&'a [Account]),
     /// Of `create_transfers`.
     Transfers(&'a [Transfer]),
+}
+
+/// What an operation's ids are ids of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Accounts.
+    Accounts,
+    /// Transfers.
+    Transfers,
+}
+
+/// All that is needed to add an operation's ids to the indexes once it is decided: its events may
+/// be gone by then.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    pub(crate) kind: Kind,
+    pub(crate) events: usize,
+}
+
+impl Made {
+    /// Number of events in all batches.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.events
+    }
 }
 
 /// Why a body cannot be executed.
@@ -54,10 +79,10 @@ impl<'a> Batch<'a> {
     ) -> Result<Self, BatchError> {
         let body = Body::parse(operation, body)?;
         let events = match operation.kind() {
-            Kind::CreateAccounts => <[Account]>::ref_from_bytes(body.events)
+            operation::Kind::CreateAccounts => <[Account]>::ref_from_bytes(body.events)
                 .map(Events::Accounts)
                 .ok(),
-            Kind::CreateTransfers => <[Transfer]>::ref_from_bytes(body.events)
+            operation::Kind::CreateTransfers => <[Transfer]>::ref_from_bytes(body.events)
                 .map(Events::Transfers)
                 .ok(),
             _ => return Err(BatchError::NotCreate(operation)),
@@ -77,6 +102,19 @@ impl<'a> Batch<'a> {
         match self.events {
             Events::Accounts(events) => events.len(),
             Events::Transfers(events) => events.len(),
+        }
+    }
+
+    /// What there is to apply once it is decided.
+    #[must_use]
+    pub fn made(&self) -> Made {
+        let kind = match self.events {
+            Events::Accounts(_) => Kind::Accounts,
+            Events::Transfers(_) => Kind::Transfers,
+        };
+        Made {
+            kind,
+            events: self.len(),
         }
     }
 

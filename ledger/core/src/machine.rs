@@ -3,7 +3,7 @@
 use giro_base::hash::IdHasher;
 use giro_base::{Account, Timestamp, Transfer};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Made};
 use crate::decide;
 use crate::digest::Digest;
 use crate::encode::encode;
@@ -91,7 +91,7 @@ impl StateMachine {
     pub fn execute(&mut self, batch: &Batch<'_>, out: &mut [u8]) -> usize {
         self.resolve(batch);
         self.decide(batch);
-        self.apply(batch);
+        self.apply(batch.made());
         encode(batch, &self.scratch.decided, out)
     }
 
@@ -108,9 +108,9 @@ impl StateMachine {
     }
 
     /// Third phase, on the calling thread.
-    pub fn apply(&mut self, batch: &Batch<'_>) {
+    pub fn apply(&mut self, made: Made) {
         for shard in &mut self.shards {
-            shard.apply(batch, &self.scratch);
+            shard.apply(made, &self.scratch);
         }
     }
 

@@ -243,7 +243,20 @@ impl Engine {
     /// for the largest body, and returns its length.
     pub fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize {
         assert!(out.len() >= BODY_BYTES_MAX);
+        self.settle();
         run::read(self.executor.machine(), operation, body, out)
+    }
+
+    /// Does what the last large operation left behind its reply. The next call that needs it does
+    /// it too; here it costs nobody time.
+    pub fn settle(&mut self) {
+        self.executor.settle();
+    }
+
+    /// Whether [`settle`](Self::settle) has something to do.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.executor.is_settled()
     }
 
     /// Takes note that a session's client is there, though it only reads.
@@ -292,7 +305,7 @@ impl Engine {
             .has_room(self.events_in_flight + EXPIRIES_PER_PULSE_MAX)
     }
 
-    /// The state.
+    /// The state. Lookups by id are right only when it [is settled](Self::is_settled).
     #[must_use]
     pub fn machine(&self) -> &StateMachine {
         self.executor.machine()

@@ -1,6 +1,7 @@
 //! Execution over shards: which phase runs where.
 
 use giro_base::Timestamp;
+use giro_core::batch::Made;
 use giro_core::{Batch, StateMachine};
 
 use crate::handover::Workers;
@@ -15,6 +16,8 @@ pub struct Executor {
     workers: Workers,
     /// The operation whose keys were looked up ahead of its turn.
     resolved: Option<u64>,
+    /// The last operation's ids, when they are not in the indexes yet.
+    unapplied: Option<Made>,
 }
 
 impl Executor {
@@ -27,6 +30,7 @@ impl Executor {
             machine,
             workers: Workers::start(shards as usize, pin)?,
             resolved: None,
+            unapplied: None,
         })
     }
 
@@ -41,6 +45,9 @@ impl Executor {
 
     /// Executes operation `op`, writes the reply's body to `out` and returns its length.
     ///
+    /// A large operation's ids enter the indexes only with the next call, or with
+    /// [`settle`](Self::settle): its reply need not wait for that.
+    ///
     /// # Panics
     /// When another operation was resolved ahead, or as [`StateMachine::execute`] does.
     pub fn execute(&mut self, op: u64, batch: &Batch<'_>, out: &mut [u8]) -> usize {
@@ -48,9 +55,35 @@ impl Executor {
             None => self.resolve(batch),
             Some(resolved) => assert_eq!(resolved, op, "operations run in order"),
         }
+        assert!(self.unapplied.is_none(), "resolve settles");
         self.machine.decide(batch);
-        self.apply(batch);
-        self.machine.encode(batch, out)
+        let length = self.machine.encode(batch, out);
+        self.unapplied = Some(batch.made());
+        if batch.len() < EVENTS_TO_SHARE_MIN {
+            self.settle();
+        }
+        length
+    }
+
+    /// Whether [`settle`](Self::settle) has something to do.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.unapplied.is_none()
+    }
+
+    /// Adds the last operation's ids to the indexes, if that was left. Lookups by id are right
+    /// only behind it.
+    pub fn settle(&mut self) {
+        let Some(made) = self.unapplied.take() else {
+            return;
+        };
+        if made.events() < EVENTS_TO_SHARE_MIN {
+            return self.machine.apply(made);
+        }
+        let parts = self.machine.parts();
+        let scratch = parts.scratch;
+        self.workers
+            .run(parts.shards, |shard| shard.apply(made, scratch));
     }
 
     /// See [`StateMachine::expire`].
@@ -59,16 +92,18 @@ impl Executor {
     /// When another operation was resolved ahead.
     pub fn expire(&mut self, timestamp: Timestamp) {
         assert_eq!(self.resolved, None, "operations run in order");
+        self.settle();
         self.machine.expire(timestamp);
     }
 
-    /// The state.
+    /// The state. Lookups by id are right only when it [is settled](Self::is_settled).
     #[must_use]
     pub fn machine(&self) -> &StateMachine {
         &self.machine
     }
 
     fn resolve(&mut self, batch: &Batch<'_>) {
+        self.settle();
         if batch.len() < EVENTS_TO_SHARE_MIN {
             return self.machine.resolve(batch);
         }
@@ -76,15 +111,5 @@ impl Executor {
         let (tables, scratch) = (parts.tables, parts.scratch);
         self.workers
             .run(parts.shards, |shard| shard.resolve(tables, batch, scratch));
-    }
-
-    fn apply(&mut self, batch: &Batch<'_>) {
-        if batch.len() < EVENTS_TO_SHARE_MIN {
-            return self.machine.apply(batch);
-        }
-        let parts = self.machine.parts();
-        let scratch = parts.scratch;
-        self.workers
-            .run(parts.shards, |shard| shard.apply(batch, scratch));
     }
 }

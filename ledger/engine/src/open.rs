@@ -149,6 +149,7 @@ impl Engine {
             at.bytes += record.padded_bytes() as u64;
             progress(at);
         }
+        engine.settle();
         engine.next_op = engine.executed_op + 1;
         engine.sequenced_at = engine.executed_at;
         (engine.log, engine.lock) = finish(recovery)?;

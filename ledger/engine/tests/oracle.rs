@@ -36,7 +36,10 @@ impl Subject for Threads {
         if self.op.is_multiple_of(3) {
             self.executor.resolve_ahead(self.op, batch);
         }
-        self.executor.execute(self.op, batch, out)
+        let length = self.executor.execute(self.op, batch, out);
+        // The comparison looks ids up.
+        self.executor.settle();
+        length
     }
 
     fn expire(&mut self, timestamp: u64) {

@@ -253,3 +253,32 @@ fn a_validated_body_of_no_events_is_executed_too() {
     let results = bench.create(100, Operation::CreateTransfers, &[] as &[Transfer]);
     assert!(results.is_empty());
 }
+
+#[test]
+fn what_a_large_batch_made_is_known_to_the_next_one() {
+    let mut bench = Bench::new();
+    bench.create(100, Operation::CreateAccounts, &accounts());
+    let first: Vec<Transfer> = (1..=1000).map(transfer).collect();
+    let again: Vec<Transfer> = (501..=1500).map(transfer).collect();
+    let created = bench.create(200, Operation::CreateTransfers, &first);
+    assert!(
+        !bench.engine.is_settled(),
+        "a large reply does not wait for the indexes"
+    );
+    let repeated = bench.create(300, Operation::CreateTransfers, &again);
+    for i in 0..500 {
+        assert_eq!(repeated[i].status, 46, "exists");
+        assert_eq!(repeated[i].timestamp, created[500 + i].timestamp);
+        assert_eq!(repeated[500 + i].status, 0xFFFF_FFFF, "created");
+    }
+    // A read settles by itself.
+    let mut out = vec![0; giro_base::limits::BODY_BYTES_MAX];
+    let ids = body_of(&[1500_u128]);
+    let body = Body::parse(Operation::LookupTransfers, &ids).unwrap();
+    assert_eq!(
+        bench
+            .engine
+            .read(Operation::LookupTransfers, &body, &mut out),
+        128 + 128
+    );
+}

@@ -136,6 +136,14 @@ impl Ledger for ServedEngine {
         self.engine.execute(reply)
     }
 
+    fn is_settled(&self) -> bool {
+        self.engine.is_settled()
+    }
+
+    fn settle(&mut self) {
+        self.engine.settle();
+    }
+
     fn tick(&mut self, now: Timestamp) {
         self.engine.tick(now);
     }

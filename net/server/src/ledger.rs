@@ -89,6 +89,12 @@ pub trait Ledger {
     /// Executes some of what is durable, handing out each reply; true when more is ready.
     fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> bool;
 
+    /// Whether executing left something to do behind its replies.
+    fn is_settled(&self) -> bool;
+
+    /// Does it.
+    fn settle(&mut self);
+
     /// Lets time pass: expiry of pending transfers.
     fn tick(&mut self, now: Timestamp);
 

@@ -148,6 +148,7 @@ impl<L: Ledger> Reactor<L> {
             self.serve_held();
             more |= self.run_ledger()?;
             self.start_sends();
+            self.settle()?;
             self.pass_time();
             if self.is_finished() {
                 return Ok(());
@@ -425,6 +426,16 @@ impl<L: Ledger> Reactor<L> {
                 io::start_send(&mut self.ring, place, connection, self.now);
             }
         }
+    }
+
+    /// Does what executing left behind its replies, once these are on their way.
+    fn settle(&mut self) -> Result<(), ServerError<L::Error>> {
+        if !self.service.ledger.is_settled() {
+            let submitted = self.ring.submit_and_wait(0, None);
+            submitted.map_err(ServerError::Ring)?;
+            self.service.ledger.settle();
+        }
+        Ok(())
     }
 
     fn pass_time(&mut self) {

@@ -10,7 +10,7 @@ mod transfers;
 
 use giro_base::hash::IdHasher;
 
-use crate::batch::{Batch, Events};
+use crate::batch::{Batch, Events, Kind, Made};
 use crate::index::IdIndex;
 use crate::scratch::Scratch;
 use crate::tables::{NONE, Tables};
@@ -67,14 +67,15 @@ impl Shard {
         }
     }
 
-    /// Adds the ids the batch made, as far as they are this shard's.
-    pub fn apply(&mut self, batch: &Batch<'_>, scratch: &Scratch) {
-        let (index, count, number) = match batch.events {
-            Events::Accounts(_) => (&mut self.accounts, self.count, self.number),
-            Events::Transfers(_) => (&mut self.transfers, self.count, self.number),
+    /// Adds the ids that the operation decided last has made, as far as they are this shard's.
+    pub fn apply(&mut self, made: Made, scratch: &Scratch) {
+        let (count, number) = (self.count, self.number);
+        let index = match made.kind {
+            Kind::Accounts => &mut self.accounts,
+            Kind::Transfers => &mut self.transfers,
         };
-        for i in 0..batch.len() {
-            let ahead = (i + CHUNK).min(batch.len() - 1);
+        for i in 0..made.events {
+            let ahead = (i + CHUNK).min(made.events - 1);
             index.prefetch(scratch.found.hash.get(ahead));
             let place = scratch.decided.place[i];
             if place == NONE {

@@ -213,12 +213,14 @@ impl Driver {
 
     fn execute(&mut self) -> bool {
         let answers = &mut self.answers;
-        self.engine.execute(&mut |reply| {
+        let more = self.engine.execute(&mut |reply| {
             let answer = answers
                 .pop_front()
                 .expect("one answer waits for each write");
             answer(Ok(reply.body));
-        })
+        });
+        self.engine.settle();
+        more
     }
 
     /// Sleeps unless there is more to do, and takes completions.

@@ -245,6 +245,12 @@ impl Ledger for SimpleLedger {
         self.is_ready()
     }
 
+    fn is_settled(&self) -> bool {
+        true
+    }
+
+    fn settle(&mut self) {}
+
     fn tick(&mut self, _now: Timestamp) {}
 
     fn is_idle(&self) -> bool {
