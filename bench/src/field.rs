@@ -35,8 +35,8 @@ pub(crate) struct Arguments {
     /// Memory Giro makes resident at its start (the peer does the same with 3 GiB of its own).
     #[arg(long, default_value_t = 2048)]
     prefault_mib: u64,
-    /// Log segments Giro keeps ready (the peer's format makes 1 GiB).
-    #[arg(long, default_value_t = 4)]
+    /// Log segments of 64 MiB Giro keeps ready (the peer's format makes 1 GiB, too).
+    #[arg(long, default_value_t = 16)]
     log_spares: u32,
 }
 

@@ -21,7 +21,7 @@ mod segment;
 pub mod spares;
 pub mod storage;
 
-pub use directory::{DirLock, Identity, format, read_identity};
+pub use directory::{DirLock, Identity, format, format_with_spares, read_identity};
 pub use disk::{Disk, MemoryDisk, UringDisk, Write};
 pub use error::LogError;
 pub use log::{IN_FLIGHT_MAX, Log, LogOptions, NewRecord, Positions};

@@ -8,7 +8,7 @@ pub struct Options {
     /// The cluster's id; messages for another one close their connection.
     pub cluster: u128,
     /// Most connections at a time. One more is accepted and closed at once, so that its client
-    /// learns it. Default 4096; each idle one costs about 5 KiB.
+    /// learns it. Default 4096; each costs up to 18 KiB.
     pub connections_max: usize,
     /// Most sessions the ledger keeps; here it only bounds the routing table. Default 4096.
     pub sessions_max: usize,

@@ -10,10 +10,11 @@ use giro_wire::frame::Frame;
 use giro_wire::{
     Fault, HeaderBytes, Message, PingHeader, Rejection, RequestHeader, parse_header, verify_body,
 };
-use zerocopy::transmute_ref;
+use zerocopy::{FromZeros, transmute_ref};
 
-/// Bytes a connection receives at a time while it waits for messages.
-pub(crate) const SMALL_BYTES: usize = 4096;
+/// Bytes a connection receives at a time while it waits for messages. A request of up to some
+/// hundred events comes in one receive.
+pub(crate) const SMALL_BYTES: usize = 16 << 10;
 /// Where a message starts in a pooled buffer: behind the header of a log record.
 pub(crate) const MESSAGE_AT: usize = RECORD_HEADER_BYTES;
 /// Where its body starts, and stays.
@@ -22,6 +23,7 @@ pub(crate) const BODY_AT: usize = RECORD_HEADER_BYTES + OP_HEADER_BYTES;
 const ALIGNMENT: usize = 16;
 
 #[repr(C, align(64))]
+#[derive(FromZeros)]
 struct Small([u8; SMALL_BYTES]);
 
 /// The receiving half of a connection. While a receive is in flight, the bytes behind
@@ -83,7 +85,7 @@ pub(crate) enum Received<'a> {
 impl Receiver {
     pub(crate) fn new() -> Self {
         Self {
-            small: Box::new(Small([0; SMALL_BYTES])),
+            small: Small::new_box_zeroed().expect("memory for a connection"),
             start: 0,
             end: 0,
             phase: Phase::Header,
@@ -359,8 +361,8 @@ mod tests {
         /// However the stream is cut, the same messages come out of it, at aligned places.
         #[test]
         fn cuts_do_not_matter(
-            sizes in prop::collection::vec((0_usize..9000, any::<bool>()), 1..8),
-            pieces in prop::collection::vec(1_usize..5000, 1..10),
+            sizes in prop::collection::vec((0_usize..40_000, any::<bool>()), 1..8),
+            pieces in prop::collection::vec(1_usize..20_000, 1..10),
         ) {
             let mut stream = Vec::new();
             let mut expected = Vec::new();
@@ -392,9 +394,9 @@ mod tests {
 
     #[test]
     fn damage_closes_after_what_was_good() {
-        for at in [0, 100, 255, 256, 5000] {
+        for at in [0, 100, 255, 256, 20_000] {
             let mut stream = request(1, &[1; 64]);
-            let mut bad = request(2, &[2; 6000]);
+            let mut bad = request(2, &[2; 24_000]);
             bad[at] ^= 0x40;
             stream.extend(bad);
             let (found, _, end) = feed(&stream, &[4096]);
@@ -410,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_message_that_got_no_buffer_is_skipped() {
-        let mut stream = request(1, &[1; 5000]);
+        let mut stream = request(1, &[1; 20_000]);
         stream.extend(request(2, &[]));
         let mut receiver = Receiver::new();
         let mut left = &stream[..];

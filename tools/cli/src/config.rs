@@ -9,6 +9,9 @@ use serde::Deserialize;
 /// What `giro format` writes beside a new ledger: every setting with its default, commented out.
 pub(crate) const TEMPLATE: &str = include_str!("giro.toml");
 
+/// Log segments a server keeps ready: 1 GiB, a peak of some seconds.
+pub(crate) const LOG_SPARES: u32 = 16;
+
 /// Settings as flags or environment variables give them. All optional: what is missing comes from
 /// the file, then from the defaults.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -112,7 +115,7 @@ impl Config {
         let prefault = pick(flags.prefault_mib, file.prefault_mib, 0);
         ledger.prefault_bytes = prefault.saturating_mul(1 << 20);
         let spares = flags.log_spares.or(file.log_spares);
-        ledger.log.spares = spares.map_or(ledger.log.spares, |spares| spares as usize);
+        ledger.log.spares = spares.unwrap_or(LOG_SPARES) as usize;
         server.sessions_max = ledger.sessions_max as usize;
         let connections = flags.connections_max.or(file.connections_max);
         server.connections_max = connections.map_or(server.connections_max, |max| max as usize);
@@ -209,7 +212,7 @@ mod tests {
         assert_eq!(file.accounts_max, Some(ledger.accounts_max as u64));
         assert_eq!(file.transfers_max, Some(ledger.transfers_max as u64));
         assert_eq!(file.prefault_mib, Some(ledger.prefault_bytes as u64 >> 20));
-        assert_eq!(file.log_spares, Some(ledger.log.spares as u32));
+        assert_eq!(file.log_spares, Some(LOG_SPARES));
         assert_eq!(
             file.request_deadline_ms,
             Some(server.request_deadline.as_millis() as u64)

@@ -4,6 +4,6 @@ mod format;
 mod identity;
 mod lock;
 
-pub use format::{format, format_on};
+pub use format::{format, format_on, format_with_spares};
 pub use identity::{Identity, read_identity, read_identity_on};
 pub use lock::DirLock;

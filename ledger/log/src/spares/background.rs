@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,6 +15,9 @@ use crate::segment::SegmentFile;
 
 /// Pause after a failure, before it is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Pause between two pieces of a segment while there is no hurry: zeros then take a part of the
+/// disk that the log's own writes hardly notice (a piece is 1 MiB).
+const PACE: Duration = Duration::from_millis(4);
 
 /// A thread that keeps a number of segments ready.
 pub struct Background {
@@ -36,6 +39,8 @@ enum Order {
 #[derive(Default)]
 struct State {
     stop: AtomicBool,
+    /// Segments that are ready.
+    ready: AtomicUsize,
     /// Only touched when a segment was made or is missing: never on the data path.
     failure: Mutex<Option<LogError>>,
 }
@@ -51,6 +56,7 @@ impl Background {
         let (orders, orders_in) = unbounded();
         let (made_out, made) = unbounded();
         let state = Arc::new(State::default());
+        state.ready.store(found.len(), Ordering::Relaxed);
         let maker = Maker {
             workshop,
             orders: orders_in,
@@ -89,6 +95,7 @@ impl Spares for Background {
             .found
             .pop_front()
             .or_else(|| self.made.try_recv().ok())?;
+        self.state.ready.fetch_sub(1, Ordering::Relaxed);
         self.order(Order::Make);
         Some(segment)
     }
@@ -136,13 +143,18 @@ impl Maker {
     fn run(mut self) {
         while self.take_orders() {
             let state = Arc::clone(&self.state);
-            match self
-                .workshop
-                .prepare(&|| state.stop.load(Ordering::Relaxed))
-            {
+            let plenty = self.keep.div_ceil(4);
+            let stop = || {
+                if state.ready.load(Ordering::Relaxed) >= plenty {
+                    std::thread::sleep(PACE);
+                }
+                state.stop.load(Ordering::Relaxed)
+            };
+            match self.workshop.prepare(&stop) {
                 Ok(segment) => {
                     self.note(None);
                     self.wanted -= 1;
+                    self.state.ready.fetch_add(1, Ordering::Relaxed);
                     if self.made.send(segment).is_err() {
                         return;
                     }

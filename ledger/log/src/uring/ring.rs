@@ -121,6 +121,9 @@ impl Ring {
         spin: Duration,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
+        if spin.is_zero() {
+            return self.submit_and_wait(want, timeout);
+        }
         self.submit_and_wait(0, None)?;
         let start = Instant::now();
         while self.uring.completion().len() < want && start.elapsed() < spin {

@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match giro_log::read_identity(&arguments.dir) {
         Err(giro_log::LogError::NotFormatted { .. }) => {
-            super::format::make(&arguments.dir, 0)?;
+            super::format::make(&arguments.dir, 0, 0)?;
             println!("made a new ledger in {}", arguments.dir.display());
         }
         Err(error) => return Err(error.into()),

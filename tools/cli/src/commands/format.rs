@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use indicatif::ProgressBar;
 
-use crate::config::TEMPLATE;
+use crate::config::{LOG_SPARES, TEMPLATE};
 
 /// The flags are those users know from `tigerbeetle format`.
 #[derive(clap::Args)]
@@ -18,7 +19,10 @@ pub(crate) struct Arguments {
     /// Replicas of the cluster. This release runs one.
     #[arg(long, default_value_t = 1)]
     replica_count: u8,
-    /// Accepted for compatibility; Giro needs no other format for development.
+    /// Log segments of 64 MiB made ahead of need.
+    #[arg(long, default_value_t = LOG_SPARES, value_name = "COUNT")]
+    log_spares: u32,
+    /// For trying things out: makes no segments ahead, so the directory stays small at first.
     #[arg(long)]
     development: bool,
     /// The ledger's directory.
@@ -30,10 +34,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.replica_count != 1 || arguments.replica != 0 {
         bail!("this release runs one replica: use --replica=0 --replica-count=1");
     }
-    if arguments.development {
-        tracing::debug!("--development changes nothing here");
-    }
-    make(&arguments.dir, arguments.cluster)?;
+    let spares = if arguments.development {
+        0
+    } else {
+        arguments.log_spares
+    };
+    make(&arguments.dir, arguments.cluster, spares)?;
     println!(
         "formatted {} (cluster {})",
         arguments.dir.display(),
@@ -42,10 +48,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes a ledger with its commented configuration.
-pub(crate) fn make(dir: &Path, cluster: u128) -> anyhow::Result<()> {
+/// Makes a ledger with its commented configuration, and segments ahead of need.
+pub(crate) fn make(dir: &Path, cluster: u128, spares: u32) -> anyhow::Result<()> {
     let identity = giro::open::new_identity(cluster).context("no random numbers")?;
-    giro_log::format(dir, &identity)?;
+    let bar = ProgressBar::new(u64::from(spares)).with_message("log segments");
+    giro_log::format_with_spares(dir, &identity, spares as usize, &mut |made| {
+        bar.set_position(made as u64);
+    })?;
+    bar.finish_and_clear();
     let config = dir.join("giro.toml");
     if !config.exists() {
         std::fs::write(&config, TEMPLATE)
