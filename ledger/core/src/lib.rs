@@ -23,6 +23,7 @@ pub mod conservation;
 pub mod decide;
 pub mod digest;
 pub mod encode;
+pub mod generation;
 pub mod expiry;
 pub mod index;
 pub mod machine;

@@ -1,0 +1,146 @@
+//! A generation: a stretch of the ledger's life, from one row to another, as it leaves memory for
+//! the history on disk. `docs/internals/history.md` says what becomes of it there.
+
+use giro_base::{Account, Region, Timestamp, Transfer};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// What happened between two rows. Generations follow each other without gap: every stored
+/// transfer, expiry and burned id is in exactly one.
+pub struct Generation {
+    /// Counted from 0.
+    pub number: u64,
+    /// Row of the first transfer. Rows count all transfers of the ledger, from 0, in the order
+    /// of their timestamps.
+    pub first_row: u64,
+    /// The transfers, timestamps rising.
+    pub transfers: Region<Transfer>,
+    /// What connects each of them to accounts and to the rows before it.
+    pub links: Region<Links>,
+    /// What each post and void among the transfers closed, in the order of their rows.
+    pub closings: Vec<Closing>,
+    /// Pending transfers that expired, timestamps rising.
+    pub expiries: Vec<Expiry>,
+    /// Balances of accounts as the generation began, of every account it changed. An account may
+    /// occur more than once: its first occurrence counts.
+    pub openings: Vec<Opening>,
+    /// Ids of transfers that failed in a way that must stay failed.
+    pub burned: Vec<u128>,
+}
+
+/// The accounts of a row, and the rows that touched them before.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+pub struct Links {
+    /// Slot of the debit account.
+    pub debit: u32,
+    /// Slot of the credit account.
+    pub credit: u32,
+    /// The debit account's row before this one, shortened
+    /// (see `docs/internals/history.md`); 0 if none is in memory.
+    pub debit_previous: u32,
+    /// The credit account's row before this one, the same.
+    pub credit_previous: u32,
+}
+
+/// What a post or void closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// The post or void.
+    pub row: u64,
+    /// The pending transfer it closed.
+    pub pending_row: u64,
+    /// What that one had reserved.
+    pub pending_amount: u128,
+    /// [`TransferFlags`](giro_base::TransferFlags) of the pending transfer: whether it closed
+    /// accounts, which a void undoes.
+    pub pending_flags: u16,
+}
+
+/// A pending transfer's end by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// When it took effect (ns).
+    pub timestamp: Timestamp,
+    /// The pending transfer.
+    pub pending_row: u64,
+    /// Its id.
+    pub pending_id: u128,
+    /// What it had reserved.
+    pub amount: u128,
+    /// Slot of its debit account.
+    pub debit: u32,
+    /// Slot of its credit account.
+    pub credit: u32,
+    /// [`TransferFlags`](giro_base::TransferFlags) of the pending transfer: whether it closed
+    /// accounts, which the expiry undid.
+    pub pending_flags: u16,
+}
+
+/// An account before its first change in a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The account's slot.
+    pub slot: u32,
+    /// Its flags: only `closed` ever changes.
+    pub flags: u16,
+    /// Its balances.
+    pub balances: Balances,
+}
+
+/// The four balances of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balances {
+    /// Debits reserved by open pending transfers.
+    pub debits_pending: u128,
+    /// Debits.
+    pub debits_posted: u128,
+    /// Credits reserved by open pending transfers.
+    pub credits_pending: u128,
+    /// Credits.
+    pub credits_posted: u128,
+}
+
+impl Balances {
+    /// Those of an account now.
+    #[must_use]
+    pub fn of(account: &Account) -> Self {
+        Self {
+            debits_pending: account.debits_pending,
+            debits_posted: account.debits_posted,
+            credits_pending: account.credits_pending,
+            credits_posted: account.credits_posted,
+        }
+    }
+}
+
+impl Generation {
+    /// An empty generation with room for this many transfers.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub fn new(number: u64, first_row: u64, rows_max: usize) -> std::io::Result<Self> {
+        Ok(Self {
+            number,
+            first_row,
+            transfers: Region::new(rows_max)?,
+            links: Region::new(rows_max)?,
+            closings: Vec::new(),
+            expiries: Vec::new(),
+            openings: Vec::new(),
+            burned: Vec::new(),
+        })
+    }
+
+    /// Row behind the last one.
+    #[must_use]
+    pub fn end_row(&self) -> u64 {
+        self.first_row + self.transfers.len() as u64
+    }
+
+    /// The transfer in `row`, which is one of its rows.
+    #[inline(always)]
+    #[must_use]
+    pub fn transfer(&self, row: u64) -> &Transfer {
+        &self.transfers[(row - self.first_row) as usize]
+    }
+}
