@@ -92,6 +92,7 @@ fn measure(
         hash_key: [1, 2],
         accounts_max: accounts as usize + EVENTS_MAX,
         transfers_max: arguments.transfers as usize + EVENTS_MAX,
+        is_archived: false,
         transfers_expected: arguments.transfers as usize,
     };
     let machine = StateMachine::new(&options).context("no address space")?;
@@ -115,7 +116,7 @@ fn measure(
     }
     bench.create_accounts(accounts)?;
     let elapsed = bench.create_transfers(&mut workload, arguments.transfers)?;
-    let created = bench.executor.machine().tables().transfers.len() as u64;
+    let created = bench.executor.machine().tables().window.end_row();
     anyhow::ensure!(
         created == arguments.transfers,
         "{created} transfers were created"

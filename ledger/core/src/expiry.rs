@@ -7,12 +7,12 @@ use std::collections::BinaryHeap;
 /// transfers that were posted or voided meanwhile stay until they come up, and are then skipped.
 #[derive(Default)]
 pub struct ExpiryQueue {
-    heap: BinaryHeap<Reverse<(u64, u32)>>,
+    heap: BinaryHeap<Reverse<(u64, u64)>>,
 }
 
 impl ExpiryQueue {
     /// Adds a row that is due at `expires_at` (ns).
-    pub fn push(&mut self, expires_at: u64, row: u32) {
+    pub fn push(&mut self, expires_at: u64, row: u64) {
         self.heap.push(Reverse((expires_at, row)));
     }
 
@@ -23,7 +23,7 @@ impl ExpiryQueue {
     }
 
     /// Takes the next row that is due at `now` or before.
-    pub fn pop_due(&mut self, now: u64) -> Option<u32> {
+    pub fn pop_due(&mut self, now: u64) -> Option<u64> {
         if self.next_at()? > now {
             return None;
         }

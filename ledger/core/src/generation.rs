@@ -17,14 +17,14 @@ pub struct Generation {
     /// What connects each of them to accounts and to the rows before it.
     pub links: Region<Links>,
     /// What each post and void among the transfers closed, in the order of their rows.
-    pub closings: Vec<Closing>,
+    pub closings: Region<Closing>,
     /// Pending transfers that expired, timestamps rising.
-    pub expiries: Vec<Expiry>,
+    pub expiries: Region<Expiry>,
     /// Balances of accounts as the generation began, of every account it changed. An account may
     /// occur more than once: its first occurrence counts.
-    pub openings: Vec<Opening>,
+    pub openings: Region<Opening>,
     /// Ids of transfers that failed in a way that must stay failed.
-    pub burned: Vec<u128>,
+    pub burned: Region<u128>,
 }
 
 /// The accounts of a row, and the rows that touched them before.
@@ -43,7 +43,8 @@ pub struct Links {
 }
 
 /// What a post or void closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Closing {
     /// The post or void.
     pub row: u64,
@@ -54,19 +55,24 @@ pub struct Closing {
     /// [`TransferFlags`](giro_base::TransferFlags) of the pending transfer: whether it closed
     /// accounts, which a void undoes.
     pub pending_flags: u16,
+    /// Zeros.
+    pub reserved: [u8; 14],
 }
 
 /// A pending transfer's end by time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Expiry {
     /// When it took effect (ns).
     pub timestamp: Timestamp,
-    /// The pending transfer.
-    pub pending_row: u64,
-    /// Its id.
+    /// Row of the next transfer made. An imported one may have an earlier timestamp.
+    pub before_row: u64,
+    /// The pending transfer's id.
     pub pending_id: u128,
     /// What it had reserved.
     pub amount: u128,
+    /// Its row.
+    pub pending_row: u64,
     /// Slot of its debit account.
     pub debit: u32,
     /// Slot of its credit account.
@@ -74,21 +80,27 @@ pub struct Expiry {
     /// [`TransferFlags`](giro_base::TransferFlags) of the pending transfer: whether it closed
     /// accounts, which the expiry undid.
     pub pending_flags: u16,
+    /// Zeros.
+    pub reserved: [u8; 14],
 }
 
 /// An account before its first change in a generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Opening {
+    /// Its balances.
+    pub balances: Balances,
     /// The account's slot.
     pub slot: u32,
     /// Its flags: only `closed` ever changes.
     pub flags: u16,
-    /// Its balances.
-    pub balances: Balances,
+    /// Zeros.
+    pub reserved: [u8; 10],
 }
 
 /// The four balances of an account.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Balances {
     /// Debits reserved by open pending transfers.
     pub debits_pending: u128,
@@ -101,6 +113,24 @@ pub struct Balances {
 }
 
 impl Balances {
+    /// What is reserved on a side.
+    pub fn pending(&mut self, debit: bool) -> &mut u128 {
+        if debit {
+            &mut self.debits_pending
+        } else {
+            &mut self.credits_pending
+        }
+    }
+
+    /// What is posted on a side.
+    pub fn posted(&mut self, debit: bool) -> &mut u128 {
+        if debit {
+            &mut self.debits_posted
+        } else {
+            &mut self.credits_posted
+        }
+    }
+
     /// Those of an account now.
     #[must_use]
     pub fn of(account: &Account) -> Self {
@@ -124,11 +154,23 @@ impl Generation {
             first_row,
             transfers: Region::new(rows_max)?,
             links: Region::new(rows_max)?,
-            closings: Vec::new(),
-            expiries: Vec::new(),
-            openings: Vec::new(),
-            burned: Vec::new(),
+            closings: Region::new(rows_max)?,
+            expiries: Region::new(rows_max)?,
+            // Each row changes two accounts, and so does each expiry.
+            openings: Region::new(rows_max.saturating_mul(4))?,
+            burned: Region::new(rows_max)?,
         })
+    }
+
+    /// Whether this many events are sure to fit.
+    #[must_use]
+    pub fn has_room(&self, events: usize) -> bool {
+        let room = |len: usize, len_max: usize| len + events <= len_max;
+        // Every row has at most one closing. Chains that break leave openings behind.
+        room(self.transfers.len(), self.transfers.len_max())
+            && room(self.expiries.len(), self.expiries.len_max())
+            && room(self.burned.len(), self.burned.len_max())
+            && self.openings.len() + 2 * events <= self.openings.len_max()
     }
 
     /// Row behind the last one.

@@ -18,19 +18,24 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod batch;
 pub mod conservation;
 pub mod decide;
 pub mod digest;
 pub mod encode;
-pub mod generation;
 pub mod expiry;
+pub mod generation;
 pub mod index;
 pub mod machine;
+pub mod pendings;
+pub mod phase;
+pub mod place;
 pub mod query;
 pub mod scratch;
 pub mod shard;
 pub mod tables;
+pub mod window;
 
 pub use batch::Batch;
 pub use digest::Digest;

@@ -3,13 +3,19 @@
 use giro_base::hash::IdHasher;
 use giro_base::{Account, Timestamp, Transfer};
 
+use std::sync::Arc;
+
+use crate::archive::{Answer, Archive, Question, Subject, questions};
 use crate::batch::{Batch, Made};
 use crate::decide;
 use crate::digest::Digest;
 use crate::encode::encode;
+use crate::generation::Generation;
+use crate::pendings::Pending;
+use crate::place::{NONE, Stored};
 use crate::scratch::Scratch;
 use crate::shard::{Shard, owner};
-use crate::tables::{BURNED, Tables};
+use crate::tables::Tables;
 
 /// How large and how divided a state machine is. None of it shows in results.
 #[derive(Clone, Debug)]
@@ -20,8 +26,11 @@ pub struct Options {
     pub hash_key: [u64; 2],
     /// Most accounts. Only address space until they are created.
     pub accounts_max: usize,
-    /// Most transfers, and most ids that failed for good.
+    /// Most transfers in a generation, and in memory where none ever leaves it.
     pub transfers_max: usize,
+    /// Generations leave memory: [`StateMachine::rotate`] and [`StateMachine::forget_oldest`] are
+    /// called.
+    pub is_archived: bool,
     /// Transfers whose memory is made resident at once.
     pub transfers_expected: usize,
 }
@@ -35,7 +44,8 @@ impl Default for Options {
             shards: 1,
             hash_key: [0, 0],
             accounts_max: 1 << 28,
-            transfers_max: 1 << 30,
+            transfers_max: crate::window::WINDOW_ROWS_MAX,
+            is_archived: false,
             transfers_expected: 0,
         }
     }
@@ -49,7 +59,7 @@ pub struct StateMachine {
     hasher: IdHasher,
     digest: Digest,
     /// Rows a pulse expires.
-    due: Vec<u32>,
+    due: Vec<Pending>,
 }
 
 /// What the phases that shards share work on.
@@ -71,8 +81,13 @@ impl StateMachine {
         let hasher = IdHasher::new(options.hash_key);
         let expected = options.transfers_expected;
         let shard = |number| Shard::new(number, options.shards, hasher, expected);
-        let tables = Tables::new(options.accounts_max, options.transfers_max)?;
-        tables.prefault(expected);
+        let tables = Tables::new(
+            options.accounts_max,
+            options.transfers_max,
+            options.is_archived,
+            hasher,
+        )?;
+        tables.window.prefault(expected);
         Ok(Self {
             tables,
             shards: (0..options.shards).map(shard).collect::<Result<_, _>>()?,
@@ -83,26 +98,80 @@ impl StateMachine {
         })
     }
 
-    /// Executes a create operation on the calling thread, writes the reply's body to `out` and
-    /// returns its length.
+    /// Executes a create operation of a ledger that is wholly in memory on the calling thread,
+    /// writes the reply's body to `out` and returns its length.
     ///
     /// # Panics
     /// When there is no [room](Self::has_room) for it, or the books do not balance afterwards.
     pub fn execute(&mut self, batch: &Batch<'_>, out: &mut [u8]) -> usize {
-        self.resolve(batch);
+        self.resolve(batch, None);
         self.decide(batch);
         self.apply(batch.made());
         encode(batch, &self.scratch.decided, out)
     }
 
     /// First phase, on the calling thread.
-    pub fn resolve(&mut self, batch: &Batch<'_>) {
+    pub fn resolve(&mut self, batch: &Batch<'_>, archive: Option<&dyn Archive>) {
         for shard in &mut self.shards {
-            shard.resolve(&self.tables, batch, &self.scratch);
+            shard.resolve(&self.tables, batch, &self.scratch, archive);
         }
     }
 
-    /// Second phase. The first must have seen the state as it is now.
+    /// What the first phase left to be asked of the history. Without it there is nothing.
+    pub fn questions(&self, batch: &Batch<'_>, out: &mut Vec<Question>) {
+        questions(&self.scratch.found, batch.events, out);
+    }
+
+    /// Takes the answers, one for each question.
+    pub fn answer(&mut self, answers: impl Iterator<Item = (Question, Answer)>) {
+        let Scratch { found, past, .. } = &mut self.scratch;
+        past.clear();
+        for (question, answer) in answers {
+            let place = match answer {
+                Answer::Nothing => NONE,
+                Answer::Taken => Stored::Burned(0).place(),
+                Answer::Transfer(transfer) => {
+                    past.push(transfer);
+                    Stored::Past(past.len() as u32 - 1).place()
+                }
+            };
+            let column = match question.subject {
+                Subject::Id(_) => &found.existing,
+                Subject::PendingId(_) | Subject::Timestamp(_) => &found.pending,
+            };
+            column.set(question.event, place);
+        }
+        found.set_answered();
+    }
+
+    /// Completes the generation being filled, for the history to write. It stays in memory until
+    /// [`Self::forget_oldest`]. Not between an operation's phases.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub fn rotate(&mut self) -> std::io::Result<Arc<Generation>> {
+        for shard in &mut self.shards {
+            shard.rotate()?;
+        }
+        let generation = self.tables.window.rotate()?;
+        self.tables.sweep_heads(generation.transfers.len());
+        Ok(generation)
+    }
+
+    /// Lets the oldest complete generation leave memory: the history has it. Not between an
+    /// operation's phases.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn forget_oldest(&mut self) {
+        self.tables.forget_oldest();
+        for shard in &mut self.shards {
+            shard.forget_oldest();
+        }
+    }
+
+    /// Second phase. The first must have seen the state as it is now, and its questions must
+    /// have been answered.
     pub fn decide(&mut self, batch: &Batch<'_>) {
         decide::decide(&mut self.tables, batch, &mut self.scratch, &mut self.digest);
     }
@@ -167,11 +236,14 @@ impl StateMachine {
         self.owner_of(id).account(&self.tables, id)
     }
 
-    /// The transfer with this id. Burned ids are not found.
+    /// The transfer with this id, if it is in memory. Burned ids are not found.
     #[must_use]
     pub fn transfer(&self, id: u128) -> Option<&Transfer> {
-        let row = self.owner_of(id).transfer(&self.tables, id)?;
-        (row & BURNED == 0).then(|| &self.tables.transfers[row as usize])
+        let place = self.owner_of(id).transfer(&self.tables, id)?;
+        match Stored::in_window(place) {
+            Stored::Row(place) => Some(self.tables.transfer(self.tables.window.row_at(place))),
+            _ => None,
+        }
     }
 
     /// All accounts and transfers, for queries, checks and inspection.

@@ -14,7 +14,6 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use self::filters::{Bounds, matches_account, matches_transfer, selects};
 use crate::machine::StateMachine;
-use crate::tables::Links;
 
 impl StateMachine {
     /// Writes the accounts with these ids to `out` in the order asked, missing ones left out, and
@@ -53,7 +52,7 @@ impl StateMachine {
         // The account's rows are linked newest first; oldest first keeps the last ones seen.
         let mut selected = VecDeque::with_capacity(limit);
         for row in self.rows_of(slot) {
-            let transfer = &self.tables().transfers[row as usize];
+            let transfer = self.tables().transfer(row);
             if transfer.timestamp < bounds.timestamp_min {
                 break;
             }
@@ -69,7 +68,7 @@ impl StateMachine {
             selected.push_back(row);
         }
         let mut rows = Rows::new(out);
-        let mut push = |row: &u32| rows.push(&self.tables().transfers[*row as usize]);
+        let mut push = |row: &u64| rows.push(self.tables().transfer(*row));
         if reversed {
             selected.iter().for_each(&mut push);
         } else {
@@ -89,7 +88,8 @@ impl StateMachine {
             .bounds
             .range(accounts.len(), |slot| accounts[slot].timestamp);
         let mut rows = Rows::new(out);
-        for slot in ordered(range, query.reversed) {
+        for slot in ordered(range.start as u64..range.end as u64, query.reversed) {
+            let slot = slot as usize;
             if rows.count == query.limit {
                 break;
             }
@@ -105,42 +105,37 @@ impl StateMachine {
 
     /// As [`Self::query_accounts`], for transfers.
     pub fn query_transfers(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
-        let transfers = &self.tables().transfers;
         let Some(query) = Query::parse(filter, rows_max) else {
             return 0;
         };
-        let range = query
-            .bounds
-            .range(transfers.len(), |row| transfers[row].timestamp);
+        let window = &self.tables().window;
+        let range = query.bounds.rows(|timestamp| window.row_from(timestamp));
         let mut rows = Rows::new(out);
         for row in ordered(range, query.reversed) {
             if rows.count == query.limit {
                 break;
             }
-            if matches_transfer(&query.filter, &transfers[row]) {
-                rows.push(&transfers[row]);
+            let transfer = window.transfer(row);
+            if matches_transfer(&query.filter, transfer) {
+                rows.push(transfer);
             }
         }
         rows.count
     }
 
-    /// The rows that touched an account, newest first.
-    fn rows_of(&self, slot: u32) -> impl Iterator<Item = u32> + '_ {
+    /// The rows in memory that touched an account, newest first.
+    fn rows_of(&self, slot: u32) -> impl Iterator<Item = u64> + '_ {
+        let window = &self.tables().window;
         let newest = self.tables().accounts[slot as usize].reserved;
-        std::iter::successors(newest.checked_sub(1), move |row| {
-            let links = &self.tables().links[*row as usize];
-            let Links {
-                debit,
-                debit_previous,
-                credit_previous,
-                ..
-            } = *links;
-            let previous = if debit == slot {
-                debit_previous
+        let newest = window.row_of_head(newest, window.end_row());
+        std::iter::successors(newest, move |row| {
+            let links = window.links(*row);
+            let previous = if links.debit == slot {
+                links.debit_previous
             } else {
-                credit_previous
+                links.credit_previous
             };
-            previous.checked_sub(1)
+            window.row_of_head(previous, *row)
         })
     }
 }
@@ -168,7 +163,7 @@ impl Query {
     }
 }
 
-fn ordered(range: std::ops::Range<usize>, reversed: bool) -> impl Iterator<Item = usize> {
+fn ordered(range: std::ops::Range<u64>, reversed: bool) -> impl Iterator<Item = u64> {
     let last = range.end;
     let start = range.start;
     range.map(move |at| {

@@ -1,11 +1,12 @@
 //! The working memory of one operation: what resolve found, and what decide fixed.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use giro_base::limits::EVENTS_MAX_UNBATCHED;
 use giro_base::result::CreateResult;
 
-use crate::tables::NONE;
+use crate::archive::Past;
+use crate::place::{ASK, NONE};
 
 /// Arrays with one element an event, allocated once and used again for each operation.
 ///
@@ -16,13 +17,16 @@ pub struct Scratch {
     pub found: Found,
     /// Fixed by decide.
     pub decided: Decided,
+    /// Transfers of the history on disk that events name.
+    pub past: Vec<Past>,
 }
 
 /// What resolve found for each event. [`NONE`] where there is nothing.
 pub struct Found {
     /// Hash of the event's id.
     pub hash: Column64,
-    /// Place of the object that has the event's id: a slot, a row, or a burned id.
+    /// Place of the object that has the event's id: an account's slot, or what
+    /// [`Stored`](crate::place::Stored) says.
     pub existing: Column,
     /// The nearest earlier event of this operation with the same id.
     pub earlier: Column,
@@ -30,10 +34,33 @@ pub struct Found {
     pub debit: Column,
     /// Slot of the credit account.
     pub credit: Column,
-    /// Place of the transfer that `pending_id` names.
+    /// Place of the transfer that `pending_id` names. For an imported account: anything but
+    /// [`NONE`] says that a transfer of the history has its timestamp.
     pub pending: Column,
     /// The nearest earlier event of this operation whose id is `pending_id`.
     pub pending_earlier: Column,
+    /// Some place is [`ASK`].
+    asked: AtomicBool,
+}
+
+impl Found {
+    /// The place that has the history asked.
+    #[inline(always)]
+    pub(crate) fn ask(&self) -> u32 {
+        self.asked.store(true, Relaxed);
+        ASK
+    }
+
+    /// Whether the history has to be asked before the operation can be decided.
+    #[must_use]
+    pub fn has_asked(&self) -> bool {
+        self.asked.load(Relaxed)
+    }
+
+    /// All that was asked has its answer.
+    pub(crate) fn set_answered(&self) {
+        self.asked.store(false, Relaxed);
+    }
 }
 
 /// What decide fixed for each event.
@@ -114,12 +141,14 @@ impl Default for Scratch {
                 credit: Column::new(),
                 pending: Column::new(),
                 pending_earlier: Column::new(),
+                asked: AtomicBool::new(false),
             },
             decided: Decided {
                 place: vec![NONE; EVENTS_MAX_UNBATCHED],
                 results: vec![empty; EVENTS_MAX_UNBATCHED],
                 effect: vec![0; EVENTS_MAX_UNBATCHED],
             },
+            past: Vec::new(),
         }
     }
 }

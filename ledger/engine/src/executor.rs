@@ -105,11 +105,12 @@ impl Executor {
     fn resolve(&mut self, batch: &Batch<'_>) {
         self.settle();
         if batch.len() < EVENTS_TO_SHARE_MIN {
-            return self.machine.resolve(batch);
+            return self.machine.resolve(batch, None);
         }
         let parts = self.machine.parts();
         let (tables, scratch) = (parts.tables, parts.scratch);
-        self.workers
-            .run(parts.shards, |shard| shard.resolve(tables, batch, scratch));
+        self.workers.run(parts.shards, |shard| {
+            shard.resolve(tables, batch, scratch, None)
+        });
     }
 }

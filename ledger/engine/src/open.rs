@@ -198,6 +198,7 @@ impl Parts {
             hash_key,
             accounts_max: options.accounts_max,
             transfers_max: options.transfers_max,
+            is_archived: false,
             transfers_expected: options.prefault_bytes / giro_core::machine::TRANSFER_BYTES,
         };
         let machine = StateMachine::new(&core).map_err(memory("accounts and transfers"))?;

@@ -5,8 +5,9 @@ use giro_base::{Account, AccountFlags, Timestamp};
 
 use super::chain::Gate;
 use super::walk::{Bits, Decider, Outcome};
+use crate::place::NONE;
 use crate::scratch::{Decided, Found};
-use crate::tables::{NONE, Tables};
+use crate::tables::Tables;
 
 pub(super) struct AccountDecider<'a> {
     pub(super) tables: &'a mut Tables,
@@ -66,7 +67,8 @@ impl Decider for AccountDecider<'_> {
         let imported = a.flags & AccountFlags::IMPORTED != 0;
         if imported
             && (a.timestamp <= self.tables.account_timestamp_last()
-                || self.tables.transfer_has_timestamp(a.timestamp))
+                || self.tables.transfer_has_timestamp(a.timestamp)
+                || self.found.pending.get(i) != NONE)
         {
             return refuse(ImportedEventTimestampMustNotRegress);
         }

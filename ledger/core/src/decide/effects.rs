@@ -5,7 +5,12 @@ use giro_base::{Account, AccountFlags, Transfer, TransferFlags as Flags};
 
 use super::transfers::TransferDecider;
 use crate::digest::effect;
-use crate::tables::{BURNED, Links, NONE, Phase, Tables};
+use crate::generation::{Closing, Links};
+use crate::pendings::Pending;
+use crate::phase::Phase;
+use crate::place::{NONE, Stored};
+use crate::tables::Tables;
+use crate::window::Window;
 
 /// Which way a change goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,6 +28,8 @@ impl TransferDecider<'_> {
     #[inline(always)]
     pub(super) fn insert(&mut self, i: usize, stored: Transfer, debit: u32, credit: u32) {
         let pending = stored.flags & Flags::PENDING != 0;
+        self.tables.note_opening(debit);
+        self.tables.note_opening(credit);
         self.tables.move_amount(&stored, debit, credit, Forward);
         let phase = if pending {
             Phase::Pending
@@ -32,38 +39,47 @@ impl TransferDecider<'_> {
         self.push(i, stored, debit, credit, phase);
     }
 
-    /// Stores a post or void of the pending transfer in `row` and releases that one's amount.
-    pub(super) fn insert_closing_of(&mut self, i: usize, stored: Transfer, row: u32) {
-        let Links { debit, credit, .. } = self.tables.links[row as usize];
-        self.tables.close_pending(&stored, row, Forward);
+    /// Stores a post or void of the pending transfer and releases that one's amount.
+    pub(super) fn insert_closing_of(&mut self, i: usize, stored: Transfer, pending: &Pending) {
+        let Pending { debit, credit, .. } = *pending;
+        self.tables.note_opening(debit);
+        self.tables.note_opening(credit);
+        self.tables.close_pending(&stored, pending, Forward);
+        self.tables.window.note_closing(Closing {
+            row: self.tables.window.end_row(),
+            pending_row: pending.row,
+            pending_amount: pending.transfer.amount,
+            pending_flags: pending.transfer.flags,
+            ..Closing::default()
+        });
         self.push(i, stored, debit, credit, Phase::Single);
     }
 
     #[inline(always)]
     fn push(&mut self, i: usize, stored: Transfer, debit: u32, credit: u32, phase: Phase) {
-        let row = self.tables.transfers.len() as u32;
-        let head = |account: &mut Account| std::mem::replace(&mut account.reserved, row + 1);
+        let row = self.tables.window.end_row();
+        let new_head = Window::head_of(row);
+        let head = |account: &mut Account| std::mem::replace(&mut account.reserved, new_head);
         let accounts = &mut self.tables.accounts;
         let debit_previous = head(&mut accounts[debit as usize]);
         let credit_previous = head(&mut accounts[credit as usize]);
         self.decided.effect[i] = effect_on(&accounts[debit as usize], &accounts[credit as usize]);
-        self.decided.place[i] = row;
-        self.tables.transfers.push(stored);
-        self.tables.links.push(Links {
+        self.decided.place[i] = Window::place_of(row);
+        let links = Links {
             debit,
             credit,
             debit_previous,
             credit_previous,
-        });
-        self.tables.phases.push(phase as u8);
+        };
+        self.tables.window.push(stored, links, phase);
     }
 
     /// Burns event `i`'s id: from now on it always fails.
     #[cold]
     pub(super) fn burn(&mut self, i: usize) {
-        self.decided.place[i] = BURNED | self.tables.burned.len() as u32;
+        let number = self.tables.window.burn(self.events[i].id);
+        self.decided.place[i] = Stored::Burned(number).place();
         self.decided.effect[i] = 0;
-        self.tables.burned.push(self.events[i].id);
     }
 
     /// Undoes the chain's events before `end`, which broke it, newest first.
@@ -78,27 +94,23 @@ impl TransferDecider<'_> {
         }
     }
 
-    fn take_back_newest(&mut self, i: usize, row: u32) {
-        let pending = self.pending_row(i);
+    fn take_back_newest(&mut self, i: usize, place: u32) {
+        let closes = Flags::POST_PENDING_TRANSFER | Flags::VOID_PENDING_TRANSFER;
+        let closed = (self.events[i].flags & closes != 0).then(|| {
+            let at = self.pending_at(i);
+            self.pending_of(at.expect("what it closed was found when it was made"))
+        });
         let tables = &mut *self.tables;
-        assert_eq!(
-            row as usize + 1,
-            tables.transfers.len(),
-            "chains unwind newest first"
-        );
-        let stored = tables.transfers[row as usize];
-        let links = tables.links[row as usize];
-        if stored.flags & (Flags::POST_PENDING_TRANSFER | Flags::VOID_PENDING_TRANSFER) != 0 {
-            let pending = pending.expect("what it closed was found when it was made");
-            tables.close_pending(&stored, pending, Backward);
+        let last = tables.window.end_row() - 1;
+        assert_eq!(place, Window::place_of(last), "chains unwind newest first");
+        let (stored, links) = tables.window.pop();
+        if let Some(pending) = closed {
+            tables.close_pending(&stored, &pending, Backward);
         } else {
             tables.move_amount(&stored, links.debit, links.credit, Backward);
         }
         tables.accounts[links.debit as usize].reserved = links.debit_previous;
         tables.accounts[links.credit as usize].reserved = links.credit_previous;
-        tables.transfers.set_len(row as usize);
-        tables.links.set_len(row as usize);
-        tables.phases.set_len(row as usize);
     }
 }
 
@@ -131,11 +143,11 @@ impl Tables {
         });
     }
 
-    /// Closes the pending transfer in `row` by the post or void `t`, or opens it again.
-    fn close_pending(&mut self, t: &Transfer, row: u32, direction: Direction) {
+    /// Closes the pending transfer by the post or void `t`, or opens it again.
+    fn close_pending(&mut self, t: &Transfer, pending: &Pending, direction: Direction) {
         let post = t.flags & Flags::POST_PENDING_TRANSFER != 0;
-        self.release(row, !post, direction);
-        let Links { debit, credit, .. } = self.links[row as usize];
+        self.release(pending, !post, direction);
+        let Pending { debit, credit, .. } = *pending;
         if post {
             self.change_debit(debit, |dr| {
                 shift(&mut dr.debits_posted, t.amount, direction);
@@ -150,14 +162,18 @@ impl Tables {
         } else {
             Phase::Pending
         };
-        self.phases[row as usize] = phase as u8;
+        self.close_pending_row(pending.row, phase);
     }
 
-    /// Gives back what the pending transfer in `row` reserved; `reopen` also undoes its closing
-    /// of accounts.
-    pub(super) fn release(&mut self, row: u32, reopen: bool, direction: Direction) {
-        let p = self.transfers[row as usize];
-        let Links { debit, credit, .. } = self.links[row as usize];
+    /// Gives back what the pending transfer reserved; `reopen` also undoes its closing of
+    /// accounts.
+    pub(super) fn release(&mut self, pending: &Pending, reopen: bool, direction: Direction) {
+        let Pending {
+            transfer: p,
+            debit,
+            credit,
+            ..
+        } = *pending;
         let back = if direction == Forward {
             Backward
         } else {

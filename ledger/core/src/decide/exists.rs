@@ -6,12 +6,11 @@ use giro_base::{Transfer, TransferFlags as Flags};
 use super::transfers::TransferDecider;
 
 impl TransferDecider<'_> {
-    /// Compares the request with the transfer in `row`, in the order of
+    /// Compares the request with the transfer that has its id, in the order of
     /// `docs/reference/state-machine.md`.
     #[cold]
-    pub(super) fn compare_with_existing(&self, i: usize, row: u32) -> Status {
+    pub(super) fn compare_with_existing(&self, i: usize, e: &Transfer) -> Status {
         let t = &self.events[i];
-        let e = &self.tables.transfers[row as usize];
         if t.flags != e.flags {
             return ExistsWithDifferentFlags;
         }
@@ -25,9 +24,9 @@ impl TransferDecider<'_> {
             return compare_single(t, e);
         }
         let pending = self
-            .pending_row(i)
+            .pending_at(i)
             .expect("what a stored transfer closed is stored too");
-        compare_post_or_void(t, e, &self.tables.transfers[pending as usize])
+        compare_post_or_void(t, e, self.transfer_at(pending))
     }
 }
 

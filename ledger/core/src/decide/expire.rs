@@ -5,36 +5,62 @@ use giro_base::limits::EXPIRIES_PER_PULSE_MAX;
 
 use super::effects::{Direction, effect_on};
 use crate::digest::Digest;
-use crate::tables::{Expiry, Links, Phase, Tables};
+use crate::generation::Expiry;
+use crate::pendings::Pending;
+use crate::phase::Phase;
+use crate::tables::Tables;
 
 /// Expires pending transfers that are due at the pulse's `timestamp` (ns), oldest due first, at
 /// most [`EXPIRIES_PER_PULSE_MAX`]. `due` is working memory.
-pub fn expire(tables: &mut Tables, timestamp: Timestamp, due: &mut Vec<u32>, digest: &mut Digest) {
+pub fn expire(
+    tables: &mut Tables,
+    timestamp: Timestamp,
+    due: &mut Vec<Pending>,
+    digest: &mut Digest,
+) {
     due.clear();
     while due.len() < EXPIRIES_PER_PULSE_MAX
         && let Some(row) = tables.due.pop_due(timestamp)
     {
         // Posted or voided meanwhile; its entry only now comes up.
-        if tables.phase(row) == Phase::Pending {
-            due.push(row);
-        }
+        due.extend(tables.open_pending(row));
     }
     digest.add(timestamp, due.len() as u64);
-    for (k, row) in due.iter().enumerate() {
+    for (k, pending) in due.iter().enumerate() {
         let timestamp = timestamp - due.len() as u64 + k as u64 + 1;
-        tables.release(*row, true, Direction::Forward);
-        tables.phases[*row as usize] = Phase::Expired as u8;
-        tables.expiries.push(Expiry {
-            timestamp,
-            row: *row,
-            reserved: 0,
-        });
-        let Links { debit, credit, .. } = tables.links[*row as usize];
+        expire_one(tables, timestamp, pending);
         let effect = effect_on(
-            &tables.accounts[debit as usize],
-            &tables.accounts[credit as usize],
+            &tables.accounts[pending.debit as usize],
+            &tables.accounts[pending.credit as usize],
         );
         digest.add(timestamp, effect);
     }
+    tables.pendings.sweep();
     tables.totals.assert_balanced();
+}
+
+fn expire_one(tables: &mut Tables, timestamp: Timestamp, pending: &Pending) {
+    let Pending {
+        transfer,
+        row,
+        debit,
+        credit,
+        ..
+    } = pending;
+    tables.note_opening(*debit);
+    tables.note_opening(*credit);
+    tables.release(pending, true, Direction::Forward);
+    tables.close_pending_row(*row, Phase::Expired);
+    let expiry = Expiry {
+        timestamp,
+        before_row: tables.window.end_row(),
+        pending_row: *row,
+        pending_id: transfer.id,
+        amount: transfer.amount,
+        debit: *debit,
+        credit: *credit,
+        pending_flags: transfer.flags,
+        ..Expiry::default()
+    };
+    tables.window.note_expiry(expiry);
 }

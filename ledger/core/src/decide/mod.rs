@@ -16,8 +16,9 @@ use giro_base::result::CreateResult;
 
 use crate::batch::{Batch, Events};
 use crate::digest::Digest;
+use crate::place::NONE;
 use crate::scratch::{Decided, Scratch};
-use crate::tables::{NONE, Tables};
+use crate::tables::Tables;
 
 pub use self::expire::expire;
 
@@ -29,8 +30,14 @@ use self::walk::walk;
 /// # Panics
 /// When debits and credits differ afterwards: a bug, and no state to go on with.
 pub fn decide(tables: &mut Tables, batch: &Batch<'_>, scratch: &mut Scratch, digest: &mut Digest) {
-    let Scratch { found, decided } = scratch;
-    let rows_before = tables.transfers.len();
+    let Scratch {
+        found,
+        decided,
+        past,
+    } = scratch;
+    assert!(!found.has_asked(), "the history was asked");
+    let rows_before = tables.window.end_row();
+    let closings_before = tables.window.open().closings.len();
     match batch.events {
         Events::Accounts(events) => {
             walk(
@@ -49,10 +56,13 @@ pub fn decide(tables: &mut Tables, batch: &Batch<'_>, scratch: &mut Scratch, dig
                     tables,
                     found,
                     decided,
+                    past,
                     events,
                 },
                 batch,
             );
+            tables.window.note_ends(closings_before);
+            tables.pendings.sweep();
         }
     }
     if let Events::Transfers(events) = batch.events
@@ -65,11 +75,12 @@ pub fn decide(tables: &mut Tables, batch: &Batch<'_>, scratch: &mut Scratch, dig
 }
 
 /// Pending transfers enter the queue only now, when no chain can take them back any more.
-fn schedule_expiries(tables: &mut Tables, rows_before: usize) {
-    for row in rows_before..tables.transfers.len() {
-        if tables.transfers[row].timeout != 0 {
-            let expires_at = transfers::expires_at(&tables.transfers[row]);
-            tables.due.push(expires_at, row as u32);
+fn schedule_expiries(tables: &mut Tables, rows_before: u64) {
+    for row in rows_before..tables.window.end_row() {
+        let transfer = tables.window.transfer(row);
+        if transfer.timeout != 0 {
+            let expires_at = transfers::expires_at(transfer);
+            tables.due.push(expires_at, row);
         }
     }
 }

@@ -8,22 +8,17 @@ use giro_base::{Account, AccountFlags, Timestamp, Transfer, TransferFlags as Fla
 
 use super::chain::Gate;
 use super::walk::{Bits, Decider, Outcome};
+use crate::archive::Past;
+use crate::place::{NONE, Stored};
 use crate::scratch::{Decided, Found};
-use crate::tables::{BURNED, NONE, Tables};
+use crate::tables::Tables;
 
 pub(super) struct TransferDecider<'a> {
     pub(super) tables: &'a mut Tables,
     pub(super) found: &'a Found,
     pub(super) decided: &'a mut Decided,
+    pub(super) past: &'a [Past],
     pub(super) events: &'a [Transfer],
-}
-
-/// What an id stands for already.
-pub(super) enum Taken {
-    /// A transfer.
-    Row(u32),
-    /// A failure that must stay one.
-    Burned,
 }
 
 impl Decider for TransferDecider<'_> {
@@ -72,12 +67,12 @@ impl Decider for TransferDecider<'_> {
         }
         match self.taken(i) {
             None => {}
-            Some(Taken::Burned) => return refuse(IdAlreadyFailed),
-            Some(Taken::Row(row)) => {
-                let status = self.compare_with_existing(i, row);
-                let existing = self.tables.transfers[row as usize].timestamp;
+            Some(Stored::Burned(_)) => return refuse(IdAlreadyFailed),
+            Some(existing) => {
+                let existing = *self.transfer_at(existing);
+                let status = self.compare_with_existing(i, &existing);
                 let timestamp = if status == Exists {
-                    existing
+                    existing.timestamp
                 } else {
                     timestamp
                 };
@@ -127,17 +122,23 @@ impl Decider for TransferDecider<'_> {
 impl TransferDecider<'_> {
     /// What event `i`'s id stands for, before this operation or by an earlier event of it.
     #[inline(always)]
-    fn taken(&self, i: usize) -> Option<Taken> {
+    fn taken(&self, i: usize) -> Option<Stored> {
         let mut place = self.found.existing.get(i);
         let mut earlier = self.found.earlier.get(i);
         while place == NONE && earlier != NONE {
             place = self.decided.place[earlier as usize];
             earlier = self.found.earlier.get(earlier as usize);
         }
-        match place {
-            NONE => None,
-            burned if burned & BURNED != 0 => Some(Taken::Burned),
-            row => Some(Taken::Row(row)),
+        (place != NONE).then(|| Stored::of(place))
+    }
+
+    /// The transfer that is stored there. Not for burned ids.
+    pub(super) fn transfer_at(&self, stored: Stored) -> &Transfer {
+        match stored {
+            Stored::Row(place) => self.tables.transfer(self.tables.window.row_at(place)),
+            Stored::Past(answer) => &self.past[answer as usize].transfer,
+            Stored::Older(slot) => &self.tables.pendings.get(slot).transfer,
+            Stored::Burned(_) => unreachable!("burned ids have no transfer"),
         }
     }
 
@@ -204,7 +205,7 @@ impl TransferDecider<'_> {
 
     /// An imported transfer comes after all others and shares its timestamp with no account.
     pub(super) fn check_import_order(&self, t: &Transfer) -> Result<(), Status> {
-        if t.timestamp <= self.tables.transfer_timestamp_last()
+        if t.timestamp <= self.tables.window.timestamp_last()
             || self.tables.account_has_timestamp(t.timestamp)
         {
             return Err(ImportedEventTimestampMustNotRegress);

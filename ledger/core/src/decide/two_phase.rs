@@ -4,7 +4,9 @@ use giro_base::CreateTransferStatus::{self as Status, *};
 use giro_base::{AccountFlags, Timestamp, Transfer, TransferFlags as Flags};
 
 use super::transfers::{TransferDecider, expires_at};
-use crate::tables::{BURNED, Links, NONE, Phase};
+use crate::pendings::Pending;
+use crate::phase::Phase;
+use crate::place::{NONE, Stored};
 
 impl TransferDecider<'_> {
     pub(super) fn create_post_or_void(
@@ -14,17 +16,18 @@ impl TransferDecider<'_> {
     ) -> Result<Timestamp, Status> {
         let t = &self.events[i];
         check_fields(t)?;
-        let row = self.pending_row(i).ok_or(PendingTransferNotFound)?;
-        let p = &self.tables.transfers[row as usize];
+        let stored = self.pending_at(i).ok_or(PendingTransferNotFound)?;
+        let p = self.transfer_at(stored);
         check_against_pending(t, p)?;
         let amount = amount_of(t, p)?;
-        self.check_open(row, timestamp)?;
+        let pending = self.check_open(stored, timestamp)?;
+        let p = &pending.transfer;
         let mut timestamp = timestamp;
         if t.flags & Flags::IMPORTED != 0 {
             self.check_import_order(t)?;
             timestamp = t.timestamp;
         }
-        let Links { debit, credit, .. } = self.tables.links[row as usize];
+        let Pending { debit, credit, .. } = pending;
         if t.flags & Flags::POST_PENDING_TRANSFER != 0 {
             if self.tables.accounts[debit as usize].flags & AccountFlags::CLOSED != 0 {
                 return Err(DebitAccountAlreadyClosed);
@@ -57,35 +60,68 @@ impl TransferDecider<'_> {
             timestamp,
             ..*t
         };
-        self.insert_closing_of(i, stored, row);
+        self.insert_closing_of(i, stored, &pending);
         Ok(timestamp)
     }
 
-    /// The row that event `i`'s `pending_id` names, stored before this operation or by an earlier
-    /// event of it.
-    pub(super) fn pending_row(&self, i: usize) -> Option<u32> {
+    /// Where the transfer lies that event `i`'s `pending_id` names, stored before this operation
+    /// or by an earlier event of it.
+    pub(super) fn pending_at(&self, i: usize) -> Option<Stored> {
         let mut place = self.found.pending.get(i);
         let mut earlier = self.found.pending_earlier.get(i);
         while place == NONE && earlier != NONE {
             place = self.decided.place[earlier as usize];
             earlier = self.found.earlier.get(earlier as usize);
         }
-        (place != NONE && place & BURNED == 0).then_some(place)
+        let stored = (place != NONE).then(|| Stored::of(place));
+        stored.filter(|stored| !matches!(stored, Stored::Burned(_)))
     }
 
-    fn check_open(&self, row: u32, now: Timestamp) -> Result<(), Status> {
-        match self.tables.phase(row) {
+    fn check_open(&self, stored: Stored, now: Timestamp) -> Result<Pending, Status> {
+        let pending = self.pending_of(stored);
+        match pending.phase {
             Phase::Posted => return Err(PendingTransferAlreadyPosted),
             Phase::Voided => return Err(PendingTransferAlreadyVoided),
             Phase::Expired => return Err(PendingTransferExpired),
             Phase::Pending => {}
             Phase::Single => unreachable!("only pending transfers come here"),
         }
-        let p = &self.tables.transfers[row as usize];
+        let p = &pending.transfer;
         if p.timeout != 0 && expires_at(p) <= now {
             return Err(PendingTransferExpired);
         }
-        Ok(())
+        Ok(pending)
+    }
+
+    /// The pending transfer that lies there, open or not.
+    pub(super) fn pending_of(&self, stored: Stored) -> Pending {
+        let tables = &*self.tables;
+        match stored {
+            Stored::Row(place) => {
+                let row = tables.window.row_at(place);
+                let links = tables.window.links(row);
+                Pending {
+                    transfer: *tables.transfer(row),
+                    row,
+                    debit: links.debit,
+                    credit: links.credit,
+                    phase: tables.window.phase(row),
+                }
+            }
+            Stored::Older(slot) => *tables.pendings.get(slot),
+            Stored::Past(answer) => {
+                let past = &self.past[answer as usize];
+                let ended = tables.window.end_of(past.row);
+                Pending {
+                    transfer: past.transfer,
+                    row: past.row,
+                    debit: NONE,
+                    credit: NONE,
+                    phase: ended.unwrap_or(past.phase),
+                }
+            }
+            Stored::Burned(_) => unreachable!("burned ids have no transfer"),
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use giro_base::result::CreateResult;
 
 use super::chain::{Chain, Entry, Gate};
 use crate::batch::Batch;
+use crate::place::NONE;
 use crate::scratch::Decided;
-use crate::tables::NONE;
 
 /// An event's answer.
 #[derive(Clone, Copy)]

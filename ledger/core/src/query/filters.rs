@@ -48,6 +48,11 @@ impl Bounds {
             .flatten()
     }
 
+    /// The rows within the window, of which `first_from` finds the first of a time or later.
+    pub(super) fn rows(&self, first_from: impl Fn(Timestamp) -> u64) -> Range<u64> {
+        first_from(self.timestamp_min)..first_from(self.timestamp_max.saturating_add(1))
+    }
+
     pub(super) fn contains(&self, timestamp: Timestamp) -> bool {
         (self.timestamp_min..=self.timestamp_max).contains(&timestamp)
     }

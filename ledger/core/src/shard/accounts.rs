@@ -1,13 +1,21 @@
 //! Resolving `create_accounts`.
 
-use giro_base::Account;
+use giro_base::{Account, AccountFlags};
 
 use super::{CHUNK, Shard};
+use crate::archive::Archive;
+use crate::place::NONE;
 use crate::scratch::Found;
-use crate::tables::{NONE, Tables};
+use crate::tables::Tables;
 
 impl Shard {
-    pub(super) fn resolve_accounts(&mut self, tables: &Tables, events: &[Account], found: &Found) {
+    pub(super) fn resolve_accounts(
+        &mut self,
+        tables: &Tables,
+        events: &[Account],
+        found: &Found,
+        archive: Option<&dyn Archive>,
+    ) {
         self.recent.clear(events.len());
         for (chunk, accounts) in events.chunks(CHUNK).enumerate() {
             let mut hashes = [0; CHUNK];
@@ -17,8 +25,14 @@ impl Shard {
             }
             for (k, account) in accounts.iter().enumerate() {
                 if self.owns(hashes[k]) {
-                    self.resolve_account(tables, events, found, chunk * CHUNK + k, hashes[k]);
-                    debug_assert_eq!(account.id, events[chunk * CHUNK + k].id);
+                    let i = chunk * CHUNK + k;
+                    self.resolve_account(tables, events, found, i, hashes[k]);
+                    if account.flags & AccountFlags::IMPORTED != 0 {
+                        let may =
+                            |archive: &dyn Archive| archive.may_hold_timestamp(account.timestamp);
+                        let asks = archive.is_some_and(may);
+                        found.pending.set(i, if asks { found.ask() } else { NONE });
+                    }
                 }
             }
         }

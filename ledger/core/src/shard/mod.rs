@@ -8,12 +8,16 @@ mod accounts;
 mod recent;
 mod transfers;
 
+use std::collections::VecDeque;
+
 use giro_base::hash::IdHasher;
 
+use crate::archive::Archive;
 use crate::batch::{Batch, Events, Kind, Made};
 use crate::index::IdIndex;
+use crate::place::NONE;
 use crate::scratch::Scratch;
-use crate::tables::{NONE, Tables};
+use crate::tables::Tables;
 
 use self::recent::RecentIds;
 
@@ -23,7 +27,11 @@ pub struct Shard {
     count: u32,
     hasher: IdHasher,
     accounts: IdIndex,
+    /// Of the generation being filled.
     transfers: IdIndex,
+    /// Of the complete generations in memory, newest first.
+    older: VecDeque<IdIndex>,
+    expected: usize,
     recent: RecentIds,
 }
 
@@ -42,12 +50,15 @@ impl Shard {
         transfers_expected: usize,
     ) -> std::io::Result<Self> {
         assert!(number < count);
+        let expected = transfers_expected / count as usize;
         Ok(Self {
             number,
             count,
             hasher,
             accounts: IdIndex::new(0)?,
-            transfers: IdIndex::new(transfers_expected / count as usize)?,
+            transfers: IdIndex::new(expected)?,
+            older: VecDeque::new(),
+            expected,
             recent: RecentIds::default(),
         })
     }
@@ -60,11 +71,35 @@ impl Shard {
     }
 
     /// Looks up everything the batch's events name, as far as it is this shard's.
-    pub fn resolve(&mut self, tables: &Tables, batch: &Batch<'_>, scratch: &Scratch) {
+    /// What is not in memory, and may be in the history, is left to be asked.
+    pub fn resolve(
+        &mut self,
+        tables: &Tables,
+        batch: &Batch<'_>,
+        scratch: &Scratch,
+        archive: Option<&dyn Archive>,
+    ) {
+        let found = &scratch.found;
         match batch.events {
-            Events::Accounts(events) => self.resolve_accounts(tables, events, &scratch.found),
-            Events::Transfers(events) => self.resolve_transfers(tables, events, &scratch.found),
+            Events::Accounts(events) => self.resolve_accounts(tables, events, found, archive),
+            Events::Transfers(events) => self.resolve_transfers(tables, events, found, archive),
         }
+    }
+
+    /// Ids made from now on are of the next generation.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub fn rotate(&mut self) -> std::io::Result<()> {
+        let next = IdIndex::new(self.expected)?;
+        self.older
+            .push_front(std::mem::replace(&mut self.transfers, next));
+        Ok(())
+    }
+
+    /// Forgets the ids of the oldest generation.
+    pub fn forget_oldest(&mut self) {
+        self.older.pop_back();
     }
 
     /// Adds the ids that the operation decided last has made, as far as they are this shard's.
@@ -96,12 +131,28 @@ impl Shard {
             .find(hash, |slot| tables.accounts[slot as usize].id == id)
     }
 
-    /// The place of a transfer of this shard: a row or a burned id.
+    /// The place of a transfer of this shard that is in memory: a row or a burned id.
     #[must_use]
     pub fn transfer(&self, tables: &Tables, id: u128) -> Option<u32> {
-        self.transfers.find(self.hasher.hash(id), |place| {
-            tables.transfer_place_is(place, id)
-        })
+        self.recent_place(tables, self.hasher.hash(id), id)
+    }
+
+    #[inline(always)]
+    fn recent_place(&self, tables: &Tables, hash: u64, id: u128) -> Option<u32> {
+        let is_key = |place| tables.transfer_place_is(place, id);
+        if let Some(place) = self.transfers.find(hash, is_key) {
+            return Some(place);
+        }
+        let mut older = self.older.iter();
+        older.find_map(|index| index.find(hash, is_key))
+    }
+
+    #[inline(always)]
+    fn prefetch_recent(&self, hash: u64) {
+        self.transfers.prefetch(hash);
+        for index in &self.older {
+            index.prefetch(hash);
+        }
     }
 }
 

@@ -5,8 +5,10 @@ use giro_base::Transfer;
 use giro_base::prefetch::prefetch;
 
 use super::{CHUNK, Shard};
+use crate::archive::Archive;
+use crate::place::{NONE, Stored};
 use crate::scratch::Found;
-use crate::tables::{BURNED, NONE, Tables};
+use crate::tables::Tables;
 
 /// The hashes of one chunk's keys, and what they led to.
 #[derive(Default)]
@@ -28,6 +30,7 @@ impl Shard {
         tables: &Tables,
         events: &[Transfer],
         found: &Found,
+        archive: Option<&dyn Archive>,
     ) {
         self.recent.clear(events.len());
         let mut hashes = [Hashes::default(), Hashes::default(), Hashes::default()];
@@ -38,7 +41,7 @@ impl Shard {
         };
         for step in 0..chunks + 2 {
             if step < chunks {
-                self.fetch_buckets(&events[chunk(step)], &mut hashes[step % 3]);
+                self.fetch_buckets(&events[chunk(step)], &mut hashes[step % 3], archive);
             }
             if (1..=chunks).contains(&step) {
                 self.fetch_places(
@@ -51,24 +54,38 @@ impl Shard {
                 let hashes = &hashes[(step - 2) % 3];
                 for (k, i) in chunk(step - 2).enumerate() {
                     self.resolve_sides(tables, found, i, k, &events[i], hashes);
-                    self.resolve_ids(tables, events, found, i, k, hashes);
+                    let ids = Ids {
+                        tables,
+                        events,
+                        found,
+                        archive,
+                    };
+                    self.resolve_ids(&ids, i, k, hashes);
                 }
             }
         }
     }
 
     #[inline(always)]
-    fn fetch_buckets(&self, transfers: &[Transfer], hashes: &mut Hashes) {
+    fn fetch_buckets(
+        &self,
+        transfers: &[Transfer],
+        hashes: &mut Hashes,
+        archive: Option<&dyn Archive>,
+    ) {
         for (k, transfer) in transfers.iter().enumerate() {
             hashes.id[k] = self.hasher.hash(transfer.id);
             hashes.debit[k] = self.hasher.hash(transfer.debit_account_id);
             hashes.credit[k] = self.hasher.hash(transfer.credit_account_id);
-            self.transfers.prefetch(hashes.id[k]);
+            self.prefetch_recent(hashes.id[k]);
+            if let Some(archive) = archive {
+                archive.prefetch(hashes.id[k]);
+            }
             self.accounts.prefetch(hashes.debit[k]);
             self.accounts.prefetch(hashes.credit[k]);
             if transfer.pending_id != 0 {
                 hashes.pending[k] = self.hasher.hash(transfer.pending_id);
-                self.transfers.prefetch(hashes.pending[k]);
+                self.prefetch_recent(hashes.pending[k]);
             }
         }
     }
@@ -85,11 +102,10 @@ impl Shard {
                 prefetch(&tables.accounts[slot as usize]);
             }
             if transfer.pending_id != 0
-                && let Some(row) = self.transfers.guess(hashes.pending[k])
-                && row & BURNED == 0
+                && let Some(place) = self.transfers.guess(hashes.pending[k])
+                && let Stored::Row(place) = Stored::in_window(place)
             {
-                prefetch(&tables.transfers[row as usize]);
-                prefetch(&tables.links[row as usize]);
+                tables.window.prefetch(tables.window.row_at(place));
             }
         }
     }
@@ -133,23 +149,14 @@ impl Shard {
     }
 
     #[inline(always)]
-    fn resolve_ids(
-        &mut self,
-        tables: &Tables,
-        events: &[Transfer],
-        found: &Found,
-        i: usize,
-        k: usize,
-        hashes: &Hashes,
-    ) {
-        let place = |hash, id| {
-            let is_key = |place| tables.transfer_place_is(place, id);
-            self.transfers.find(hash, is_key).unwrap_or(NONE)
-        };
+    fn resolve_ids(&mut self, ids: &Ids<'_>, i: usize, k: usize, hashes: &Hashes) {
+        let Ids { events, found, .. } = *ids;
         let event = |earlier: Option<usize>| earlier.map_or(NONE, |event| event as u32);
         let Transfer { id, pending_id, .. } = events[i];
         if pending_id != 0 && self.owns(hashes.pending[k]) {
-            found.pending.set(i, place(hashes.pending[k], pending_id));
+            found
+                .pending
+                .set(i, self.pending_place(ids, hashes.pending[k], pending_id));
             let earlier = self
                 .recent
                 .find(hashes.pending[k], |e| events[e].id == pending_id);
@@ -157,9 +164,44 @@ impl Shard {
         }
         if self.owns(hashes.id[k]) {
             found.hash.set(i, hashes.id[k]);
-            found.existing.set(i, place(hashes.id[k], id));
+            found.existing.set(i, self.place(ids, hashes.id[k], id));
             let earlier = self.recent.replace(hashes.id[k], i, |e| events[e].id == id);
             found.earlier.set(i, event(earlier));
         }
     }
+
+    #[inline(always)]
+    fn place(&self, ids: &Ids<'_>, hash: u64, id: u128) -> u32 {
+        if let Some(place) = self.recent_place(ids.tables, hash, id) {
+            // Its two kinds look the same in the index and among all places.
+            return place;
+        }
+        match ids.archive {
+            Some(archive) if archive.may_hold(hash, id) => ids.found.ask(),
+            _ => NONE,
+        }
+    }
+
+    #[inline(always)]
+    fn pending_place(&self, ids: &Ids<'_>, hash: u64, id: u128) -> u32 {
+        if let Some(place) = self.recent_place(ids.tables, hash, id) {
+            // Its two kinds look the same in the index and among all places.
+            return place;
+        }
+        if let Some(slot) = ids.tables.pendings.find(hash, id) {
+            return Stored::Older(slot).place();
+        }
+        match ids.archive {
+            Some(archive) if archive.may_hold(hash, id) => ids.found.ask(),
+            _ => NONE,
+        }
+    }
+}
+
+/// What looking up an id takes.
+struct Ids<'a> {
+    tables: &'a Tables,
+    events: &'a [Transfer],
+    found: &'a Found,
+    archive: Option<&'a dyn Archive>,
 }

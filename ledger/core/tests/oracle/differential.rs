@@ -22,6 +22,10 @@ pub(crate) trait Subject {
     fn expire(&mut self, timestamp: u64);
     /// Its state.
     fn machine(&self) -> &StateMachine;
+    /// Whether all transfers are in memory, so that the machine alone answers queries.
+    fn is_whole(&self) -> bool {
+        true
+    }
 }
 
 /// Makes an engine with nothing in it.
@@ -154,6 +158,10 @@ impl Pair {
         answer: &Answer,
         model: &Model,
     ) -> Result<(), String> {
+        let is_skipped = !self.engine.is_whole() && request.action.reads_transfers();
+        if is_skipped {
+            return Ok(());
+        }
         let reply = self.execute(request);
         if reply != answer.reply {
             return Err(describe(request, answer, &reply));
@@ -240,6 +248,9 @@ impl Pair {
         for account in &accounts {
             equal("account", Some(*account), state.account(account.id))?;
             equal("account by id", machine.account(account.id), Some(*account))?;
+        }
+        if !self.engine.is_whole() {
+            return conserved(&accounts);
         }
         let max = state.transfers().len() + 1;
         let transfers = self.read(max, |m, out| m.query_transfers(all.as_bytes(), max, out));

@@ -10,6 +10,7 @@
 //! GIRO_ORACLE_EVENTS=10000000 GIRO_ORACLE_SEED=1 cargo test --release -p giro-core --test oracle
 //! ```
 
+mod archived;
 mod corner_cases;
 mod coverage;
 mod differential;
@@ -37,6 +38,20 @@ fn random_requests_on_one_thread_give_what_the_model_gives() {
         is_large: false,
     };
     let makers = [1, 2, 3, 4, 8].map(inline::maker);
+    run(budget.or_from_environment(), &makers, |_, _| {});
+}
+
+/// Generations of a few rows leave memory after a few more: repeats, posts and expiries of what is
+/// long gone get the same answers.
+#[test]
+fn random_requests_whose_past_has_left_memory_give_what_the_model_gives() {
+    let budget = Budget {
+        seed: 1,
+        events: 150_000,
+        events_per_seed: 2_000,
+        is_large: false,
+    };
+    let makers = [(1, 1), (1, 30), (3, 7), (4, 300)].map(|(s, rows)| archived::maker(s, rows));
     run(budget.or_from_environment(), &makers, |_, _| {});
 }
 

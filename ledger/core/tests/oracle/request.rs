@@ -60,6 +60,16 @@ impl Form {
     }
 }
 
+impl Action {
+    /// Whether the answer is made of stored transfers.
+    pub(crate) fn reads_transfers(&self) -> bool {
+        matches!(
+            self,
+            Self::LookupTransfers(_) | Self::AccountTransfers(..) | Self::QueryTransfers(..)
+        )
+    }
+}
+
 impl Request {
     /// Events of a create operation, 0 for others.
     pub(crate) fn event_count(&self) -> usize {

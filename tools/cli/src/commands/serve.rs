@@ -52,7 +52,7 @@ fn greet(greeting: Greeting, address: SocketAddr, engine: &Engine) -> anyhow::Re
     tracing::info!(
         %address,
         accounts = tables.accounts.len(),
-        transfers = tables.transfers.len(),
+        transfers = tables.window.end_row(),
         sessions = engine.sessions().len(),
         op = engine.commit_op(),
         "listening"

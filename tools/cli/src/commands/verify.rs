@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.json {
         let found = json!({
             "records": records, "ops": ops, "digest": digest,
-            "accounts": tables.accounts.len(), "transfers": tables.transfers.len(),
+            "accounts": tables.accounts.len(), "transfers": tables.window.end_row(),
             "sessions": engine.sessions().len(), "timestamp": engine.read_timestamp(),
         });
         println!("{found:#}");
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         println!("records    {records}");
         println!("ops        {ops}");
         println!("accounts   {}", tables.accounts.len());
-        println!("transfers  {}", tables.transfers.len());
+        println!("transfers  {}", tables.window.end_row());
         println!("sessions   {}", engine.sessions().len());
         println!("digest     {digest}");
         println!("checksums, hash chain and books are in order");

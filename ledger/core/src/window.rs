@@ -1,0 +1,411 @@
+//! The rows that are in memory: the generation being filled, and those before it that the
+//! history on disk does not hold yet.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use giro_base::prefetch::prefetch;
+use giro_base::{Region, Timestamp, Transfer, TransferFlags};
+
+use crate::generation::{Closing, Expiry, Generation, Links, Opening};
+use crate::phase::Phase;
+
+/// Bits of a row number in a place; the window is shorter.
+const PLACE_ROW_MASK: u64 = (1 << 30) - 1;
+/// Bits of a row number in an account's head.
+const HEAD_MASK: u64 = (1 << 31) - 1;
+
+/// Most rows in memory.
+pub const WINDOW_ROWS_MAX: usize = PLACE_ROW_MASK as usize;
+
+/// Recent rows, with what later operations may still change about them.
+pub struct Window {
+    /// Generations that are complete, oldest first.
+    sealed: VecDeque<Kept>,
+    /// The one being filled.
+    open: Generation,
+    open_extra: Extra,
+    rows_max: usize,
+    /// Generations leave memory, and so need their openings.
+    is_archived: bool,
+    /// Timestamp of the row before the window; 0 if there is none.
+    timestamp_before: Timestamp,
+}
+
+struct Kept {
+    generation: Arc<Generation>,
+    extra: Extra,
+}
+
+/// What stays with the executor when a generation is handed over.
+struct Extra {
+    /// Each row's [`Phase`].
+    phases: Region<u8>,
+    /// Number of its first burned id, counted over the ledger's life.
+    first_burned: u64,
+    /// How pending transfers of earlier generations ended in this one, by row: their own
+    /// generation may have left memory by then.
+    ended: HashMap<u64, Phase>,
+}
+
+impl Extra {
+    fn new(first_burned: u64, rows_max: usize) -> std::io::Result<Self> {
+        Ok(Self {
+            phases: Region::new(rows_max)?,
+            first_burned,
+            ended: HashMap::new(),
+        })
+    }
+}
+
+impl Window {
+    /// An empty window whose generations have room for this many rows, and leave memory one day
+    /// or never.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub fn new(rows_max: usize, is_archived: bool) -> std::io::Result<Self> {
+        let rows_max = rows_max.min(WINDOW_ROWS_MAX);
+        Ok(Self {
+            sealed: VecDeque::new(),
+            open: Generation::new(0, 0, rows_max)?,
+            open_extra: Extra::new(0, rows_max)?,
+            rows_max,
+            is_archived,
+            timestamp_before: 0,
+        })
+    }
+
+    /// Makes the memory of the first `rows` of a generation resident.
+    pub fn prefault(&self, rows: usize) {
+        self.open.transfers.prefault(rows);
+        self.open.links.prefault(rows);
+        self.open_extra.phases.prefault(rows);
+    }
+
+    /// Whether the generation being filled has room for what this many events make.
+    #[must_use]
+    pub fn has_room(&self, events: usize) -> bool {
+        self.open.has_room(events)
+    }
+
+    /// First row in memory.
+    #[inline(always)]
+    #[must_use]
+    pub fn first_row(&self) -> u64 {
+        let oldest = self.sealed.front();
+        oldest.map_or(self.open.first_row, |kept| kept.generation.first_row)
+    }
+
+    /// Row behind the last one: how many transfers there have been.
+    #[inline(always)]
+    #[must_use]
+    pub fn end_row(&self) -> u64 {
+        self.open.end_row()
+    }
+
+    /// The generation being filled.
+    #[must_use]
+    pub fn open(&self) -> &Generation {
+        &self.open
+    }
+
+    /// All generations in memory, oldest first.
+    pub fn generations(&self) -> impl DoubleEndedIterator<Item = &Generation> {
+        let sealed = self.sealed.iter().map(|kept| &*kept.generation);
+        sealed.chain(std::iter::once(&self.open))
+    }
+
+    /// Complete generations in memory.
+    #[must_use]
+    pub fn sealed_count(&self) -> usize {
+        self.sealed.len()
+    }
+
+    /// The generation of a row in memory.
+    #[inline(always)]
+    fn generation(&self, row: u64) -> &Generation {
+        if row >= self.open.first_row {
+            return &self.open;
+        }
+        let kept = self.sealed.iter().rev();
+        let mut kept = kept.map(|kept| &*kept.generation);
+        let found = kept.find(|generation| generation.first_row <= row);
+        found.expect("the row is in memory")
+    }
+
+    /// The transfer in a row in memory.
+    #[inline(always)]
+    #[must_use]
+    pub fn transfer(&self, row: u64) -> &Transfer {
+        self.generation(row).transfer(row)
+    }
+
+    /// Asks for the memory of a row, if that is still the window's.
+    #[inline(always)]
+    pub fn prefetch(&self, row: u64) {
+        if (self.first_row()..self.end_row()).contains(&row) {
+            let generation = self.generation(row);
+            let at = (row - generation.first_row) as usize;
+            prefetch(&generation.transfers[at]);
+            prefetch(&generation.links[at]);
+        }
+    }
+
+    /// Its links.
+    #[inline(always)]
+    #[must_use]
+    pub fn links(&self, row: u64) -> Links {
+        let generation = self.generation(row);
+        generation.links[(row - generation.first_row) as usize]
+    }
+
+    /// Its phase.
+    #[inline(always)]
+    #[must_use]
+    pub fn phase(&self, row: u64) -> Phase {
+        let (phases, at) = if row >= self.open.first_row {
+            (&self.open_extra.phases, row - self.open.first_row)
+        } else {
+            let kept = self.sealed.iter().rev();
+            let mut kept = kept.filter(|kept| kept.generation.first_row <= row);
+            let kept = kept.next().expect("the row is in memory");
+            (&kept.extra.phases, row - kept.generation.first_row)
+        };
+        Phase::from_byte(phases[at as usize])
+    }
+
+    /// Sets its phase.
+    pub fn set_phase(&mut self, row: u64, phase: Phase) {
+        let (phases, at) = if row >= self.open.first_row {
+            (&mut self.open_extra.phases, row - self.open.first_row)
+        } else {
+            let kept = self.sealed.iter_mut().rev();
+            let mut kept = kept.filter(|kept| kept.generation.first_row <= row);
+            let kept = kept.next().expect("the row is in memory");
+            (&mut kept.extra.phases, row - kept.generation.first_row)
+        };
+        phases[at as usize] = phase as u8;
+    }
+
+    /// Adds a row.
+    #[inline(always)]
+    pub fn push(&mut self, transfer: Transfer, links: Links, phase: Phase) {
+        self.open.transfers.push(transfer);
+        self.open.links.push(links);
+        self.open_extra.phases.push(phase as u8);
+    }
+
+    /// Takes the last row back, with the closing it may have made.
+    pub fn pop(&mut self) -> (Transfer, Links) {
+        let len = self.open.transfers.len() - 1;
+        let row = self.open.first_row + len as u64;
+        let last = (self.open.transfers[len], self.open.links[len]);
+        self.open.transfers.set_len(len);
+        self.open.links.set_len(len);
+        self.open_extra.phases.set_len(len);
+        let made = self.open.closings.last();
+        if made.is_some_and(|closing| closing.row == row) {
+            let closings = self.open.closings.len();
+            self.open.closings.set_len(closings - 1);
+        }
+        last
+    }
+
+    /// Takes note of what the row pushed next closes.
+    pub fn note_closing(&mut self, closing: Closing) {
+        debug_assert_eq!(closing.row, self.end_row());
+        self.open.closings.push(closing);
+    }
+
+    /// What a row in memory closed, if it is a post or void.
+    #[must_use]
+    pub fn closing(&self, row: u64) -> Option<Closing> {
+        let closings = &self.generation(row).closings;
+        let at = closings.binary_search_by_key(&row, |closing| closing.row);
+        at.ok().map(|at| closings[at])
+    }
+
+    /// Takes note of an expiry.
+    pub fn note_expiry(&mut self, expiry: Expiry) {
+        if expiry.pending_row < self.open.first_row {
+            let ended = &mut self.open_extra.ended;
+            ended.insert(expiry.pending_row, Phase::Expired);
+        }
+        self.open.expiries.push(expiry);
+    }
+
+    /// Takes note of an account before a change, unless its head shows that this was done for an
+    /// earlier row of the generation.
+    #[inline(always)]
+    pub fn note_opening(&mut self, head: u32, opening: impl FnOnce() -> Opening) {
+        let rows = self.open.transfers.len() as u64;
+        let is_noted = head != 0 && self.rows_back(head) < rows;
+        if !is_noted && self.is_archived {
+            self.open.openings.push(opening());
+        }
+    }
+
+    /// Takes note of which pending transfers of earlier generations an operation closed: with
+    /// the closings from this number on. No chain takes them back any more.
+    pub fn note_ends(&mut self, closings_from: usize) {
+        let first_row = self.open.first_row;
+        for closing in &self.open.closings[closings_from..] {
+            if closing.pending_row < first_row {
+                let flags = self.open.transfer(closing.row).flags;
+                let post = flags & TransferFlags::POST_PENDING_TRANSFER != 0;
+                let phase = if post { Phase::Posted } else { Phase::Voided };
+                self.open_extra.ended.insert(closing.pending_row, phase);
+            }
+        }
+    }
+
+    /// How a pending transfer ended, if it did so within the window and not in the generation
+    /// that made it.
+    #[must_use]
+    pub fn end_of(&self, row: u64) -> Option<Phase> {
+        let sealed = self.sealed.iter().map(|kept| &kept.extra);
+        let mut extras = sealed.chain(std::iter::once(&self.open_extra));
+        extras.find_map(|extra| extra.ended.get(&row).copied())
+    }
+
+    /// Burns an id and returns its number, shortened to 30 bits.
+    pub fn burn(&mut self, id: u128) -> u32 {
+        let number = self.open_extra.first_burned + self.open.burned.len() as u64;
+        self.open.burned.push(id);
+        (number & PLACE_ROW_MASK) as u32
+    }
+
+    /// The burned id with this shortened number.
+    #[must_use]
+    pub fn burned(&self, short: u32) -> u128 {
+        let sealed = self.sealed.iter();
+        let sealed = sealed.map(|kept| (&*kept.generation, &kept.extra));
+        let all = sealed.chain(std::iter::once((&self.open, &self.open_extra)));
+        let mut found = all.filter_map(|(generation, extra)| {
+            let at = u64::from(short).wrapping_sub(extra.first_burned) & PLACE_ROW_MASK;
+            generation.burned.get(at as usize).copied()
+        });
+        found.next().expect("the burned id is in memory")
+    }
+
+    /// Whether `id` is burned and in memory under this number. Numbers of ids that have left
+    /// memory are no longer in any index.
+    #[must_use]
+    pub fn is_burned(&self, short: u32, id: u128) -> bool {
+        self.burned(short) == id
+    }
+
+    /// Ids burned so far.
+    #[must_use]
+    pub fn burned_count(&self) -> u64 {
+        self.open_extra.first_burned + self.open.burned.len() as u64
+    }
+
+    /// A row's number, shortened to fit a place.
+    #[inline(always)]
+    #[must_use]
+    pub fn place_of(row: u64) -> u32 {
+        (row & PLACE_ROW_MASK) as u32
+    }
+
+    /// The row in memory with this shortened number.
+    #[inline(always)]
+    #[must_use]
+    pub fn row_at(&self, place: u32) -> u64 {
+        let first = self.first_row();
+        first + (u64::from(place).wrapping_sub(first) & PLACE_ROW_MASK)
+    }
+
+    /// A row as an account's head: its number shortened, plus one. 0 is no row.
+    #[inline(always)]
+    #[must_use]
+    pub fn head_of(row: u64) -> u32 {
+        (row & HEAD_MASK) as u32 + 1
+    }
+
+    /// How many rows ago this head's row was pushed; 0 is the last one. Heads are never older
+    /// than 2^31 rows: see [`Tables::sweep_heads`](crate::tables::Tables::sweep_heads).
+    #[inline(always)]
+    fn rows_back(&self, head: u32) -> u64 {
+        self.end_row().wrapping_sub(u64::from(head)) & HEAD_MASK
+    }
+
+    /// The row in memory that `head` names, among those before `before`.
+    #[inline(always)]
+    #[must_use]
+    pub fn row_of_head(&self, head: u32, before: u64) -> Option<u64> {
+        if head == 0 {
+            return None;
+        }
+        let back = before.wrapping_sub(u64::from(head)) & HEAD_MASK;
+        let row = before.checked_sub(1 + back)?;
+        (row >= self.first_row()).then_some(row)
+    }
+
+    /// Whether a head is so old that it must be forgotten before it can be mistaken.
+    #[must_use]
+    pub fn is_head_old(&self, head: u32) -> bool {
+        head != 0 && self.rows_back(head) > HEAD_MASK / 2
+    }
+
+    /// Timestamp of the newest row; 0 if there never was one.
+    #[must_use]
+    pub fn timestamp_last(&self) -> Timestamp {
+        let mut newest = self.generations().rev().filter_map(|g| g.transfers.last());
+        newest.next().map_or(self.timestamp_before, |t| t.timestamp)
+    }
+
+    /// First row in memory whose timestamp is at least `timestamp`.
+    #[must_use]
+    pub fn row_from(&self, timestamp: Timestamp) -> u64 {
+        for generation in self.generations() {
+            let ends_before = generation.transfers.last();
+            if ends_before.is_none_or(|last| last.timestamp < timestamp) {
+                continue;
+            }
+            let rows = &generation.transfers;
+            let at = rows.partition_point(|transfer| transfer.timestamp < timestamp);
+            return generation.first_row + at as u64;
+        }
+        self.end_row()
+    }
+
+    /// Completes the generation being filled and begins the next. What it held stays in memory
+    /// until [`Self::forget_oldest`].
+    ///
+    /// # Errors
+    /// The system's when it has no address space: nothing happened.
+    pub fn rotate(&mut self) -> std::io::Result<Arc<Generation>> {
+        let number = self.open.number + 1;
+        let next = Generation::new(number, self.open.end_row(), self.rows_max)?;
+        let extra = Extra::new(self.burned_count(), self.rows_max)?;
+        let generation = Arc::new(std::mem::replace(&mut self.open, next));
+        let extra = std::mem::replace(&mut self.open_extra, extra);
+        let handed = Arc::clone(&generation);
+        self.sealed.push_back(Kept { generation, extra });
+        Ok(handed)
+    }
+
+    /// The rows of the oldest complete generation that are still pending.
+    pub fn oldest_pending(&self) -> impl Iterator<Item = u64> + '_ {
+        self.sealed.front().into_iter().flat_map(|kept| {
+            let first = kept.generation.first_row;
+            let phases = kept.extra.phases.iter().zip(first..);
+            phases
+                .filter(|(phase, _)| **phase == Phase::Pending as u8)
+                .map(|(_, row)| row)
+        })
+    }
+
+    /// Lets the oldest complete generation leave memory.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn forget_oldest(&mut self) {
+        let kept = self.sealed.pop_front().expect("a generation is complete");
+        if let Some(last) = kept.generation.transfers.last() {
+            self.timestamp_before = last.timestamp;
+        }
+    }
+}
