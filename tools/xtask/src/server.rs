@@ -31,7 +31,12 @@ pub(crate) fn build() -> anyhow::Result<()> {
 /// # Errors
 /// When the server's own command says no.
 pub(crate) fn format(dir: &Path) -> anyhow::Result<()> {
-    let flags = ["--cluster=0", "--replica=0", "--replica-count=1", "--development"];
+    let flags = [
+        "--cluster=0",
+        "--replica=0",
+        "--replica-count=1",
+        "--development",
+    ];
     command::output(command::command(binary(), ["format"]).args(flags).arg(dir))?;
     Ok(())
 }
