@@ -264,7 +264,8 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
         let Some(stop_by) = self.stop_by else {
             return false;
         };
-        let finished = self.service.ledger.is_idle() && self.front.is_answered();
+        let Service { ledger, desk, .. } = &self.service;
+        let finished = ledger.is_idle() && !desk.is_owing() && self.front.is_answered();
         if !finished && self.turn.clock.now >= stop_by {
             tracing::warn!("stopped before every reply was taken by its client");
             return true;

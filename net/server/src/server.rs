@@ -100,7 +100,7 @@ impl Server {
     /// Those that end the process: of the log, of the ring.
     pub fn serve(self, engine: Engine, options: &Options) -> Result<(), ServerError<LogError>> {
         let pool = engine.pool().clone();
-        self.run(ServedEngine::new(engine), pool, options)
+        self.run(ServedEngine::new(engine), &pool, options)
     }
 
     /// The same for any ledger. Messages are received into buffers of `pool`, which the ledger's
@@ -111,7 +111,7 @@ impl Server {
     pub fn run<L: Ledger>(
         self,
         ledger: L,
-        pool: BufferPool,
+        pool: &BufferPool,
         options: &Options,
     ) -> Result<(), ServerError<L::Error>> {
         let Self {
@@ -121,10 +121,10 @@ impl Server {
         let threads = options.reactors.clamp(1, REACTORS_MAX) - 1;
         if threads == 0 {
             let port = |_: &Turn| Ok(Port::new(pool.clone(), counters, options));
-            return Reactor::new(listener, control, ledger, &pool, options, port)?.run();
+            return Reactor::new(listener, control, ledger, pool, options, port)?.run();
         }
-        let crew = |turn: &Turn| Crew::start(threads, turn, &pool, &counters, options);
-        Reactor::new(listener, control, ledger, &pool, options, crew)?.run()
+        let crew = |turn: &Turn| Crew::start(threads, turn, pool.clone(), counters, options);
+        Reactor::new(listener, control, ledger, pool, options, crew)?.run()
     }
 }
 

@@ -67,8 +67,8 @@ impl Crew {
     pub(crate) fn start(
         threads: usize,
         turn: &Turn,
-        pool: &BufferPool,
-        counters: &Arc<Counters>,
+        pool: BufferPool,
+        counters: Arc<Counters>,
         options: &Options,
     ) -> io::Result<Self> {
         let connections_max = options.connections_max.max(1);
@@ -78,8 +78,8 @@ impl Crew {
             members: Vec::with_capacity(threads),
             orders,
             line: Line::new(threads, connections_max, threads * PARCELS),
-            pool: pool.clone(),
-            counters: Arc::clone(counters),
+            pool,
+            counters,
             connections_max,
             reserved_buffers: options.reserved_buffers,
             request_deadline_ns: nanoseconds(options.request_deadline),

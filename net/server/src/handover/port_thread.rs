@@ -144,6 +144,8 @@ impl PortThread {
         let closed = self.port.take_closed();
         if closed > 0 {
             self.courier.link.open.fetch_sub(closed, Ordering::Relaxed);
+            // With them went the buffers of replies that were not taken.
+            self.courier.gave_back = true;
         }
     }
 

@@ -52,7 +52,6 @@ fn many_connections_on_all_threads_write_and_read_at_once() {
     let server = Running::with_buffers(8, |options| {
         options.request_deadline = Duration::from_secs(60);
     });
-    assert!(port_threads() >= 2);
     let address = server.address;
     let threads: Vec<_> = (1..=24_u128)
         .map(|id| {
@@ -74,6 +73,7 @@ fn many_connections_on_all_threads_write_and_read_at_once() {
     for thread in threads {
         thread.join().unwrap();
     }
+    assert!(port_threads() >= 2);
     server.until(|seen| seen.open == 0);
     assert_eq!(server.pool.free_count(), 8, "every buffer came back");
     assert_eq!(server.gate.executed.load(Ordering::SeqCst), 24 * 41);

@@ -48,7 +48,7 @@ impl Running {
         let (ledger_gate, ledger_pool) = (Arc::clone(&gate), pool.clone());
         let thread = std::thread::spawn(move || {
             let ledger = SimpleLedger::new(ledger_gate);
-            server.run(ledger, ledger_pool, &options).unwrap();
+            server.run(ledger, &ledger_pool, &options).unwrap();
         });
         Self {
             address,
