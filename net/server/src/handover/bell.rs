@@ -117,6 +117,8 @@ mod loom_tests {
                 thread.join().unwrap();
             }
             let calls = calls.load(Ordering::Relaxed);
+            bell.get_up();
+            assert!(!bell.must_wake(call), "it is at work");
             assert!(calls <= 1, "one call is enough");
             assert!(seen == givers || calls == 1, "it sleeps and nobody calls");
         });
