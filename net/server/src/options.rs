@@ -11,8 +11,8 @@ pub struct Options {
     /// has the ledger, each other one its share of the connections. Default
     /// [`Options::reactors_for`] the machine's cores.
     pub reactors: usize,
-    /// Most connections at a time, on all threads together. One more is accepted and closed at once, so that its client
-    /// learns it. Default 4096; each costs up to 18 KiB.
+    /// Most connections at a time, on all threads together. One more is accepted and closed at
+    /// once, so that its client learns it. Default 4096; each costs up to 18 KiB.
     pub connections_max: usize,
     /// Most sessions the ledger keeps; here it only bounds the routing table. Default 4096.
     pub sessions_max: usize,

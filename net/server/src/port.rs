@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use giro_base::BufferPool;
+use giro_base::{Buffer, BufferPool};
 use giro_log::uring::{Completion, Ring};
 use giro_wire::RefusalReason;
 use rustix::net::Shutdown;
@@ -111,7 +111,7 @@ impl Port {
 
     /// Whether connections are in line for a buffer that is there.
     pub(crate) fn can_serve_waiting(&self) -> bool {
-        !self.waiting.is_empty() && self.has_free_buffer()
+        !self.waiting.is_empty() && self.pool.free_count() > self.reserved_buffers
     }
 
     /// Whether connections are in line.
@@ -122,10 +122,6 @@ impl Port {
     /// Whether requests are in line for room.
     pub(crate) fn has_held(&self) -> bool {
         !self.held.is_empty()
-    }
-
-    fn has_free_buffer(&self) -> bool {
-        self.pool.free_count() > self.reserved_buffers
     }
 
     /// Takes a connection in; false (and it is closed) when there is no room.
@@ -233,9 +229,9 @@ impl Port {
                     break;
                 }
                 Next::Buffer => {
-                    let free = self.pool.free_count() > self.reserved_buffers;
-                    let take = free && self.waiting.is_empty();
-                    let Some(buffer) = take.then(|| self.pool.take()).flatten() else {
+                    let is_first = self.waiting.is_empty();
+                    let spare = || spare_buffer(&self.pool, self.reserved_buffers);
+                    let Some(buffer) = is_first.then(spare).flatten() else {
                         connection.message_began = None;
                         let since = turn.clock.now;
                         connection.stage = Stage::Waiting { since };
@@ -261,11 +257,8 @@ impl Port {
                         }
                         handled => {
                             connection.stage = Stage::Held { since: at.since };
-                            if head.is_some() && handled == Handled::Hold {
-                                self.held.push_front(place);
-                            } else {
-                                self.held.push_back(place);
-                            }
+                            let stays_first = head.is_some() && handled == Handled::Hold;
+                            line_up(&mut self.held, place, stays_first);
                             break;
                         }
                     }
@@ -287,7 +280,6 @@ impl Port {
     /// Gives buffers to those in line; who has been there too long loses its message.
     pub(crate) fn serve_waiting(&mut self, turn: &mut Turn, handler: &mut impl Handler) {
         while let Some(&place) = self.waiting.front() {
-            let free = self.has_free_buffer();
             let Some(connection) = self.connections.get(place) else {
                 self.waiting.pop_front();
                 continue;
@@ -296,7 +288,7 @@ impl Port {
                 self.waiting.pop_front();
                 continue;
             };
-            if let Some(buffer) = free.then(|| self.pool.take()).flatten() {
+            if let Some(buffer) = spare_buffer(&self.pool, self.reserved_buffers) {
                 connection.receiver.give(buffer);
             } else if turn.clock.now.saturating_sub(since) > self.request_deadline_ns {
                 count(&self.counters.dropped_busy);
@@ -413,6 +405,24 @@ impl Outlets for Port {
 /// How long a turn may wait when something is, or is not, in line.
 pub(crate) fn wait_max(has_lines: bool) -> Duration {
     if has_lines { WAIT_MAX_BUSY } else { WAIT_MAX }
+}
+
+fn line_up(line: &mut VecDeque<Place>, place: Place, is_first: bool) {
+    if is_first {
+        line.push_front(place);
+    } else {
+        line.push_back(place);
+    }
+}
+
+/// A buffer beyond the reserved ones. Several threads that look at once can take a few of those;
+/// then the ledger says for a moment that it has no room.
+fn spare_buffer(pool: &BufferPool, reserved: usize) -> Option<Buffer> {
+    if pool.free_count() > reserved {
+        pool.take()
+    } else {
+        None
+    }
 }
 
 /// Receives more of what a connection began, or its next message.
