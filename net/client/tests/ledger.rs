@@ -14,6 +14,9 @@ use giro_client::{
 use giro_log::{Identity, SEGMENT_BYTES_MIN, format};
 use support::Relay;
 
+/// Threads of the port in these tests.
+const REACTORS: usize = 3;
+
 /// A new ledger. Below the build's folder, because a file system in memory has no direct I/O.
 fn ledger() -> tempfile::TempDir {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -15,6 +15,9 @@ use giro_client::{
 use giro_wire::RefusalReason;
 use support::Relay;
 
+/// Threads of the port in these tests.
+const REACTORS: usize = 1;
+
 const CALLS: usize = 1000;
 
 async fn connect(address: std::net::SocketAddr, options: ClientOptions) -> Client {

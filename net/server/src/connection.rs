@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use giro_log::uring::{OWNER_NET, Token};
 
+use crate::handover::HandedOver;
 use crate::receive::Receiver;
 use crate::send::Sender;
 
@@ -61,7 +62,7 @@ pub(crate) enum Stage {
     Waiting { since: u64 },
     /// Room in the ledger for the message it has, in line since then.
     Held { since: u64 },
-    /// Its client to take what was sent.
+    /// Its client to take what was sent, or the first thread what was handed over to it.
     Paused,
     /// Its operations to end, so that it can be closed.
     Closing,
@@ -77,6 +78,8 @@ pub(crate) struct Connection {
     pub(crate) send_in_flight: bool,
     /// Listed among those that may have something to send.
     pub(crate) is_listed: bool,
+    /// What the first thread has of it, when that is another one.
+    pub(crate) handed_over: HandedOver,
     /// Whether a valid message ever came.
     pub(crate) has_greeted: bool,
     pub(crate) opened: u64,
@@ -96,6 +99,7 @@ impl Connection {
             receive_in_flight: false,
             send_in_flight: false,
             is_listed: false,
+            handed_over: HandedOver::default(),
             has_greeted: false,
             opened: now,
             message_began: None,
@@ -195,11 +199,6 @@ impl Connections {
             slot.connection.as_ref().map(|held| (place, held))
         })
     }
-
-    /// How many are open.
-    pub(crate) fn count(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
 }
 
 #[cfg(test)]
@@ -235,6 +234,6 @@ mod tests {
         assert!(all.get(first).is_none());
         assert!(all.get(second).is_some());
         assert_eq!(all.next_listed(), None);
-        assert_eq!(all.count(), 1);
+        assert_eq!(all.iter().count(), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Declares the counters once: as atomics for the reactor, as numbers for who looks.
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Counters that only rise, except `open`. The reactor writes them, anybody may read.
+        /// Counters that only rise, except `open`. The reactors write them, anybody may read.
         #[derive(Debug, Default)]
         pub struct Counters {
             $($(#[$doc])* pub(crate) $name: AtomicU64,)*

@@ -8,15 +8,14 @@ use giro_base::BufferPool;
 use giro_base::limits::MESSAGE_HEADER_BYTES;
 use giro_wire::{
     EvictionHeader, EvictionReason, NewReply, PingHeader, PongHeader, RefusalHeader, RefusalReason,
-    Release, ReplyHeader, RequestHeader,
+    Release, RequestHeader,
 };
 use zerocopy::IntoBytes;
 
-use crate::connection::Connections;
 use crate::counters::{Counters, count};
-use crate::receive::{BODY_AT, MESSAGE_AT};
+use crate::outbox::{Outbox, Outlets};
+use crate::receive::BODY_AT;
 use crate::router::Router;
-use crate::send::Sender;
 
 /// The view this server claims. Any constant works for a server that is alone.
 const VIEW: u32 = 1;
@@ -54,26 +53,8 @@ impl Desk {
     }
 
     /// Answers a ping.
-    pub(crate) fn pong(&self, ping: &PingHeader, sender: &mut Sender) {
-        // A pong that finds no room is no loss: the client asks again.
-        let _ = sender.push(PongHeader::build(ping, VIEW).as_bytes(), &[]);
-    }
-
-    /// Tells the client that this copy of its request was not taken, if it understands that.
-    pub(crate) fn refuse(
-        &self,
-        request: &RequestHeader,
-        reason: RefusalReason,
-        sender: &mut Sender,
-    ) {
-        if !sender.takes_refusals() {
-            return;
-        }
-        let header = RefusalHeader::build(request, VIEW, reason);
-        // Without room the client asks again.
-        if sender.push(header.as_bytes(), &[]) {
-            count(&self.counters.told);
-        }
+    pub(crate) fn pong(&self, ping: &PingHeader, outbox: &mut impl Outbox) {
+        outbox.notice(PongHeader::build(ping, VIEW).as_bytes());
     }
 
     /// Ends the session of `client`, which has seen view `seen`.
@@ -82,25 +63,20 @@ impl Desk {
         client: u128,
         seen: u32,
         reason: EvictionReason,
-        sender: &mut Sender,
+        outbox: &mut impl Outbox,
     ) {
         count(&self.counters.evicted);
         // A client ignores an eviction of a view older than one it has seen.
         let header = EvictionHeader::build(self.cluster, VIEW.max(seen), client, reason);
-        // Without room the client asks again and is told then.
-        let _ = sender.push(header.as_bytes(), &[]);
+        outbox.notice(header.as_bytes());
     }
 
     /// Sends a reply, copying its body out of the ledger. One that needs a buffer when there is
     /// none is owed.
-    pub(crate) fn reply(&mut self, reply: &Reply<'_>, sender: &mut Sender) {
-        let bytes = MESSAGE_HEADER_BYTES + reply.body.len();
-        if bytes <= COPIED_BYTES_MAX {
-            let header = self.header(reply);
-            if sender.push(header.as_bytes(), reply.body) {
-                count(&self.counters.replies);
-            }
-            return;
+    pub(crate) fn reply(&mut self, reply: &Reply<'_>, outbox: &mut impl Outbox) {
+        let new = self.new_reply(reply);
+        if MESSAGE_HEADER_BYTES + reply.body.len() <= COPIED_BYTES_MAX {
+            return outbox.reply(&new, reply.body);
         }
         let Some(mut buffer) = self.replies.take() else {
             if self.owed.len() < self.owed_max {
@@ -108,25 +84,19 @@ impl Desk {
             }
             return;
         };
-        let header = self.header(reply);
-        buffer[MESSAGE_AT..BODY_AT].copy_from_slice(header.as_bytes());
         buffer[BODY_AT..BODY_AT + reply.body.len()].copy_from_slice(reply.body);
-        sender.push_large(buffer, bytes);
-        count(&self.counters.replies);
+        outbox.reply_large(&new, buffer, reply.body.len());
     }
 
     /// Sends a reply to the connection that last spoke for its client.
-    pub(crate) fn deliver(&mut self, reply: &Reply<'_>, connections: &mut Connections) {
-        let place = self.router.get(reply.client);
-        let Some((place, connection)) =
-            place.and_then(|place| connections.get(place).map(|found| (place, found)))
-        else {
+    pub(crate) fn deliver(&mut self, reply: &Reply<'_>, outlets: &mut impl Outlets) {
+        let route = self.router.get(reply.client);
+        let Some(mut outbox) = route.and_then(|route| outlets.outbox(route)) else {
             // It is recorded: the client gets it when it asks again.
             count(&self.counters.unroutable);
             return;
         };
-        self.reply(reply, &mut connection.sender);
-        connections.list(place);
+        self.reply(reply, &mut outbox);
     }
 
     /// A client whose owed reply can be sent now.
@@ -137,9 +107,14 @@ impl Desk {
         self.owed.pop_front()
     }
 
-    /// The header of a reply.
-    pub(crate) fn header(&self, reply: &Reply<'_>) -> ReplyHeader {
-        let new = NewReply {
+    /// Whether replies wait for a buffer.
+    pub(crate) fn is_owing(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// What the header of a reply is built from.
+    pub(crate) fn new_reply(&self, reply: &Reply<'_>) -> NewReply {
+        NewReply {
             cluster: self.cluster,
             view: VIEW,
             release: Release(reply.release),
@@ -149,7 +124,12 @@ impl Desk {
             timestamp: reply.timestamp,
             request: reply.request,
             operation: reply.operation,
-        };
-        ReplyHeader::build(&new, reply.body)
+        }
     }
+}
+
+/// Tells the client that this copy of its request was not taken, if it understands that.
+pub(crate) fn refuse(request: &RequestHeader, reason: RefusalReason, outbox: &mut impl Outbox) {
+    let header = RefusalHeader::build(request, VIEW, reason);
+    outbox.refusal(header.as_bytes());
 }

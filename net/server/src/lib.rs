@@ -1,41 +1,77 @@
-//! The binary port: one thread, one io_uring, thousands of connections, and the ledger behind
-//! them.
+//! The binary port: thousands of connections, and the ledger behind them, on one thread with one
+//! io_uring or on several.
 //!
 //! What it guarantees: no input of a client stops the process; every connection holds bounded
 //! memory; every message has a defined outcome (`docs/reference/protocol.md`, "Bad input"); a
 //! reply leaves only after the ledger says its request is durable.
 //!
-//! What it relies on: a [`Ledger`], which is driven on the same thread. A hand-over to another
-//! thread would cost more than a small request does. Message buffers come from the pool that the
+//! What it relies on: a [`Ledger`], which is driven on one thread. With one thread it has the
+//! connections too: a hand-over costs more than a small request does. With several, the others
+//! receive and verify, and hand requests over. Message buffers come from the pool that the
 //! ledger's log writes from, so that a large request goes from the socket to the disk in place.
 //!
-//! Where to start reading: [`Server::run`], then `reactor` (the turn), `receive` (bytes to
-//! messages), `service` (messages to answers).
+//! Where to start reading: [`Server::run`], then `reactor` (the turn), `port` (connections),
+//! `receive` (bytes to messages), `service` (messages to answers), `handover` (several threads).
 
+#[cfg(not(loom))]
 mod acceptor;
+#[cfg(not(loom))]
 mod address;
+#[cfg(not(loom))]
 mod admission;
+#[cfg(not(loom))]
+mod clock;
+#[cfg(not(loom))]
 mod connection;
+#[cfg(not(loom))]
 mod counters;
+#[cfg(not(loom))]
 mod desk;
+#[cfg(not(loom))]
 mod engine;
+#[cfg(not(loom))]
 mod error;
+#[cfg(not(loom))]
+mod front;
+mod handover;
+#[cfg(not(loom))]
 mod io;
+#[cfg(not(loom))]
 mod ledger;
+#[cfg(not(loom))]
 mod options;
+#[cfg(not(loom))]
+mod outbox;
+#[cfg(not(loom))]
+mod port;
+#[cfg(not(loom))]
 mod reactor;
+#[cfg(not(loom))]
 mod receive;
+#[cfg(not(loom))]
 mod router;
+#[cfg(not(loom))]
 mod send;
+#[cfg(not(loom))]
 mod server;
+#[cfg(not(loom))]
 mod service;
+#[cfg(not(loom))]
 mod sweep;
 
+#[cfg(not(loom))]
 pub use address::ResolveError;
+#[cfg(not(loom))]
 pub use counters::{Counters, Snapshot};
+#[cfg(not(loom))]
 pub use engine::ServedEngine;
+#[cfg(not(loom))]
 pub use error::{BindError, ServerError};
+#[cfg(not(loom))]
 pub use giro_wire::{Address, AddressError};
+#[cfg(not(loom))]
 pub use ledger::Ledger;
-pub use options::Options;
+#[cfg(not(loom))]
+pub use options::{Options, REACTORS_MAX};
+#[cfg(not(loom))]
 pub use server::{Handle, Server};

@@ -7,8 +7,12 @@ use std::time::Duration;
 pub struct Options {
     /// The cluster's id; messages for another one close their connection.
     pub cluster: u128,
-    /// Most connections at a time. One more is accepted and closed at once, so that its client
-    /// learns it. Default 4096; each costs up to 18 KiB.
+    /// Threads of the port. 1: one thread has the connections and the ledger. More: the first
+    /// has the ledger, each other one its share of the connections. Default
+    /// [`Options::reactors_for`] the machine's cores.
+    pub reactors: usize,
+    /// Most connections at a time, on all threads together. One more is accepted and closed at
+    /// once, so that its client learns it. Default 4096; each costs up to 18 KiB.
     pub connections_max: usize,
     /// Most sessions the ledger keeps; here it only bounds the routing table. Default 4096.
     pub sessions_max: usize,
@@ -39,10 +43,28 @@ pub struct Options {
     pub keepalive: Duration,
 }
 
+/// Most threads of a port.
+pub const REACTORS_MAX: usize = 64;
+
+impl Options {
+    /// How many threads a machine with this many cores gets unless told: 1 below 4 cores, else a
+    /// quarter of them, at least 2 and at most 8. Chosen, not measured.
+    #[must_use]
+    pub fn reactors_for(cores: usize) -> usize {
+        if cores < 4 {
+            1
+        } else {
+            cores.div_ceil(4).clamp(2, 8)
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             cluster: 0,
+            reactors: Self::reactors_for(cores),
             connections_max: 4096,
             sessions_max: 4096,
             large_replies_max: 64,
@@ -55,5 +77,16 @@ impl Default for Options {
             shutdown_deadline: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_machines_have_one_reactor_and_large_ones_a_few() {
+        let of = [1, 2, 3, 4, 8, 9, 16, 32, 128].map(Options::reactors_for);
+        assert_eq!(of, [1, 1, 1, 2, 2, 3, 4, 8, 8]);
     }
 }

@@ -20,7 +20,7 @@ pub(crate) const MESSAGE_AT: usize = RECORD_HEADER_BYTES;
 /// Where its body starts, and stays.
 pub(crate) const BODY_AT: usize = RECORD_HEADER_BYTES + OP_HEADER_BYTES;
 /// Records in a body are read where they lie and want this alignment.
-const ALIGNMENT: usize = 16;
+pub(crate) const ALIGNMENT: usize = 16;
 
 #[repr(C, align(64))]
 #[derive(FromZeros)]
@@ -55,8 +55,9 @@ enum Phase {
     Skip { left: usize },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// What a client can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
     Ping,
     Request,
 }
@@ -68,7 +69,7 @@ pub(crate) enum Next {
     More,
     /// A large message needs a buffer: [`Receiver::give`].
     Buffer,
-    /// A message is there: [`Receiver::message`].
+    /// A message is there: [`Incoming::message`].
     Message,
     /// A message broke a rule and is skipped; ask again.
     Ignored(Fault),
@@ -80,6 +81,27 @@ pub(crate) enum Next {
 pub(crate) enum Received<'a> {
     Ping(&'a PingHeader),
     Request(&'a RequestHeader, &'a [u8]),
+}
+
+impl<'a> Received<'a> {
+    /// A verified message of this kind.
+    pub(crate) fn of(kind: Kind, message: &'a [u8]) -> Self {
+        let (header, body) = split(message);
+        match kind {
+            Kind::Ping => Self::Ping(transmute_ref!(header)),
+            Kind::Request => Self::Request(transmute_ref!(header), body),
+        }
+    }
+}
+
+/// Something that holds a whole, verified message.
+pub(crate) trait Incoming {
+    /// The message.
+    fn message(&self) -> Received<'_>;
+
+    /// Ends with the message. A large one's buffer is handed out, the message in it at
+    /// [`MESSAGE_AT`].
+    fn consume(&mut self) -> Option<Buffer>;
 }
 
 impl Receiver {
@@ -187,7 +209,7 @@ impl Receiver {
         if there < total {
             return Some(self.more());
         }
-        let (header, body) = self.split(total);
+        let (header, body) = split(self.bytes(total));
         verify_body(frame_of(header), body).err().map(Next::Close)
     }
 
@@ -204,30 +226,12 @@ impl Receiver {
         });
     }
 
-    /// The message after [`Next::Message`].
-    pub(crate) fn message(&self) -> Received<'_> {
+    /// The message after [`Next::Message`], as bytes, and whether it lies in a pooled buffer.
+    pub(crate) fn whole(&self) -> (Kind, &[u8], bool) {
         let Phase::Ready { kind, total } = self.phase else {
             panic!("no message is ready");
         };
-        let (header, body) = self.split(total);
-        match kind {
-            Kind::Ping => Received::Ping(transmute_ref!(header)),
-            Kind::Request => Received::Request(transmute_ref!(header), body),
-        }
-    }
-
-    /// Ends with the message after [`Next::Message`]. A large one's buffer is handed out, the
-    /// message in it at [`MESSAGE_AT`].
-    pub(crate) fn consume(&mut self) -> Option<Buffer> {
-        let Phase::Ready { total, .. } = self.phase else {
-            panic!("no message is ready");
-        };
-        self.phase = Phase::Header;
-        let large = self.large.take();
-        if large.is_none() {
-            self.start += total;
-        }
-        large.map(|large| large.buffer)
+        (kind, self.bytes(total), self.large.is_some())
     }
 
     /// The header of the request that waits for a buffer, after [`Next::Buffer`].
@@ -269,15 +273,37 @@ impl Receiver {
         header.expect("the caller saw a whole header")
     }
 
-    fn split(&self, total: usize) -> (&HeaderBytes, &[u8]) {
-        let message = match &self.large {
+    fn bytes(&self, total: usize) -> &[u8] {
+        match &self.large {
             Some(large) => &large.buffer[MESSAGE_AT..MESSAGE_AT + total],
             None => &self.small.0[self.start..self.start + total],
-        };
-        message
-            .split_first_chunk()
-            .expect("a message is not shorter than its header")
+        }
     }
+}
+
+impl Incoming for Receiver {
+    fn message(&self) -> Received<'_> {
+        let (kind, bytes, _) = self.whole();
+        Received::of(kind, bytes)
+    }
+
+    fn consume(&mut self) -> Option<Buffer> {
+        let Phase::Ready { total, .. } = self.phase else {
+            panic!("no message is ready");
+        };
+        self.phase = Phase::Header;
+        let large = self.large.take();
+        if large.is_none() {
+            self.start += total;
+        }
+        large.map(|large| large.buffer)
+    }
+}
+
+fn split(message: &[u8]) -> (&HeaderBytes, &[u8]) {
+    message
+        .split_first_chunk()
+        .expect("a message is not shorter than its header")
 }
 
 fn frame_of(header: &HeaderBytes) -> &Frame {

@@ -17,8 +17,10 @@ use crate::address::resolve;
 use crate::counters::{Counters, Snapshot};
 use crate::engine::ServedEngine;
 use crate::error::{BindError, ServerError};
+use crate::handover::Crew;
 use crate::ledger::Ledger;
-use crate::options::Options;
+use crate::options::{Options, REACTORS_MAX};
+use crate::port::{Port, Turn};
 use crate::reactor::Reactor;
 
 /// Connections the kernel keeps for us until we accept them.
@@ -98,7 +100,7 @@ impl Server {
     /// Those that end the process: of the log, of the ring.
     pub fn serve(self, engine: Engine, options: &Options) -> Result<(), ServerError<LogError>> {
         let pool = engine.pool().clone();
-        self.run(ServedEngine::new(engine), pool, options)
+        self.run(ServedEngine::new(engine), &pool, options)
     }
 
     /// The same for any ledger. Messages are received into buffers of `pool`, which the ledger's
@@ -109,10 +111,20 @@ impl Server {
     pub fn run<L: Ledger>(
         self,
         ledger: L,
-        pool: BufferPool,
+        pool: &BufferPool,
         options: &Options,
     ) -> Result<(), ServerError<L::Error>> {
-        Reactor::new(self.listener, self.control, ledger, pool, options)?.run()
+        let Self {
+            listener, control, ..
+        } = self;
+        let counters = Arc::clone(&control.counters);
+        let threads = options.reactors.clamp(1, REACTORS_MAX) - 1;
+        if threads == 0 {
+            let port = |_: &Turn| Ok(Port::new(pool.clone(), counters, options));
+            return Reactor::new(listener, control, ledger, pool, options, port)?.run();
+        }
+        let crew = |turn: &Turn| Crew::start(threads, turn, pool.clone(), counters, options);
+        Reactor::new(listener, control, ledger, pool, options, crew)?.run()
     }
 }
 

@@ -5,15 +5,15 @@ use giro_base::limits::MESSAGE_BYTES_MAX;
 use giro_base::multi_batch::Body;
 use giro_base::{Buffer, Operation, Timestamp};
 use giro_wire::{EvictionReason, PingHeader, RefusalReason, Release, RequestHeader};
-use zerocopy::IntoBytes;
 
 use crate::admission::admit;
-use crate::connection::Place;
+use crate::connection::Connection;
 use crate::counters::count;
-use crate::desk::Desk;
+use crate::desk::{Desk, refuse};
 use crate::ledger::Ledger;
-use crate::receive::{BODY_AT, MESSAGE_AT, Received, Receiver, SMALL_BYTES};
-use crate::send::Sender;
+use crate::outbox::{LocalOutbox, Outbox, Route};
+use crate::port::{Handled, Handler, Occasion};
+use crate::receive::{BODY_AT, Incoming, MESSAGE_AT, Received, SMALL_BYTES};
 
 /// Bodies from here on are written to the log where they lie, in a record of their own; copying
 /// a smaller one into a group costs less than a write.
@@ -29,26 +29,36 @@ pub(crate) struct Service<L> {
     scratch: Option<Buffer>,
 }
 
-/// Whether a message is done with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Handled {
-    /// It is; [`Receiver::consume`] was called.
-    Done,
-    /// The ledger has no room for it now; ask again with the same message.
-    Hold,
-    /// There is no buffer for its reply now; ask again. Writes need not wait behind it.
-    HoldRead,
-}
-
 /// The circumstances of a message.
 #[derive(Clone, Copy)]
 pub(crate) struct Circumstance {
     /// The connection it came on.
-    pub(crate) place: Place,
+    pub(crate) route: Route,
+    /// When it was there (ns of the port's clock).
+    pub(crate) spoken: u64,
     /// Wall clock (ns).
-    pub(crate) now: Timestamp,
+    pub(crate) wall: Timestamp,
     /// Others wait for room, and it is not this one's turn.
     pub(crate) others_wait: bool,
+}
+
+impl<L: Ledger> Handler for Service<L> {
+    fn handle(&mut self, at: &Occasion<'_>, connection: &mut Connection) -> Handled {
+        let circumstance = Circumstance {
+            route: Route {
+                port: 0,
+                place: at.place,
+            },
+            spoken: at.clock.now,
+            wall: at.clock.wall,
+            others_wait: at.others_wait,
+        };
+        let mut outbox = LocalOutbox {
+            sender: &mut connection.sender,
+            counters: at.counters,
+        };
+        self.answer(circumstance, &mut connection.receiver, &mut outbox)
+    }
 }
 
 impl<L: Ledger> Service<L> {
@@ -60,33 +70,30 @@ impl<L: Ledger> Service<L> {
         }
     }
 
-    /// Handles the receiver's message.
-    pub(crate) fn handle(
+    /// Handles a message; its answer, if it has one at once, goes to the outbox.
+    pub(crate) fn answer(
         &mut self,
         at: Circumstance,
-        receiver: &mut Receiver,
-        sender: &mut Sender,
+        incoming: &mut impl Incoming,
+        outbox: &mut impl Outbox,
     ) -> Handled {
-        let handled = match receiver.message() {
+        let outcome = match incoming.message() {
             Received::Ping(ping) => {
-                self.ping(ping, sender);
+                self.ping(ping, outbox);
                 Outcome::Done
             }
-            Received::Request(header, body) => self.request(at, header, body, sender),
+            Received::Request(header, body) => self.request(at, header, body, outbox),
         };
-        match handled {
-            Outcome::Done => drop(receiver.consume()),
+        match outcome {
+            Outcome::Done => drop(incoming.consume()),
             Outcome::Hold => return Handled::Hold,
             Outcome::HoldRead => return Handled::HoldRead,
-            Outcome::Submit(meta) => self.submit(at.now, &meta, receiver),
+            Outcome::Submit(meta) => self.submit(at.wall, &meta, incoming),
         }
         Handled::Done
     }
 
-    fn ping(&mut self, ping: &PingHeader, sender: &mut Sender) {
-        if ping.refusals != 0 {
-            sender.take_refusals();
-        }
+    fn ping(&mut self, ping: &PingHeader, outbox: &mut impl Outbox) {
         let client = ping.client.get();
         let session = ping.session.get();
         let was_known = session != 0 && session <= self.ledger.commit_op();
@@ -95,9 +102,9 @@ impl<L: Ledger> Service<L> {
         } else if ping.frame.release() < Release::CLIENT_MIN {
             EvictionReason::ClientReleaseTooLow
         } else {
-            return self.desk.pong(ping, sender);
+            return self.desk.pong(ping, outbox);
         };
-        self.desk.evict(client, 0, reason, sender);
+        self.desk.evict(client, 0, reason, outbox);
     }
 
     fn request(
@@ -105,7 +112,7 @@ impl<L: Ledger> Service<L> {
         at: Circumstance,
         header: &RequestHeader,
         body: &[u8],
-        sender: &mut Sender,
+        outbox: &mut impl Outbox,
     ) -> Outcome {
         let client = header.client.get();
         let seen = header.frame.view.get();
@@ -113,14 +120,14 @@ impl<L: Ledger> Service<L> {
         let (operation, body) = match admit(header, body, |operation| ledger.supports(operation)) {
             Ok(admitted) => admitted,
             Err(reason) => {
-                self.desk.evict(client, seen, reason, sender);
+                self.desk.evict(client, seen, reason, outbox);
                 return Outcome::Done;
             }
         };
         let meta = meta_of(header, operation);
         let verdict = self.ledger.check(&meta);
         if !matches!(verdict, Verdict::Evict(_)) {
-            self.route(client, at.place);
+            self.route(client, &at);
         }
         match verdict {
             Verdict::Accept if operation.is_write() => {
@@ -131,23 +138,22 @@ impl<L: Ledger> Service<L> {
                     Outcome::Hold
                 }
             }
-            Verdict::Accept => self.read(&meta, &body, sender),
+            Verdict::Accept => self.read(&meta, &body, outbox),
             Verdict::Resend => {
                 if let Some(reply) = self.ledger.last_reply(client) {
-                    self.desk.reply(&reply, sender);
+                    self.desk.reply(&reply, outbox);
                 }
                 Outcome::Done
             }
             Verdict::Drop(reason) => {
                 count(&self.desk.counters.dropped);
                 if reason == DropReason::Full {
-                    self.desk
-                        .refuse(header, RefusalReason::SessionsFull, sender);
+                    refuse(header, RefusalReason::SessionsFull, outbox);
                 }
                 Outcome::Done
             }
             Verdict::Evict(reason) => {
-                self.desk.evict(client, seen, reason_of(reason), sender);
+                self.desk.evict(client, seen, reason_of(reason), outbox);
                 Outcome::Done
             }
         }
@@ -155,29 +161,30 @@ impl<L: Ledger> Service<L> {
 
     /// Replies to the client go where it last spoke. Only clients that the ledger knows, or is
     /// about to, have a route.
-    fn route(&mut self, client: u128, place: Place) {
+    fn route(&mut self, client: u128, at: &Circumstance) {
         let ledger = &self.ledger;
         let keep = |client| ledger.last_reply(client).is_some();
-        self.desk.router.set(client, place, keep);
+        let router = &mut self.desk.router;
+        router.set(client, at.route, at.spoken, keep);
     }
 
-    fn submit(&mut self, now: Timestamp, meta: &RequestMeta, receiver: &mut Receiver) {
+    fn submit(&mut self, now: Timestamp, meta: &RequestMeta, incoming: &mut impl Incoming) {
         count(&self.desk.counters.requests);
-        let Received::Request(_, body) = receiver.message() else {
+        let Received::Request(_, body) = incoming.message() else {
             unreachable!("only requests are submitted");
         };
         let body_bytes = body.len();
         if goes_in_place(body_bytes) {
-            let buffer = receiver.consume();
+            let buffer = incoming.consume();
             let buffer = buffer.expect("a message above the small buffer's size has a large one");
             self.ledger.submit_in_place(now, meta, body_bytes, buffer);
         } else {
             self.ledger.submit_copy(now, meta, body);
-            drop(receiver.consume());
+            drop(incoming.consume());
         }
     }
 
-    fn read(&mut self, meta: &RequestMeta, body: &Body<'_>, sender: &mut Sender) -> Outcome {
+    fn read(&mut self, meta: &RequestMeta, body: &Body<'_>, outbox: &mut impl Outbox) -> Outcome {
         let Some(mut buffer) = self.scratch.take().or_else(|| self.desk.replies.take()) else {
             return Outcome::HoldRead;
         };
@@ -199,17 +206,12 @@ impl<L: Ledger> Service<L> {
             timestamp: self.ledger.read_timestamp(),
             body: &buffer[BODY_AT..BODY_AT + bytes],
         };
+        let new = self.desk.new_reply(&reply);
         if bytes <= COPIED_BODY_BYTES_MAX {
-            let header = self.desk.header(&reply);
-            if sender.push(header.as_bytes(), reply.body) {
-                count(&self.desk.counters.replies);
-            }
+            outbox.reply(&new, reply.body);
             self.scratch = Some(buffer);
         } else {
-            let header = self.desk.header(&reply);
-            buffer[MESSAGE_AT..BODY_AT].copy_from_slice(header.as_bytes());
-            sender.push_large(buffer, BODY_AT - MESSAGE_AT + bytes);
-            count(&self.desk.counters.replies);
+            outbox.reply_large(&new, buffer, bytes);
         }
         Outcome::Done
     }

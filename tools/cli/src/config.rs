@@ -28,6 +28,9 @@ pub(crate) struct Flags {
     /// Pin the shards' threads to cores.
     #[arg(long, env = "GIRO_PIN", value_name = "true|false")]
     pin: Option<bool>,
+    /// Threads of the port: one has the ledger, further ones the connections.
+    #[arg(long, env = "GIRO_REACTORS")]
+    reactors: Option<u32>,
     /// Most sessions at a time.
     #[arg(long, env = "GIRO_SESSIONS_MAX")]
     sessions_max: Option<u32>,
@@ -61,6 +64,7 @@ struct File {
     addresses: Option<String>,
     shards: Option<u32>,
     pin: Option<bool>,
+    reactors: Option<u32>,
     sessions_max: Option<u32>,
     connections_max: Option<u32>,
     buffers: Option<u32>,
@@ -116,6 +120,8 @@ impl Config {
         ledger.prefault_bytes = prefault.saturating_mul(1 << 20);
         let spares = flags.log_spares.or(file.log_spares);
         ledger.log.spares = spares.unwrap_or(LOG_SPARES) as usize;
+        let reactors = flags.reactors.or(file.reactors);
+        server.reactors = reactors.map_or(server.reactors, |reactors| reactors as usize);
         server.sessions_max = ledger.sessions_max as usize;
         let connections = flags.connections_max.or(file.connections_max);
         server.connections_max = connections.map_or(server.connections_max, |max| max as usize);
@@ -140,6 +146,12 @@ impl Config {
             Ok(())
         };
         within("shards", self.ledger.shards.into(), 1, SHARDS_MAX.into())?;
+        within(
+            "reactors",
+            self.server.reactors as u64,
+            1,
+            giro_server::REACTORS_MAX as u64,
+        )?;
         within(
             "sessions_max",
             self.ledger.sessions_max.into(),
@@ -206,6 +218,10 @@ mod tests {
         assert_eq!(file.addresses.as_deref(), Some("3000"));
         assert_eq!(file.shards, Some(ledger.shards));
         assert_eq!(file.pin, Some(ledger.pin));
+        assert_eq!(
+            file.reactors,
+            Some(giro_server::Options::reactors_for(1) as u32)
+        );
         assert_eq!(file.sessions_max, Some(ledger.sessions_max));
         assert_eq!(file.connections_max, Some(server.connections_max as u32));
         assert_eq!(file.buffers, Some(ledger.buffers));
@@ -238,6 +254,25 @@ mod tests {
             error.contains("sharts") && error.contains("giro.toml"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_port_has_as_many_threads_as_it_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |reactors| {
+            let flags = Flags {
+                reactors,
+                ..Flags::default()
+            };
+            Config::load(dir.path(), &flags).map(|config| config.server.reactors)
+        };
+        assert_eq!(of(Some(3)).unwrap(), 3);
+        let by_itself = giro_server::Options::default().reactors;
+        assert_eq!(of(None).unwrap(), by_itself);
+        std::fs::write(dir.path().join("giro.toml"), "reactors = 5\n").unwrap();
+        assert_eq!(of(None).unwrap(), 5);
+        let error = of(Some(65)).unwrap_err().to_string();
+        assert_eq!(error, "reactors is 65; it must be 1 to 64");
     }
 
     #[test]

@@ -75,5 +75,9 @@ fn formatting_without_room_says_how_much_is_missing() {
     refused(&["format"], &ledger, &parts);
     // What was begun may be begun again.
     namespace::mount(&["-o", "remount,size=200m"], dir.path());
-    assert!(run(&["format"], &ledger).succeeded);
+    let said = run(&["format"], &ledger);
+    assert!(
+        said.succeeded && said.error.contains("room for 2 of 16"),
+        "{said:?}"
+    );
 }

@@ -84,7 +84,7 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "loom",
-        what: "every interleaving of the hand-over between shards",
+        what: "every interleaving of the hand-overs between threads",
         missing: nothing,
         run: |_| stages::loom(),
     },

@@ -23,8 +23,8 @@ pub fn format(dir: &Path, identity: &Identity) -> Result<(), LogError> {
 }
 
 /// As [`format()`], with this many segments made ahead of need, so that the first peak finds
-/// them ready. `made` is told after each how many there are. A crash in the middle leaves a
-/// ledger with fewer of them.
+/// them ready. `made` is told after each how many there are. A crash in the middle, or a disk
+/// without room for all, leaves a ledger with fewer of them. Returns how many there are.
 ///
 /// # Errors
 /// As [`format()`].
@@ -33,15 +33,18 @@ pub fn format_with_spares(
     identity: &Identity,
     spares: usize,
     made: &mut dyn FnMut(usize),
-) -> Result<(), LogError> {
+) -> Result<usize, LogError> {
     let storage = Arc::new(RealStorage) as Arc<dyn Storage>;
     format_on(&storage, dir, identity)?;
     let mut workshop = Workshop::new(storage, &log_dir(dir), identity.segment_bytes, 2);
     for count in 1..=spares {
-        workshop.prepare(&|| false)?;
-        made(count);
+        match workshop.prepare(&|| false) {
+            Ok(_) => made(count),
+            Err(LogError::DiskFull { .. }) => return Ok(count - 1),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
+    Ok(spares)
 }
 
 /// As [`format()`], on any storage.

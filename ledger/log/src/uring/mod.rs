@@ -15,6 +15,6 @@ mod setup;
 mod token;
 
 pub use op::Target;
-pub use ring::{Completion, Ring};
+pub use ring::{Completion, Ring, RingHandle};
 pub use setup::SetupError;
-pub use token::{OWNER_DISK, OWNER_NET, OWNER_WAKE, Token};
+pub use token::{OWNER_DISK, OWNER_MESSAGE, OWNER_NET, OWNER_WAKE, Token};

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use io_uring::squeue::{Entry, Flags};
 use io_uring::{opcode, types};
 
-use super::ring::Ring;
+use super::ring::{Ring, RingHandle};
 
 /// The file an operation works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +166,18 @@ impl Ring {
         unsafe { self.push(entry) }
     }
 
+    /// Puts a completion with token `message`, whose owner is
+    /// [`OWNER_MESSAGE`](super::OWNER_MESSAGE), into another thread's ring, which ends that
+    /// thread's wait. The operation's own completion says whether that worked.
+    pub fn message(&mut self, to: &RingHandle, message: u64, token: u64) {
+        let entry = opcode::MsgRingData::new(types::Fd(to.raw()), 0, message, None)
+            .build()
+            .user_data(token);
+        // SAFETY: it names no memory. The other ring's descriptor is open until it is submitted,
+        // or the message goes nowhere.
+        unsafe { self.push(entry) }
+    }
+
     /// Asks the kernel to give up the operation that was started with token `of`. Its own
     /// completion says whether that was found; the operation still completes by itself.
     pub fn cancel(&mut self, of: u64, token: u64) {
@@ -195,6 +207,7 @@ mod tests {
     use giro_base::BufferPool;
 
     use super::super::ring::Completion;
+    use super::super::token::{OWNER_MESSAGE, Token};
     use super::*;
 
     fn wait(ring: &mut Ring) -> Completion {
@@ -304,6 +317,29 @@ mod tests {
             ends.iter()
                 .any(|end| end.token == 1 && end.count().is_err())
         );
+        assert_eq!(ring.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_message_ends_another_threads_wait_and_is_no_operation_of_its_ring() {
+        let mut ring = Ring::new(8).unwrap();
+        let (to_main, from_thread) = std::sync::mpsc::channel();
+        let message = Token::new(OWNER_MESSAGE, 9).0;
+        let thread = std::thread::spawn(move || {
+            let mut ring = Ring::new(8).unwrap();
+            to_main.send(ring.handle().unwrap()).unwrap();
+            let start = Instant::now();
+            ring.submit_and_wait(1, Some(Duration::from_secs(20)))
+                .unwrap();
+            let completion = ring.next_completion().unwrap();
+            assert_eq!((completion.token, completion.result), (message, 0));
+            assert_eq!(ring.in_flight(), 0);
+            assert!(start.elapsed() < Duration::from_secs(10));
+        });
+        let handle = from_thread.recv().unwrap();
+        ring.message(&handle, message, 5);
+        assert_eq!(wait(&mut ring).token, 5);
+        thread.join().unwrap();
         assert_eq!(ring.in_flight(), 0);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use giro_base::BufferPool;
@@ -14,6 +14,7 @@ use io_uring::{IoUring, cqueue};
 use rustix::io::Errno;
 
 use super::setup;
+use super::token::{OWNER_MESSAGE, Token};
 
 /// Most bytes of one registered buffer; the kernel's limit is 1 GiB.
 const FIXED_BYTES_MAX: usize = (1 << 30) / BUFFER_BYTES * BUFFER_BYTES;
@@ -60,7 +61,27 @@ pub struct Ring {
     _one_thread: PhantomData<*const ()>,
 }
 
+/// A ring as other threads know it: where messages can be sent. It keeps the ring's descriptor
+/// open, and only that.
+pub struct RingHandle(OwnedFd);
+
+impl RingHandle {
+    pub(super) fn raw(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
 impl Ring {
+    /// A handle for other threads.
+    ///
+    /// # Errors
+    /// The system's when it has no descriptor left.
+    pub fn handle(&self) -> io::Result<RingHandle> {
+        // SAFETY: the ring's descriptor is open as long as the ring is borrowed.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.uring.as_raw_fd()) };
+        Ok(RingHandle(fd.try_clone_to_owned()?))
+    }
+
     /// A ring that takes `entries` submissions at a time.
     ///
     /// # Errors
@@ -145,7 +166,8 @@ impl Ring {
             result: entry.result(),
             flags: entry.flags(),
         };
-        if !completion.more() {
+        let is_message = Token(completion.token).owner() == OWNER_MESSAGE;
+        if !completion.more() && !is_message {
             self.in_flight -= 1;
         }
         Some(completion)

@@ -7,6 +7,9 @@ pub const OWNER_NET: u8 = 2;
 /// Wake-ups from other threads and signals.
 pub const OWNER_WAKE: u8 = 3;
 
+/// Messages from another thread's ring; they belong to no operation of this one.
+pub const OWNER_MESSAGE: u8 = 4;
+
 /// Builds and reads tokens. The lower 56 bits belong to the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token(pub u64);

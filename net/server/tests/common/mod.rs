@@ -37,6 +37,7 @@ impl Running {
         let mut options = Options {
             large_replies_max: 3,
             reserved_buffers: 0,
+            reactors: crate::REACTORS,
             ..Options::default()
         };
         change(&mut options);
@@ -47,7 +48,7 @@ impl Running {
         let (ledger_gate, ledger_pool) = (Arc::clone(&gate), pool.clone());
         let thread = std::thread::spawn(move || {
             let ledger = SimpleLedger::new(ledger_gate);
-            server.run(ledger, ledger_pool, &options).unwrap();
+            server.run(ledger, &ledger_pool, &options).unwrap();
         });
         Self {
             address,
@@ -71,7 +72,11 @@ impl Running {
         let engine = Engine::open(directory, &options, &mut |_| {}).unwrap();
         let pool = engine.pool().clone();
         let thread = std::thread::spawn(move || {
-            server.serve(engine, &Options::default()).unwrap();
+            let options = Options {
+                reactors: crate::REACTORS,
+                ..Options::default()
+            };
+            server.serve(engine, &options).unwrap();
         });
         Self {
             address,

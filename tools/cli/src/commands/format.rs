@@ -52,10 +52,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 pub(crate) fn make(dir: &Path, cluster: u128, spares: u32) -> anyhow::Result<()> {
     let identity = giro::open::new_identity(cluster).context("no random numbers")?;
     let bar = ProgressBar::new(u64::from(spares)).with_message("log segments");
-    giro_log::format_with_spares(dir, &identity, spares as usize, &mut |made| {
+    let made = giro_log::format_with_spares(dir, &identity, spares as usize, &mut |made| {
         bar.set_position(made as u64);
     })?;
     bar.finish_and_clear();
+    if made < spares as usize {
+        tracing::warn!("the disk has room for {made} of {spares} log segments ahead of need");
+    }
     let config = dir.join("giro.toml");
     if !config.exists() {
         std::fs::write(&config, TEMPLATE)

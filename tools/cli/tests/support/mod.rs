@@ -5,6 +5,7 @@
 pub(crate) mod client;
 pub(crate) mod namespace;
 pub(crate) mod server;
+pub(crate) mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -25,9 +25,9 @@ pub(crate) fn docs() -> anyhow::Result<()> {
     run(command.env("RUSTDOCFLAGS", flags))
 }
 
-/// The model check of the hand-over. The flag reaches every crate, hence the own folder.
+/// The model checks of the hand-overs. The flag reaches every crate, hence the own folder.
 pub(crate) fn loom() -> anyhow::Result<()> {
-    let mut command = cargo("test --package giro --lib --release");
+    let mut command = cargo("test --package giro --package giro-server --lib --release");
     command.env("RUSTFLAGS", "--cfg loom");
     run(command.env("CARGO_TARGET_DIR", target_dir().join("loom")))
 }

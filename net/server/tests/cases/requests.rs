@@ -1,12 +1,10 @@
 //! What well-behaved clients get.
 
-mod common;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::Running;
-use common::client::{Answer, batch, message, new_request};
+use crate::common::Running;
+use crate::common::client::{Answer, Client, batch, message, new_request};
 use giro_base::Operation;
 use giro_wire::{EvictionReason, NewRequest, PingHeader, Release};
 use zerocopy::IntoBytes;
@@ -152,7 +150,7 @@ fn many_large_requests_at_once_take_turns_for_buffers() {
         .map(|id| {
             std::thread::spawn(move || {
                 let stream = std::net::TcpStream::connect(address).unwrap();
-                let mut client = common::client::Client::new(stream);
+                let mut client = Client::new(stream);
                 let session = client.register(id);
                 let create = Operation::CreateTransfers;
                 for request in 1..=5 {

@@ -1,12 +1,10 @@
 //! What a client that asks for refusals is told, and that nobody else is.
 
-mod common;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::Running;
-use common::client::{Answer, batch, message, new_request};
+use crate::common::Running;
+use crate::common::client::{Answer, batch, message, new_request};
 use giro_base::Operation;
 use giro_wire::RefusalReason;
 

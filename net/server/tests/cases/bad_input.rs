@@ -1,15 +1,13 @@
 //! What bad input gets. Each test is a row of the table "Bad input" in
 //! `docs/reference/protocol.md`, and ends by checking that the server still serves.
 
-mod common;
-
 use std::io::Write;
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use common::Running;
-use common::client::{Answer, batch, message, new_request, with};
+use crate::common::Running;
+use crate::common::client::{Answer, batch, message, new_request, with};
 use giro_base::Operation;
 use giro_wire::{EvictionReason, NewRequest, PingHeader, Release};
 use proptest::prelude::*;

@@ -1,11 +1,9 @@
 //! The port with the real ledger on disk, across restarts.
 
-mod common;
-
 use std::path::Path;
 
-use common::Running;
-use common::client::{Answer, Client, batch, message, new_request};
+use crate::common::Running;
+use crate::common::client::{Answer, Client, batch, message, new_request};
 use giro_base::result::CreateResult;
 use giro_base::{Account, CreateTransferStatus, Operation, Transfer};
 use giro_log::{Identity, SEGMENT_BYTES_MIN, format};
