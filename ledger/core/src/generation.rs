@@ -144,11 +144,17 @@ impl Balances {
 }
 
 impl Generation {
-    /// An empty generation with room for this many transfers.
+    /// An empty generation with room for this many transfers, and this many openings; a ledger
+    /// that stays in memory needs none.
     ///
     /// # Errors
     /// The system's when it has no address space.
-    pub fn new(number: u64, first_row: u64, rows_max: usize) -> std::io::Result<Self> {
+    pub fn new(
+        number: u64,
+        first_row: u64,
+        rows_max: usize,
+        openings_max: usize,
+    ) -> std::io::Result<Self> {
         Ok(Self {
             number,
             first_row,
@@ -156,8 +162,7 @@ impl Generation {
             links: Region::new(rows_max)?,
             closings: Region::new(rows_max)?,
             expiries: Region::new(rows_max)?,
-            // Each row changes two accounts, and so does each expiry.
-            openings: Region::new(rows_max.saturating_mul(4))?,
+            openings: Region::new(openings_max)?,
             burned: Region::new(rows_max)?,
         })
     }
@@ -170,7 +175,8 @@ impl Generation {
         room(self.transfers.len(), self.transfers.len_max())
             && room(self.expiries.len(), self.expiries.len_max())
             && room(self.burned.len(), self.burned.len_max())
-            && self.openings.len() + 2 * events <= self.openings.len_max()
+            && (self.openings.len_max() == 0
+                || room(self.openings.len() + events, self.openings.len_max()))
     }
 
     /// Row behind the last one.

@@ -44,7 +44,7 @@ impl Default for Options {
             shards: 1,
             hash_key: [0, 0],
             accounts_max: 1 << 28,
-            transfers_max: crate::window::WINDOW_ROWS_MAX,
+            transfers_max: 1 << 30,
             is_archived: false,
             transfers_expected: 0,
         }

@@ -110,7 +110,7 @@ impl Executor {
         let parts = self.machine.parts();
         let (tables, scratch) = (parts.tables, parts.scratch);
         self.workers.run(parts.shards, |shard| {
-            shard.resolve(tables, batch, scratch, None)
+            shard.resolve(tables, batch, scratch, None);
         });
     }
 }
