@@ -95,6 +95,15 @@ impl<T> DerefMut for Region<T> {
     }
 }
 
+impl<'a, T> IntoIterator for &'a Region<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,8 @@ pub use real::RealStorage;
 pub enum Access {
     /// Large reads in order.
     Read,
+    /// Reads of single pages, here and there, through the page cache and without reading ahead.
+    Random,
     /// Writes past the page cache, whole sectors from aligned memory; a `sync` makes them durable.
     Write,
     /// The log's own writes, durable when they complete: O_DIRECT and O_DSYNC.

@@ -39,6 +39,12 @@ impl Storage for RealStorage {
                 let _ = fadvise(&file, 0, None, Advice::Sequential);
                 file
             }
+            Access::Random => {
+                let file = options.read(true).open(path)?;
+                // Only a hint: without it the kernel reads more than is asked for.
+                let _ = fadvise(&file, 0, None, Advice::Random);
+                file
+            }
             Access::Write => open_direct(options.write(true), path, 0)?,
             Access::Log => {
                 let file = open_direct(options.write(true), path, libc::O_DSYNC)?;

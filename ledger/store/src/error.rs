@@ -1,0 +1,99 @@
+//! What can go wrong with the history, where, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A failure of the history on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system refused a file operation.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A page cannot be believed. Nothing of it was used.
+    #[error(
+        "the history is damaged at {} offset {offset}: {reason}. Nothing was changed; restore \
+         this replica from a backup or from another replica",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where in it (bytes).
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file that must be there is not.
+    #[error(
+        "the history in {} is not whole: {missing} is missing. Restore this replica from a \
+         backup or from another replica",
+        dir.display()
+    )]
+    Missing {
+        /// The history's directory.
+        dir: PathBuf,
+        /// What is not there.
+        missing: String,
+    },
+    /// A whole file, of another ledger or another version.
+    #[error("{} does not belong here: {reason}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// No room for a file of the history. Tried again every second; passes by itself.
+    #[error(
+        "no room in {} for the history: free some space, it goes on by itself",
+        dir.display()
+    )]
+    DiskFull {
+        /// The history's directory.
+        dir: PathBuf,
+    },
+    /// There is a history already where one was to be created.
+    #[error("{} holds a history already: choose another directory", dir.display())]
+    AlreadyThere {
+        /// The history's directory.
+        dir: PathBuf,
+    },
+    /// The history's thread ended after an earlier failure.
+    #[error("the history stopped after an earlier failure")]
+    Stopped,
+}
+
+impl StoreError {
+    /// Passes by itself: nothing is lost, and the history is tried again.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::DiskFull { .. })
+    }
+
+    /// Wraps the system's answer to a file operation.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| {
+            let full = matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            );
+            if full {
+                return Self::DiskFull {
+                    dir: path.parent().unwrap_or(path).to_owned(),
+                };
+            }
+            Self::Io {
+                action,
+                path: path.to_owned(),
+                source,
+            }
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! The history as the executor sees it.
+
+mod catalog;
+mod find;
+mod names;
+mod threads;
+mod workshop;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use giro_base::{Timestamp, Transfer};
+use giro_core::generation::Generation;
+use giro_log::storage::Storage;
+
+pub use catalog::Catalog;
+pub use find::{Answer, Fate, Question};
+pub use names::Names;
+pub use workshop::{FAN_IN, Workshop, mergeable};
+
+use crate::error::StoreError;
+use crate::reader::Reader;
+use crate::run::Identity;
+use crate::segment::Segment;
+use crate::writer::Pace;
+use threads::{Report, Threads};
+
+/// How a history is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Generations that may wait to be written.
+    pub queue_max: usize,
+    /// Rest of the background threads after each MiB.
+    pub rest: Duration,
+    /// Reads all filters when it is opened. Otherwise each is read when an id first needs it,
+    /// which ids that rise never do; they cost 2.3 bytes of memory an id.
+    pub load_filters: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue_max: 4,
+            rest: Duration::ZERO,
+            load_filters: false,
+        }
+    }
+}
+
+/// A generation that is on disk now, durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Its number.
+    pub number: u64,
+    /// Row behind its last one.
+    pub end_row: u64,
+}
+
+/// A ledger's history.
+pub struct History {
+    catalog: Arc<Catalog>,
+    reader: Reader,
+    threads: Threads,
+    /// Generations offered.
+    offered: u64,
+    /// Generations offered again that are on disk already, to be reported.
+    again: VecDeque<Built>,
+    /// Nothing more is written.
+    failed: bool,
+}
+
+/// Makes the directories of an empty history.
+///
+/// # Errors
+/// The system's, and that there is one already.
+fn make_dirs(storage: &dyn Storage, names: &Names, dir: &Path) -> Result<(), StoreError> {
+    for made in [&names.segments, &names.ids] {
+        storage
+            .create_dir(made)
+            .map_err(StoreError::io("create", made))?;
+    }
+    for made in [names.ids.as_path(), &names.segments, dir] {
+        let found = storage.list(made).map_err(StoreError::io("list", made))?;
+        let ours = |name: &String| name.ends_with(".seg") || name.ends_with(".run");
+        if found.iter().any(ours) {
+            return Err(StoreError::AlreadyThere {
+                dir: made.to_path_buf(),
+            });
+        }
+        storage
+            .sync_dir(made)
+            .map_err(StoreError::io("flush", made))?;
+    }
+    Ok(())
+}
+
+/// Removes all files of a history, so that it can be made again.
+///
+/// # Errors
+/// The system's.
+pub fn clear(storage: &dyn Storage, dir: &Path) -> Result<(), StoreError> {
+    let names = Names::new(dir);
+    // Segments first, from the newest: what is left after a crash is a shorter history.
+    for dir in [&names.segments, &names.ids] {
+        let mut found = storage.list(dir).map_err(StoreError::io("list", dir))?;
+        found.sort_unstable();
+        let ours = |name: &&String| [".seg", ".run", ".tmp"].iter().any(|e| name.ends_with(e));
+        for name in found.iter().rev().filter(ours) {
+            let path = dir.join(name);
+            storage
+                .remove(&path)
+                .map_err(StoreError::io("remove", &path))?;
+        }
+        storage
+            .sync_dir(dir)
+            .map_err(StoreError::io("flush", dir))?;
+    }
+    Ok(())
+}
+
+impl History {
+    /// Makes an empty history under a ledger's directory.
+    ///
+    /// # Errors
+    /// The system's, and that there is one already.
+    pub fn create(storage: &dyn Storage, dir: &Path) -> Result<(), StoreError> {
+        make_dirs(storage, &Names::new(dir), dir)
+    }
+
+    /// Opens the history under a ledger's directory, removes what a crash left behind, and
+    /// starts its threads.
+    ///
+    /// # Errors
+    /// The system's; that a file is damaged, foreign or missing, by name.
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        identity: Identity,
+        options: Options,
+    ) -> Result<Self, StoreError> {
+        let pace = Pace {
+            rest: options.rest,
+            ..Pace::default()
+        };
+        let workshop = Workshop {
+            storage,
+            names: Names::new(dir),
+            identity,
+            pace,
+            filters_wanted: Arc::default(),
+        };
+        let mut reader = Reader::new().map_err(StoreError::io("buffer", dir))?;
+        let catalog = Catalog::open(&workshop, &mut reader)?;
+        if options.load_filters {
+            for run in &catalog.runs {
+                run.load_filters(&mut reader)?;
+            }
+        }
+        let threads = Threads::start(&workshop, catalog.runs.clone(), options.queue_max)?;
+        Ok(Self {
+            offered: catalog.generations(),
+            catalog: Arc::new(catalog),
+            reader,
+            threads,
+            again: VecDeque::new(),
+            failed: false,
+        })
+    }
+
+    /// Opens what is there without threads, for reading only.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn read(workshop: &Workshop, reader: &mut Reader) -> Result<Catalog, StoreError> {
+        Catalog::open(workshop, reader)
+    }
+
+    /// Offers the next generation to be written. Gives it back when the queue is full.
+    ///
+    /// A generation that is on disk already, as happens when operations are executed again after
+    /// a restart, is taken as it is there, and reported like any other.
+    ///
+    /// # Errors
+    /// The generation, to be offered again later.
+    ///
+    /// # Panics
+    /// When it is not the next one, or differs from what is on disk.
+    pub fn offer(&mut self, generation: Arc<Generation>) -> Result<(), Arc<Generation>> {
+        let number = generation.number;
+        if let Some(segment) = self.catalog.segments.get(number as usize) {
+            let rows = (segment.first_row(), segment.end_row());
+            let again = (generation.first_row, generation.end_row());
+            assert_eq!(rows, again, "a generation is the same every time");
+            self.again.push_back(built(segment));
+            return Ok(());
+        }
+        assert_eq!(number, self.offered, "generations come in order");
+        self.threads.offer(generation)?;
+        self.offered += 1;
+        Ok(())
+    }
+
+    /// The next generation that came to be on disk, if any. Never waits.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`], which passes: the generation is tried again every second. Any
+    /// other is final.
+    pub fn poll(&mut self) -> Result<Option<Built>, StoreError> {
+        self.poll_for(Duration::ZERO)
+    }
+
+    /// As [`poll`](Self::poll), but waits for up to `wait`.
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    pub fn poll_for(&mut self, wait: Duration) -> Result<Option<Built>, StoreError> {
+        if let Some(again) = self.again.pop_front() {
+            return Ok(Some(again));
+        }
+        let start = Instant::now();
+        loop {
+            if self.failed {
+                return Err(StoreError::Stopped);
+            }
+            match self.threads.report(wait.saturating_sub(start.elapsed())) {
+                None => return Ok(None),
+                Some(Report::Written(segment, run)) => {
+                    let built = built(&segment);
+                    Arc::make_mut(&mut self.catalog).push(segment, run);
+                    return Ok(Some(built));
+                }
+                Some(Report::Merged(run)) => Arc::make_mut(&mut self.catalog).replace(run),
+                Some(Report::Failed(error)) => {
+                    self.failed = !error.is_passing();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Generations on disk: the number of the next one.
+    #[must_use]
+    pub fn generations(&self) -> u64 {
+        self.catalog.generations()
+    }
+
+    /// Row behind the last one on disk.
+    #[must_use]
+    pub fn end_row(&self) -> u64 {
+        self.catalog.end_row()
+    }
+
+    /// What is on disk now, for other threads and for cursors. It stays readable.
+    #[must_use]
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The reader of this thread, for cursors.
+    pub fn reader(&mut self) -> &mut Reader {
+        &mut self.reader
+    }
+
+    /// Whether an id can be in the history; a no is certain. Looks at memory only.
+    #[inline]
+    #[must_use]
+    pub fn may_hold(&self, hash: u64, id: u128) -> bool {
+        self.catalog.may_hold(hash, id)
+    }
+
+    /// Asks for the memory that [`may_hold`](Self::may_hold) will need.
+    #[inline]
+    pub fn prefetch(&self, hash: u64, id: u128) {
+        self.catalog.prefetch(hash, id);
+    }
+
+    /// Answers questions about ids. All of them wait for the disk together.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn find(&mut self, questions: &mut [Question]) -> Result<(), StoreError> {
+        self.catalog.find(&mut self.reader, questions)
+    }
+
+    /// The transfer in a row; none if it is not on disk.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn transfer_at(&mut self, row: u64) -> Result<Option<Transfer>, StoreError> {
+        self.catalog.transfer_at(&mut self.reader, row)
+    }
+
+    /// The first row not before `timestamp`; none if it is not on disk.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn row_at_or_after(&mut self, timestamp: Timestamp) -> Result<Option<u64>, StoreError> {
+        self.catalog.row_at_or_after(&mut self.reader, timestamp)
+    }
+
+    /// Whether a transfer on disk has exactly this timestamp.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn has_timestamp(&mut self, timestamp: Timestamp) -> Result<bool, StoreError> {
+        let Some(row) = self.row_at_or_after(timestamp)? else {
+            return Ok(false);
+        };
+        let found = self.transfer_at(row)?;
+        Ok(found.is_some_and(|transfer| transfer.timestamp == timestamp))
+    }
+}
+
+fn built(segment: &Segment) -> Built {
+    Built {
+        number: segment.number(),
+        end_row: segment.end_row(),
+    }
+}
+
+impl Catalog {
+    /// As [`History::may_hold`].
+    #[inline]
+    #[must_use]
+    pub fn may_hold(&self, hash: u64, id: u128) -> bool {
+        // Ids that rise end here, however many runs there are.
+        if !self.range.contains(id) {
+            return false;
+        }
+        let runs = self.ranges.iter().zip(&self.runs);
+        runs.rev()
+            .any(|(range, run)| range.contains(id) && run.filter_passes(hash))
+    }
+
+    /// As [`History::prefetch`].
+    #[inline]
+    pub fn prefetch(&self, hash: u64, id: u128) {
+        if !self.range.contains(id) {
+            return;
+        }
+        for (range, run) in self.ranges.iter().zip(&self.runs) {
+            if range.contains(id) {
+                run.prefetch(hash);
+            }
+        }
+    }
+
+    /// As [`History::find`].
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn find(&self, reader: &mut Reader, questions: &mut [Question]) -> Result<(), StoreError> {
+        find::find(self, reader, questions)
+    }
+
+    /// As [`History::transfer_at`].
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn transfer_at(
+        &self,
+        reader: &mut Reader,
+        row: u64,
+    ) -> Result<Option<Transfer>, StoreError> {
+        let Some(segment) = self.segment_of_row(row) else {
+            return Ok(None);
+        };
+        let mut found = None;
+        let offset = row - segment.first_row();
+        segment.transfers(reader, &[offset], |_, transfer| found = Some(*transfer))?;
+        Ok(found)
+    }
+
+    /// The transfers in many rows, in any order, read together. None of a row that is not on disk.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn transfers_at(
+        &self,
+        reader: &mut Reader,
+        rows: &[u64],
+    ) -> Result<Vec<Option<Transfer>>, StoreError> {
+        let mut places: Vec<(u64, usize)> = rows.iter().copied().zip(0..).collect();
+        places.sort_unstable();
+        let mut found = vec![None; rows.len()];
+        let mut rest = &places[..];
+        while let Some((row, _)) = rest.first() {
+            let Some(segment) = self.segment_of_row(*row) else {
+                break;
+            };
+            let own = rest.partition_point(|(row, _)| *row < segment.end_row());
+            let (here, behind) = rest.split_at(own);
+            rest = behind;
+            let offsets = here.iter().map(|(row, _)| row - segment.first_row());
+            let offsets: Vec<u64> = offsets.collect();
+            segment.transfers(reader, &offsets, |place, transfer| {
+                found[here[place].1] = Some(*transfer);
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// As [`History::row_at_or_after`].
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn row_at_or_after(
+        &self,
+        reader: &mut Reader,
+        timestamp: Timestamp,
+    ) -> Result<Option<u64>, StoreError> {
+        let Some(segment) = self.segment_at_or_after(timestamp) else {
+            return Ok(None);
+        };
+        let offset = Segment::offset_at_or_after(segment, reader, timestamp)?;
+        Ok(Some(segment.first_row() + u64::from(offset)))
+    }
+}

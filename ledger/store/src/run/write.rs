@@ -1,0 +1,212 @@
+//! Writing an id run: entries and filter of one partition after the other.
+
+use std::path::Path;
+
+use giro_core::generation::Generation;
+use giro_log::storage::Storage;
+use zerocopy::IntoBytes;
+
+use super::entries::{GenerationEntries, IdRange};
+use super::{Identity, local, partition_of};
+use crate::error::StoreError;
+use crate::filter::Filter;
+use crate::format::{
+    Entry, Header, MAGIC, PartitionRecord, Record, RunPart, SECTIONS, Section, VERSION,
+};
+use crate::page::{FileTag, Kind};
+use crate::sort::room;
+use crate::writer::{Pace, PageWriter};
+
+/// Entries of a partition at most, about: so many hashes are in memory while a filter is made.
+pub const PARTITION_ENTRIES: u64 = 1 << 20;
+
+/// What a run is going to be.
+#[derive(Clone, Copy, Debug)]
+pub struct RunPlan {
+    /// The ledger.
+    pub identity: Identity,
+    /// First generation.
+    pub first: u64,
+    /// Last generation.
+    pub last: u64,
+    /// How often the entries were merged.
+    pub level: u32,
+    /// How many entries there will be.
+    pub entries: u64,
+    /// Ids of transfers and burned ones.
+    pub ids: IdRange,
+    /// Ids of pending transfers that ended.
+    pub fates: IdRange,
+}
+
+/// A run in the making, one partition after the other.
+pub struct RunWriter<'a> {
+    plan: RunPlan,
+    pages: PageWriter<'a>,
+    bits: u32,
+    partitions: Vec<PartitionRecord>,
+    fences: Vec<u64>,
+    entries: u64,
+}
+
+impl<'a> RunWriter<'a> {
+    /// Begins the run that will be called `path`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn create(
+        storage: &'a dyn Storage,
+        path: &Path,
+        pace: &'a Pace,
+        plan: RunPlan,
+    ) -> Result<Self, StoreError> {
+        let tag = FileTag::new(plan.identity.cluster, Kind::Run, plan.first, plan.last);
+        let pages = PageWriter::create(storage, path, tag, pace)?;
+        let partitions = plan.entries.div_ceil(PARTITION_ENTRIES).max(1);
+        Ok(Self {
+            plan,
+            pages,
+            bits: partitions.next_power_of_two().trailing_zeros(),
+            partitions: Vec::new(),
+            fences: Vec::new(),
+            entries: 0,
+        })
+    }
+
+    /// How many partitions it wants.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        1 << self.bits
+    }
+
+    /// The partition that entries with `hash` belong to.
+    #[must_use]
+    pub fn partition_of(&self, hash: u64) -> usize {
+        partition_of(hash, self.bits)
+    }
+
+    /// Takes all entries of the next partition, sorted.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn partition(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        let own = self.partitions.len();
+        let mut ends = entries.first().into_iter().chain(entries.last());
+        assert!(ends.all(|entry| self.partition_of(entry.hash) == own));
+        let section = self.pages.section(entries)?;
+        let firsts = entries.iter().step_by(Entry::PER_PAGE as usize);
+        self.fences.extend(firsts.map(|entry| entry.hash));
+        let mut hashes = room(entries.len());
+        for entry in entries {
+            let hash = local(entry.hash, self.bits);
+            // A pending transfer and its end have the same hash.
+            if hashes.last() != Some(&hash) {
+                hashes.push(hash);
+            }
+        }
+        let filter = Filter::of(&hashes);
+        let fingerprints = self.pages.section(filter.fingerprints())?;
+        let shape = filter.shape();
+        self.partitions.push(PartitionRecord {
+            page: section.page,
+            count: section.count,
+            filter_page: fingerprints.page,
+            seed: shape.seed,
+            window: shape.window,
+            starts: shape.starts,
+            fingerprints: shape.fingerprints,
+            reserved: 0,
+        });
+        self.entries += section.count;
+        Ok(())
+    }
+
+    /// Writes what follows the entries, and gives the file its name.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn finish(
+        mut self,
+        burned: impl IntoIterator<Item = Result<u128, StoreError>>,
+    ) -> Result<(), StoreError> {
+        assert_eq!(
+            self.entries, self.plan.entries,
+            "as many entries as planned"
+        );
+        assert_eq!(self.partitions.len(), self.partitions(), "and partitions");
+        let mut sections = [Section::default(); SECTIONS];
+        let page = self.pages.next_page();
+        let mut count = 0;
+        for id in burned {
+            self.pages.put_bytes(id?.as_bytes())?;
+            count += 1;
+        }
+        self.pages.end_page();
+        sections[RunPart::Burned as usize] = Section {
+            page,
+            pages: self.pages.next_page() - page,
+            count,
+        };
+        sections[RunPart::Partitions as usize] = self.pages.section(&self.partitions)?;
+        sections[RunPart::Fences as usize] = self.pages.section(&self.fences)?;
+        self.pages.finish(&mut header(&self.plan, sections))
+    }
+}
+
+fn header(plan: &RunPlan, sections: [Section; SECTIONS]) -> Header {
+    Header {
+        magic: MAGIC,
+        cluster: plan.identity.cluster,
+        ids_min: plan.ids.min,
+        ids_max: plan.ids.max,
+        fates_min: plan.fates.min,
+        fates_max: plan.fates.max,
+        first: plan.first,
+        last: plan.last,
+        pages: 0,
+        hash_check: plan.identity.hash_check(),
+        first_row: 0,
+        count: plan.entries,
+        timestamp_first: 0,
+        timestamp_last: 0,
+        event_first: 0,
+        event_last: 0,
+        version: VERSION,
+        kind: Kind::Run as u16,
+        level: plan.level,
+        reserved: 0,
+        sections,
+    }
+}
+
+/// Writes the run of one generation to `path`.
+///
+/// # Errors
+/// The system's.
+pub fn write_run(
+    storage: &dyn Storage,
+    path: &Path,
+    identity: Identity,
+    pace: &Pace,
+    generation: &Generation,
+) -> Result<(), StoreError> {
+    let found = GenerationEntries::of(generation, identity.hasher());
+    let plan = RunPlan {
+        identity,
+        first: generation.number,
+        last: generation.number,
+        level: 0,
+        entries: found.entries.len() as u64,
+        ids: found.ids,
+        fates: found.fates,
+    };
+    let mut run = RunWriter::create(storage, path, pace, plan)?;
+    let mut rest = &found.entries[..];
+    for partition in 0..run.partitions() {
+        let own = rest.partition_point(|entry| run.partition_of(entry.hash) <= partition);
+        let (entries, behind) = rest.split_at(own);
+        run.partition(entries)?;
+        rest = behind;
+    }
+    run.finish(generation.burned.iter().copied().map(Ok))
+}

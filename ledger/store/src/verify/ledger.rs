@@ -1,0 +1,81 @@
+//! The accounts as a verification goes through the rows.
+
+use std::collections::HashMap;
+
+use crate::format::Sides;
+use crate::replay::{AccountState, Side};
+use crate::segment::content::Content;
+
+/// Every account seen so far.
+#[derive(Default)]
+pub(super) struct Accounts {
+    states: HashMap<u32, AccountState>,
+    ids: HashMap<u32, u128>,
+}
+
+impl Accounts {
+    /// Goes through a segment's content: accounts begin as they ended before, and balances add
+    /// up. Otherwise says what does not.
+    pub(super) fn replay(&mut self, content: &Content<'_>) -> Result<(), &'static str> {
+        for (slot, opening) in &content.openings {
+            let before = self.states.insert(*slot, *opening);
+            if before.is_some_and(|before| before != *opening) {
+                return Err("an account does not begin as it ended before");
+            }
+        }
+        let mut expiries = content.expiries.iter().peekable();
+        let mut closings = content.closings.iter().peekable();
+        for (row, (t, sides)) in content.transfers.iter().zip(&content.sides).enumerate() {
+            while let Some(expiry) = expiries.next_if(|e| e.place as usize <= row) {
+                self.release(expiry)?;
+            }
+            self.name(sides.debit, t.debit_account_id)?;
+            self.name(sides.credit, t.credit_account_id)?;
+            let closing = closings.next_if(|closing| closing.row as usize == row);
+            self.change(*sides, |state, side| state.after(t, side, closing))?;
+        }
+        for expiry in expiries {
+            if expiry.place as usize > content.transfers.len() {
+                return Err("an expiry lies behind the last row");
+            }
+            self.release(expiry)?;
+        }
+        match closings.next() {
+            Some(_) => Err("a closing belongs to no row"),
+            None => Ok(()),
+        }
+    }
+
+    fn release(&mut self, expiry: &crate::format::ExpiryRecord) -> Result<(), &'static str> {
+        let sides = Sides {
+            debit: expiry.debit,
+            credit: expiry.credit,
+        };
+        self.change(sides, |state, side| {
+            state.after_release(expiry.amount, expiry.pending_flags, side)
+        })
+    }
+
+    /// A slot is one account's for ever.
+    fn name(&mut self, slot: u32, id: u128) -> Result<(), &'static str> {
+        if *self.ids.entry(slot).or_insert(id) != id {
+            return Err("a slot has two accounts");
+        }
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        sides: Sides,
+        after: impl Fn(AccountState, Side) -> Option<AccountState>,
+    ) -> Result<(), &'static str> {
+        for (slot, side) in [(sides.debit, Side::Debit), (sides.credit, Side::Credit)] {
+            let state = self
+                .states
+                .get_mut(&slot)
+                .ok_or("an account has no record")?;
+            *state = after(*state, side).ok_or("balances do not add up")?;
+        }
+        Ok(())
+    }
+}

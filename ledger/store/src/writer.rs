@@ -1,0 +1,199 @@
+//! Writing a file of pages: under a temporary name, in large direct writes, named last.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use giro_base::Region;
+use giro_log::storage::Storage;
+use zerocopy::IntoBytes;
+
+use crate::error::StoreError;
+use crate::format::{Header, Record, Section};
+use crate::output::Output;
+use crate::page::{FileTag, PAYLOAD_BYTES, Page, seal};
+
+/// Pages gathered for one write: 1 MiB.
+pub(crate) const CHUNK_PAGES: usize = 256;
+
+/// How slowly a file is written, and for how long.
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
+    /// Rest after each MiB, so that payments have processor and disk in between.
+    pub rest: Duration,
+    /// Once set, no more is written.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Pace {
+    /// Whether to stop.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+/// A file in the making. Page 0 is its header, written at the end.
+pub struct PageWriter<'a> {
+    storage: &'a dyn Storage,
+    output: Output,
+    temporary: PathBuf,
+    path: PathBuf,
+    tag: FileTag,
+    pace: &'a Pace,
+    chunk: Region<Page>,
+    /// First page of the chunk.
+    chunk_start: u64,
+    /// Bytes of the chunk's last page that are used.
+    used: usize,
+    finished: bool,
+}
+
+/// Ending of a file that is not whole yet.
+pub const TEMPORARY: &str = ".tmp";
+
+impl<'a> PageWriter<'a> {
+    /// Begins the file that will be called `path`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn create(
+        storage: &'a dyn Storage,
+        path: &Path,
+        tag: FileTag,
+        pace: &'a Pace,
+    ) -> Result<Self, StoreError> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(TEMPORARY);
+        let temporary = PathBuf::from(temporary);
+        let file = storage
+            .create(&temporary)
+            .map_err(StoreError::io("create", &temporary))?;
+        let chunk = Region::new(CHUNK_PAGES).map_err(StoreError::io("buffer", &temporary))?;
+        let output = Output::start(file, tag).map_err(StoreError::io("write", &temporary))?;
+        Ok(Self {
+            storage,
+            output,
+            temporary,
+            path: path.to_owned(),
+            tag,
+            pace,
+            chunk,
+            chunk_start: 1,
+            used: PAYLOAD_BYTES,
+            finished: false,
+        })
+    }
+
+    /// The page that the next record would begin, were it the first of a section.
+    #[must_use]
+    pub fn next_page(&self) -> u64 {
+        self.chunk_start + self.chunk.len() as u64
+    }
+
+    /// Puts bytes behind the last ones, on a new page if they don't fit.
+    ///
+    /// # Errors
+    /// The system's.
+    #[inline]
+    pub fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.used + bytes.len() > PAYLOAD_BYTES {
+            self.new_page()?;
+        }
+        let last = self.chunk.len() - 1;
+        self.chunk[last][self.used..self.used + bytes.len()].copy_from_slice(bytes);
+        self.used += bytes.len();
+        Ok(())
+    }
+
+    /// Writes a whole section.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn section<T: Record>(&mut self, records: &[T]) -> Result<Section, StoreError> {
+        self.end_page();
+        let page = self.next_page();
+        for records in records.chunks(T::PER_PAGE as usize) {
+            self.end_page();
+            self.put_bytes(records.as_bytes())?;
+        }
+        self.end_page();
+        Ok(Section {
+            page,
+            pages: self.next_page() - page,
+            count: records.len() as u64,
+        })
+    }
+
+    /// The next record goes to a new page.
+    pub fn end_page(&mut self) {
+        self.used = PAYLOAD_BYTES;
+    }
+
+    fn new_page(&mut self) -> Result<(), StoreError> {
+        if self.chunk.len() == CHUNK_PAGES {
+            self.flush()?;
+        }
+        let len = self.chunk.len();
+        self.chunk.set_len(len + 1);
+        self.chunk[len].fill(0);
+        self.used = 0;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.pace.is_over() {
+            return Err(StoreError::Stopped);
+        }
+        let count = self.chunk.len() as u64;
+        if count > 0 {
+            let chunk = self.output.exchange(&mut self.chunk, self.chunk_start);
+            chunk.map_err(StoreError::io("write", &self.temporary))?;
+            if !self.pace.rest.is_zero() {
+                std::thread::sleep(self.pace.rest);
+            }
+        }
+        self.chunk_start += count;
+        self.end_page();
+        Ok(())
+    }
+
+    /// Writes the header, makes everything durable and gives the file its name. `header.pages` is
+    /// filled in.
+    ///
+    /// # Errors
+    /// The system's. The temporary file is removed then.
+    pub fn finish(mut self, header: &mut Header) -> Result<(), StoreError> {
+        self.flush()?;
+        header.pages = self.chunk_start;
+        let file = self.output.end();
+        let file = file.map_err(StoreError::io("write", &self.temporary))?;
+        self.chunk.set_len(1);
+        self.chunk[0].fill(0);
+        self.chunk[0][..size_of::<Header>()].copy_from_slice(header.as_bytes());
+        seal(&mut self.chunk[0], self.tag, 0);
+        file.write_at(self.chunk.as_bytes(), 0)
+            .map_err(StoreError::io("write", &self.temporary))?;
+        file.sync()
+            .map_err(StoreError::io("flush", &self.temporary))?;
+        self.storage
+            .rename(&self.temporary, &self.path)
+            .map_err(StoreError::io("rename", &self.temporary))?;
+        self.finished = true;
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        self.storage
+            .sync_dir(dir)
+            .map_err(StoreError::io("flush", dir))
+    }
+}
+
+impl Drop for PageWriter<'_> {
+    /// What was not finished is of no use, and may be what fills the disk.
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = self.output.end();
+            let _ = self.storage.remove(&self.temporary);
+        }
+    }
+}

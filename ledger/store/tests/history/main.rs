@@ -1,0 +1,12 @@
+//! The history against plain lists of what happened.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crashes;
+mod damage;
+mod ids;
+mod queries;
+mod sizes;
+mod threads;
+mod verified;

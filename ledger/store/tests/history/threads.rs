@@ -1,0 +1,112 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use giro_log::storage::RealStorage;
+use giro_store::{History, Options, StoreError};
+
+use crate::ids::check_ids;
+use crate::support::faults::Faults;
+use crate::support::{IDENTITY, World};
+
+#[test]
+fn generations_offered_come_to_be_on_disk_in_order_and_are_there_after_a_restart() {
+    let keep = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let storage = Arc::new(RealStorage);
+    History::create(&*storage, keep.path()).unwrap();
+    let again = History::create(&*storage, keep.path());
+    assert!(again.is_ok(), "an empty history can be made again");
+    let mut world = World::new(21, 5);
+    let open = || History::open(storage.clone(), keep.path(), IDENTITY, Options::default());
+    let mut history = open().unwrap();
+    let mut built = 0;
+    for _ in 0..20 {
+        let mut generation = world.generation(150);
+        while let Err(back) = history.offer(generation) {
+            generation = back;
+            let Some(done) = history.poll_for(Duration::from_secs(20)).unwrap() else {
+                panic!("nothing was written for 20 s");
+            };
+            assert_eq!(done.number, built);
+            built += 1;
+        }
+    }
+    while built < 20 {
+        let done = history.poll_for(Duration::from_secs(20)).unwrap().unwrap();
+        assert_eq!(done.number, built);
+        built += 1;
+    }
+    assert_eq!(history.end_row(), world.rows.len() as u64);
+    let catalog = Arc::clone(history.catalog());
+    check_ids(&catalog, history.reader(), &mut world);
+    drop(history);
+    let mut history = open().unwrap();
+    assert_eq!(history.generations(), 20);
+    // What is executed again after a restart is on disk already.
+    let mut repeated = World::new(21, 5);
+    let first = repeated.generation(150);
+    history.offer(first).map_err(|_| "full").unwrap();
+    let built = history.poll().unwrap().unwrap();
+    assert_eq!(
+        (built.number, built.end_row),
+        (0, repeated.rows.len() as u64)
+    );
+    assert_eq!(history.generations(), 20);
+    let catalog = Arc::clone(history.catalog());
+    check_ids(&catalog, history.reader(), &mut world);
+    let last = world.rows.last().unwrap().timestamp;
+    assert!(history.has_timestamp(last).unwrap());
+    assert!(!history.has_timestamp(last + 1).unwrap());
+    let refused = History::create(&*storage, keep.path());
+    assert!(matches!(refused, Err(StoreError::AlreadyThere { .. })));
+}
+
+#[test]
+fn a_full_disk_passes_by_itself() {
+    let keep = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let faults = Faults::new();
+    History::create(&faults, keep.path()).unwrap();
+    let mut world = World::new(22, 5);
+    let storage = Arc::new(faults.clone());
+    let mut history = History::open(storage, keep.path(), IDENTITY, Options::default()).unwrap();
+    faults.set_free(30_000);
+    history
+        .offer(world.generation(900))
+        .map_err(|_| "full")
+        .unwrap();
+    let error = history.poll_for(Duration::from_secs(20)).unwrap_err();
+    assert!(matches!(error, StoreError::DiskFull { .. }), "{error}");
+    assert!(error.is_passing());
+    // Reads go on, and what was begun takes no room.
+    assert_eq!(history.generations(), 0);
+    faults.set_free(u64::MAX);
+    let built = loop {
+        match history.poll_for(Duration::from_secs(20)) {
+            Ok(built) => break built,
+            Err(error) => assert!(error.is_passing()),
+        }
+    };
+    assert_eq!(built.unwrap().end_row, world.rows.len() as u64);
+    let catalog = Arc::clone(history.catalog());
+    check_ids(&catalog, history.reader(), &mut world);
+}
+
+#[test]
+fn a_disk_that_fails_is_final() {
+    let keep = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let faults = Faults::new();
+    History::create(&faults, keep.path()).unwrap();
+    let mut world = World::new(23, 5);
+    let storage = Arc::new(faults.clone());
+    let mut history = History::open(storage, keep.path(), IDENTITY, Options::default()).unwrap();
+    faults.stop_after(3);
+    history
+        .offer(world.generation(50))
+        .map_err(|_| "full")
+        .unwrap();
+    let error = history.poll_for(Duration::from_secs(20)).unwrap_err();
+    assert!(
+        !error.is_passing() && error.to_string().contains("history"),
+        "{error}"
+    );
+    assert!(matches!(history.poll(), Err(StoreError::Stopped)));
+}
