@@ -97,7 +97,7 @@ fn measure(
     };
     let machine = StateMachine::new(&options).context("no address space")?;
     let mut bench = Bench {
-        executor: Executor::new(machine, shards, !arguments.no_pin)?,
+        executor: Executor::new(machine, None, shards, !arguments.no_pin)?,
         op: 0,
         clock: 1,
         reply: vec![0; CREATE_REPLY_BYTES_MAX],
@@ -174,7 +174,8 @@ impl Bench {
         self.clock += 1_000_000;
         self.op += 1;
         let batch = Batch::parse(operation, self.clock, body).expect("made by this program");
-        self.executor.execute(self.op, &batch, &mut self.reply);
+        let executed = self.executor.execute(self.op, &batch, &mut self.reply);
+        executed.expect("all is in memory");
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ..Options::default()
     };
     let machine = StateMachine::new(&options).context("no address space")?;
-    let mut executor = Executor::new(machine, 1, false)?;
+    let mut executor = Executor::new(machine, None, 1, false)?;
     let mut reply = vec![0; CREATE_REPLY_BYTES_MAX];
     let mut buffer = BufferPool::new(1)?
         .take()
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let body = encode(&mut buffer, events.as_bytes(), events.len());
             op += 1;
             let batch = Batch::parse(Operation::CreateAccounts, op * 1_000_000, body)?;
-            executor.execute(op, &batch, &mut reply);
+            executor.execute(op, &batch, &mut reply)?;
             created += count;
         }
         let used = resident_bytes()?.saturating_sub(base);

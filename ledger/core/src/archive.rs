@@ -11,7 +11,7 @@ use crate::scratch::Found;
 /// The history's filters. Answers come from memory, at once.
 pub trait Archive: Sync {
     /// Hints that this id will be asked for soon.
-    fn prefetch(&self, hash: u64);
+    fn prefetch(&self, hash: u64, id: u128);
 
     /// Whether the history may know the id. False is certain.
     fn may_hold(&self, hash: u64, id: u128) -> bool;

@@ -167,6 +167,18 @@ impl Generation {
         })
     }
 
+    /// Makes it an empty one in the same memory.
+    pub fn reset(&mut self, number: u64, first_row: u64) {
+        self.number = number;
+        self.first_row = first_row;
+        self.transfers.set_len(0);
+        self.links.set_len(0);
+        self.closings.set_len(0);
+        self.expiries.set_len(0);
+        self.openings.set_len(0);
+        self.burned.set_len(0);
+    }
+
     /// Whether this many events are sure to fit.
     #[must_use]
     pub fn has_room(&self, events: usize) -> bool {
@@ -177,6 +189,15 @@ impl Generation {
             && room(self.burned.len(), self.burned.len_max())
             && (self.openings.len_max() == 0
                 || room(self.openings.len() + events, self.openings.len_max()))
+    }
+
+    /// Whether it has as much of anything as a generation of about this many rows should.
+    #[must_use]
+    pub fn is_full(&self, rows: usize) -> bool {
+        self.transfers.len() >= rows
+            || self.burned.len() >= rows
+            || self.expiries.len() >= rows
+            || self.openings.len() >= 3 * rows
     }
 
     /// Row behind the last one.

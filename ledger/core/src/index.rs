@@ -62,6 +62,18 @@ impl IdIndex {
         })
     }
 
+    /// Forgets all entries, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.old = None;
+        self.table.buckets.fill(Bucket::EMPTY);
+        self.len = 0;
+    }
+
+    /// Makes the memory resident that it has now.
+    pub fn prefault(&self) {
+        self.table.buckets.prefault(self.table.buckets.len());
+    }
+
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -200,6 +212,11 @@ impl Table {
 }
 
 impl Bucket {
+    const EMPTY: Self = Self {
+        tags: [0; LANES],
+        places: [0; LANES],
+    };
+
     /// Lanes whose tag is `tag`, as bits. Unused lanes may be among them.
     #[inline(always)]
     fn matches(&self, tag: u32) -> u32 {
@@ -239,6 +256,11 @@ mod tests {
         }
         assert_eq!(index.len(), 40_000);
         assert_eq!(index.find(hasher.hash(1 << 100), |_| false), None);
+        index.clear();
+        assert!(index.is_empty());
+        assert_eq!(index.find(hasher.hash(7), |place| place == 7), None);
+        index.insert(hasher.hash(7), 3);
+        assert_eq!(index.find(hasher.hash(7), |_| true), Some(3));
     }
 
     #[test]

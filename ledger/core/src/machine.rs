@@ -11,11 +11,13 @@ use crate::decide;
 use crate::digest::Digest;
 use crate::encode::encode;
 use crate::generation::Generation;
+use crate::index::IdIndex;
 use crate::pendings::Pending;
 use crate::place::{NONE, Stored};
 use crate::scratch::Scratch;
 use crate::shard::{Shard, owner};
 use crate::tables::Tables;
+use crate::window::{Kept, SpareRows};
 
 /// How large and how divided a state machine is. None of it shows in results.
 #[derive(Clone, Debug)]
@@ -60,6 +62,45 @@ pub struct StateMachine {
     digest: Digest,
     /// Rows a pulse expires.
     due: Vec<Pending>,
+}
+
+/// The memory of a generation that left. Clearing it, or giving it back, takes a while.
+pub struct Remains {
+    kept: Kept,
+    indexes: Vec<IdIndex>,
+}
+
+/// Memory for a generation.
+pub struct Spare {
+    rows: SpareRows,
+    indexes: Vec<IdIndex>,
+}
+
+impl Remains {
+    /// Whether somebody else still reads it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.kept.is_shared()
+    }
+
+    /// Clears it for another generation; none while somebody else still reads it.
+    #[must_use]
+    pub fn clear(mut self) -> Option<Spare> {
+        let rows = self.kept.into_spare()?;
+        self.indexes.iter_mut().for_each(IdIndex::clear);
+        Some(Spare {
+            rows,
+            indexes: self.indexes,
+        })
+    }
+}
+
+impl Spare {
+    /// Makes the memory of `rows` transfers resident.
+    pub fn prefault(&self, rows: usize) {
+        self.rows.prefault(rows);
+        self.indexes.iter().for_each(IdIndex::prefault);
+    }
 }
 
 /// What the phases that shards share work on.
@@ -144,18 +185,35 @@ impl StateMachine {
         found.set_answered();
     }
 
-    /// Completes the generation being filled, for the history to write. It stays in memory until
-    /// [`Self::forget_oldest`]. Not between an operation's phases.
+    /// Completes the generation being filled, for the history to write, and goes on in the memory
+    /// of `spare`. It stays in memory until [`Self::forget_oldest`]. Not between an operation's
+    /// phases.
+    ///
+    /// # Panics
+    /// When the spare was made by another machine.
+    pub fn rotate(&mut self, spare: Spare) -> Arc<Generation> {
+        assert_eq!(spare.indexes.len(), self.shards.len());
+        for (shard, index) in self.shards.iter_mut().zip(spare.indexes) {
+            shard.rotate(index);
+        }
+        let generation = self.tables.window.rotate(spare.rows);
+        self.tables.sweep_heads(generation.transfers.len());
+        generation
+    }
+
+    /// Memory for another generation.
     ///
     /// # Errors
     /// The system's when it has no address space.
-    pub fn rotate(&mut self) -> std::io::Result<Arc<Generation>> {
-        for shard in &mut self.shards {
-            shard.rotate()?;
-        }
-        let generation = self.tables.window.rotate()?;
-        self.tables.sweep_heads(generation.transfers.len());
-        Ok(generation)
+    pub fn spare(&self) -> std::io::Result<Spare> {
+        Ok(Spare {
+            rows: self.tables.window.spare()?,
+            indexes: self
+                .shards
+                .iter()
+                .map(Shard::spare)
+                .collect::<Result<_, _>>()?,
+        })
     }
 
     /// Lets the oldest complete generation leave memory: the history has it. Not between an
@@ -163,10 +221,11 @@ impl StateMachine {
     ///
     /// # Panics
     /// When there is none.
-    pub fn forget_oldest(&mut self) {
-        self.tables.forget_oldest();
-        for shard in &mut self.shards {
-            shard.forget_oldest();
+    pub fn forget_oldest(&mut self) -> Remains {
+        let indexes = self.shards.iter_mut().filter_map(Shard::forget_oldest);
+        Remains {
+            indexes: indexes.collect(),
+            kept: self.tables.forget_oldest(),
         }
     }
 
@@ -232,7 +291,7 @@ impl StateMachine {
 
     /// The slot of the account with this id.
     #[must_use]
-    pub(crate) fn account_slot(&self, id: u128) -> Option<u32> {
+    pub fn account_slot(&self, id: u128) -> Option<u32> {
         self.owner_of(id).account(&self.tables, id)
     }
 

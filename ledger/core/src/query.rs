@@ -1,18 +1,19 @@
 //! Reading: lookups by id, an account's transfers and balances, and scans by field.
 //!
 //! Results are rows of 128 bytes, written one behind another. A filter that makes no sense
-//! selects nothing.
+//! selects nothing. Transfers that have left memory are not found here.
 
 mod balances;
 mod filters;
 
 use std::collections::VecDeque;
 
-use giro_base::filter::{AccountFilter, QueryFilter};
 use giro_base::{Account, Transfer};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
-use self::filters::{Bounds, matches_account, matches_transfer, selects};
+use self::filters::{matches_account, matches_transfer, selects};
+
+pub use self::filters::{AccountQuery, Query};
 use crate::machine::StateMachine;
 
 impl StateMachine {
@@ -35,20 +36,22 @@ impl StateMachine {
         rows.count
     }
 
-    /// Writes the transfers that an [`AccountFilter`] (as bytes) selects to `out`, at most
+    /// Writes the transfers in memory that an [`giro_base::filter::AccountFilter`] (as bytes)
+    /// selects to `out`, at most
     /// `rows_max`, and returns how many.
     pub fn account_transfers(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
-        let Ok(filter) = AccountFilter::read_from_bytes(filter) else {
+        let Some(query) = AccountQuery::parse(filter, rows_max) else {
             return 0;
         };
-        let Some(bounds) = Bounds::of_account_filter(&filter) else {
-            return 0;
-        };
-        let limit = rows_max.min(filter.limit as usize);
+        let AccountQuery {
+            filter,
+            bounds,
+            limit,
+            reversed,
+        } = query;
         let Some(slot) = self.account_slot(filter.account_id) else {
             return 0;
         };
-        let reversed = filter.flags & AccountFilter::REVERSED != 0;
         // The account's rows are linked newest first; oldest first keeps the last ones seen.
         let mut selected = VecDeque::with_capacity(limit);
         for row in self.rows_of(slot) {
@@ -77,7 +80,8 @@ impl StateMachine {
         rows.count
     }
 
-    /// Writes the accounts that a [`QueryFilter`] (as bytes) selects to `out`, at most
+    /// Writes the accounts that a [`giro_base::filter::QueryFilter`] (as bytes) selects to `out`,
+    /// at most
     /// `rows_max`, and returns how many.
     pub fn query_accounts(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
         let accounts = &self.tables().accounts;
@@ -136,29 +140,6 @@ impl StateMachine {
                 links.credit_previous
             };
             window.row_of_head(previous, *row)
-        })
-    }
-}
-
-/// A [`QueryFilter`] that makes sense.
-struct Query {
-    filter: QueryFilter,
-    bounds: Bounds,
-    limit: usize,
-    reversed: bool,
-}
-
-impl Query {
-    fn parse(bytes: &[u8], rows_max: usize) -> Option<Self> {
-        let filter = QueryFilter::read_from_bytes(bytes).ok()?;
-        let bounds = Bounds::of_query_filter(&filter)?;
-        let limit = rows_max.min(filter.limit as usize);
-        let reversed = filter.flags & QueryFilter::REVERSED != 0;
-        Some(Self {
-            filter,
-            bounds,
-            limit,
-            reversed,
         })
     }
 }

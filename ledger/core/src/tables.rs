@@ -10,7 +10,7 @@ use crate::generation::{Balances, Opening};
 use crate::pendings::{Pending, Pendings};
 use crate::phase::Phase;
 use crate::place::Stored;
-use crate::window::Window;
+use crate::window::{Kept, Window};
 
 pub use crate::place::NONE;
 
@@ -52,7 +52,8 @@ impl Tables {
         })
     }
 
-    /// Whether an operation of this many events is sure to fit.
+    /// Whether operations of this many events are sure to fit. Where generations leave memory,
+    /// transfers always do.
     #[must_use]
     pub fn has_room(&self, events: usize) -> bool {
         self.accounts.len() + events <= self.accounts.len_max() && self.window.has_room(events)
@@ -131,7 +132,7 @@ impl Tables {
     ///
     /// # Panics
     /// When there is none.
-    pub fn forget_oldest(&mut self) {
+    pub fn forget_oldest(&mut self) -> Kept {
         for row in self.window.oldest_pending() {
             let links = self.window.links(row);
             self.pendings.insert(Pending {
@@ -142,7 +143,7 @@ impl Tables {
                 phase: Phase::Pending,
             });
         }
-        self.window.forget_oldest();
+        self.window.forget_oldest()
     }
 
     /// Forgets the heads of some accounts that were not touched for a billion rows, before they

@@ -15,6 +15,9 @@ const PLACE_ROW_MASK: u64 = (1 << 30) - 1;
 /// Bits of a row number in an account's head.
 const HEAD_MASK: u64 = (1 << 31) - 1;
 
+/// The range of ids of a generation without any.
+const NO_IDS: (u128, u128) = (u128::MAX, 0);
+
 /// Most rows in memory.
 pub const WINDOW_ROWS_MAX: usize = PLACE_ROW_MASK as usize;
 
@@ -32,9 +35,42 @@ pub struct Window {
     timestamp_before: Timestamp,
 }
 
-struct Kept {
+/// A complete generation, and what goes with it.
+pub struct Kept {
     generation: Arc<Generation>,
     extra: Extra,
+}
+
+/// Memory for the rows of a generation.
+pub struct SpareRows {
+    generation: Generation,
+    extra: Extra,
+}
+
+impl SpareRows {
+    /// Makes the memory of `rows` transfers resident.
+    pub fn prefault(&self, rows: usize) {
+        self.generation.transfers.prefault(rows);
+        self.generation.links.prefault(rows);
+        self.extra.phases.prefault(rows);
+    }
+}
+
+impl Kept {
+    /// Whether somebody else still reads it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.generation) > 1
+    }
+
+    /// Its memory, to be used again; none while somebody else still reads it.
+    #[must_use]
+    pub fn into_spare(self) -> Option<SpareRows> {
+        Some(SpareRows {
+            generation: Arc::into_inner(self.generation)?,
+            extra: self.extra,
+        })
+    }
 }
 
 /// What stays with the executor when a generation is handed over.
@@ -43,6 +79,8 @@ struct Extra {
     phases: Region<u8>,
     /// Number of its first burned id, counted over the ledger's life.
     first_burned: u64,
+    /// Smallest and largest of its ids, burned ones too.
+    ids: (u128, u128),
     /// How pending transfers of earlier generations ended in this one, by row: their own
     /// generation may have left memory by then.
     ended: HashMap<u64, Phase>,
@@ -53,8 +91,22 @@ impl Extra {
         Ok(Self {
             phases: Region::new(rows_max)?,
             first_burned,
+            ids: NO_IDS,
             ended: HashMap::new(),
         })
+    }
+
+    #[inline(always)]
+    fn note_id(&mut self, id: u128) {
+        self.ids.0 = self.ids.0.min(id);
+        self.ids.1 = self.ids.1.max(id);
+    }
+
+    fn reset(&mut self, first_burned: u64) {
+        self.first_burned = first_burned;
+        self.ids = NO_IDS;
+        self.phases.set_len(0);
+        self.ended.clear();
     }
 }
 
@@ -86,7 +138,7 @@ impl Window {
     /// Whether the generation being filled has room for what this many events make.
     #[must_use]
     pub fn has_room(&self, events: usize) -> bool {
-        self.open.has_room(events)
+        self.is_archived || self.open.has_room(events)
     }
 
     /// First row in memory.
@@ -114,6 +166,14 @@ impl Window {
     pub fn generations(&self) -> impl DoubleEndedIterator<Item = &Generation> {
         let sealed = self.sealed.iter().map(|kept| &*kept.generation);
         sealed.chain(std::iter::once(&self.open))
+    }
+
+    /// For each complete generation in memory, newest first, whether it may hold the id: ids that
+    /// rise are larger than all of them.
+    #[inline(always)]
+    pub fn sealed_may_hold(&self, id: u128) -> impl Iterator<Item = bool> + '_ {
+        let ranges = self.sealed.iter().rev().map(|kept| kept.extra.ids);
+        ranges.map(move |(min, max)| (min..=max).contains(&id))
     }
 
     /// Complete generations in memory.
@@ -191,6 +251,7 @@ impl Window {
     /// Adds a row.
     #[inline(always)]
     pub fn push(&mut self, transfer: Transfer, links: Links, phase: Phase) {
+        self.open_extra.note_id(transfer.id);
         self.open.transfers.push(transfer);
         self.open.links.push(links);
         self.open_extra.phases.push(phase as u8);
@@ -273,6 +334,7 @@ impl Window {
     pub fn burn(&mut self, id: u128) -> u32 {
         let number = self.open_extra.first_burned + self.open.burned.len() as u64;
         self.open.burned.push(id);
+        self.open_extra.note_id(id);
         (number & PLACE_ROW_MASK) as u32
     }
 
@@ -371,21 +433,32 @@ impl Window {
         self.end_row()
     }
 
-    /// Completes the generation being filled and begins the next. What it held stays in memory
-    /// until [`Self::forget_oldest`].
-    ///
-    /// # Errors
-    /// The system's when it has no address space: nothing happened.
-    pub fn rotate(&mut self) -> std::io::Result<Arc<Generation>> {
-        let number = self.open.number + 1;
-        let openings_max = openings_max(self.rows_max, self.is_archived);
-        let next = Generation::new(number, self.open.end_row(), self.rows_max, openings_max)?;
-        let extra = Extra::new(self.burned_count(), self.rows_max)?;
+    /// Completes the generation being filled and begins the next in the memory of `spare`. What
+    /// it held stays in memory until [`Self::forget_oldest`].
+    pub fn rotate(&mut self, spare: SpareRows) -> Arc<Generation> {
+        let SpareRows {
+            generation: mut next,
+            mut extra,
+        } = spare;
+        next.reset(self.open.number + 1, self.open.end_row());
+        extra.reset(self.burned_count());
         let generation = Arc::new(std::mem::replace(&mut self.open, next));
         let extra = std::mem::replace(&mut self.open_extra, extra);
         let handed = Arc::clone(&generation);
         self.sealed.push_back(Kept { generation, extra });
-        Ok(handed)
+        handed
+    }
+
+    /// Memory for another generation.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub fn spare(&self) -> std::io::Result<SpareRows> {
+        let openings_max = openings_max(self.rows_max, self.is_archived);
+        Ok(SpareRows {
+            generation: Generation::new(0, 0, self.rows_max, openings_max)?,
+            extra: Extra::new(0, self.rows_max)?,
+        })
     }
 
     /// The rows of the oldest complete generation that are still pending.
@@ -399,15 +472,22 @@ impl Window {
         })
     }
 
-    /// Lets the oldest complete generation leave memory.
+    /// Number of the oldest complete generation in memory.
+    #[must_use]
+    pub fn oldest_sealed(&self) -> Option<u64> {
+        self.sealed.front().map(|kept| kept.generation.number)
+    }
+
+    /// Lets the oldest complete generation leave memory. Its own memory is what is returned.
     ///
     /// # Panics
     /// When there is none.
-    pub fn forget_oldest(&mut self) {
+    pub fn forget_oldest(&mut self) -> Kept {
         let kept = self.sealed.pop_front().expect("a generation is complete");
         if let Some(last) = kept.generation.transfers.last() {
             self.timestamp_before = last.timestamp;
         }
+        kept
     }
 }
 

@@ -19,6 +19,7 @@ use giro_core::StateMachine;
 
 use giro_log::{DirLock, Disk, Log, LogError, NewRecord, OpHeader, Positions};
 
+use crate::error::Error;
 use crate::executor::Executor;
 use crate::group::Group;
 use crate::session::{Reply, RequestMeta, Sessions, Verdict};
@@ -92,7 +93,7 @@ impl Engine {
     }
 
     fn has_room(&self) -> bool {
-        self.waiting.len() < WAITING_MAX && !self.is_full()
+        self.waiting.len() < WAITING_MAX && !self.executor.is_behind() && !self.is_full()
     }
 
     /// Takes a write whose body lies in `buffer` from byte 512 on; it goes to disk from there.
@@ -169,8 +170,9 @@ impl Engine {
     /// Starts as many writes as the log takes.
     ///
     /// # Errors
-    /// The log's, when it cannot go on.
-    pub fn flush(&mut self, disk: &mut impl Disk) -> Result<(), LogError> {
+    /// The log's or the history's, when they cannot go on.
+    pub fn flush(&mut self, disk: &mut impl Disk) -> Result<(), Error> {
+        self.executor.keep_up()?;
         while self.log.can_append() {
             let Some(mut group) = self.next_group() else {
                 break;
@@ -241,10 +243,18 @@ impl Engine {
 
     /// Answers a read from the executed state: writes the reply's body to `out`, which has room
     /// for the largest body, and returns its length.
-    pub fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize {
+    ///
+    /// # Errors
+    /// The history's, when it cannot be read or is damaged.
+    pub fn read(
+        &mut self,
+        operation: Operation,
+        body: &Body<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
         assert!(out.len() >= BODY_BYTES_MAX);
         self.settle();
-        run::read(self.executor.machine(), operation, body, out)
+        run::read(&mut self.executor, operation, body, out)
     }
 
     /// Does what the last large operation left behind its reply. The next call that needs it does
@@ -282,12 +292,14 @@ impl Engine {
         self.gathering.is_none() && self.waiting.is_empty() && self.flying.is_empty()
     }
 
-    /// Whether requests wait for the log to make room while none of its writes is in flight, so
-    /// that no completion will tell when it has. Look again soon.
+    /// Whether requests wait for the log to make room while none of its writes is in flight, or
+    /// for the history to keep up, so that no completion will tell when they have. Look again
+    /// soon.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
         let waits = self.gathering.is_some() || !self.waiting.is_empty();
-        waits && self.flying.iter().all(|group| group.durable)
+        let log = waits && self.flying.iter().all(|group| group.durable);
+        log || self.executor.is_behind()
     }
 
     /// Whether something durable waits to be executed.

@@ -3,6 +3,7 @@
 use std::io;
 
 use giro_log::LogError;
+use giro_store::StoreError;
 
 /// Why a ledger cannot be opened, or a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +11,9 @@ pub enum Error {
     /// The log or the directory.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The history on disk.
+    #[error(transparent)]
+    History(#[from] StoreError),
     /// The system has no address space or threads for the ledger.
     #[error("cannot set up {what}: {source}; fewer accounts, sessions or buffers need less")]
     Memory {

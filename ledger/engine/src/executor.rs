@@ -1,10 +1,14 @@
 //! Execution over shards: which phase runs where.
 
-use giro_base::Timestamp;
+use giro_base::{Timestamp, Transfer};
+use giro_core::archive::Archive;
 use giro_core::batch::Made;
 use giro_core::{Batch, StateMachine};
 
+use crate::error::Error;
 use crate::handover::Workers;
+use crate::past::Past;
+use crate::reading::Both;
 
 /// Events below which an operation runs on the calling thread whatever the number of shards: a
 /// hand-over costs more than they do.
@@ -13,6 +17,8 @@ const EVENTS_TO_SHARE_MIN: usize = 256;
 /// A state machine and the threads that share its work.
 pub struct Executor {
     machine: StateMachine,
+    /// What left memory; none where all stays.
+    past: Option<Past>,
     workers: Workers,
     /// The operation whose keys were looked up ahead of its turn.
     resolved: Option<u64>,
@@ -21,13 +27,20 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// An executor for `machine`, with a thread for each shard but the first.
+    /// An executor for `machine`, with a thread for each shard but the first. What leaves memory
+    /// goes to `past`; without it nothing does.
     ///
     /// # Errors
     /// The system's when it has no threads left.
-    pub fn new(machine: StateMachine, shards: u32, pin: bool) -> std::io::Result<Self> {
+    pub fn new(
+        machine: StateMachine,
+        past: Option<Past>,
+        shards: u32,
+        pin: bool,
+    ) -> std::io::Result<Self> {
         Ok(Self {
             machine,
+            past,
             workers: Workers::start(shards as usize, pin)?,
             resolved: None,
             unapplied: None,
@@ -36,11 +49,15 @@ impl Executor {
 
     /// Looks up what the next operation, number `op`, names. Only right when nothing is executed
     /// between this and it.
-    pub fn resolve_ahead(&mut self, op: u64, batch: &Batch<'_>) {
+    ///
+    /// # Errors
+    /// The history's, when it cannot be read or is damaged: nothing more can be executed.
+    pub fn resolve_ahead(&mut self, op: u64, batch: &Batch<'_>) -> Result<(), Error> {
         if self.resolved != Some(op) {
-            self.resolve(batch);
+            self.resolve(batch)?;
             self.resolved = Some(op);
         }
+        Ok(())
     }
 
     /// Executes operation `op`, writes the reply's body to `out` and returns its length.
@@ -48,11 +65,14 @@ impl Executor {
     /// A large operation's ids enter the indexes only with the next call, or with
     /// [`settle`](Self::settle): its reply need not wait for that.
     ///
+    /// # Errors
+    /// As [`resolve_ahead`](Self::resolve_ahead).
+    ///
     /// # Panics
     /// When another operation was resolved ahead, or as [`StateMachine::execute`] does.
-    pub fn execute(&mut self, op: u64, batch: &Batch<'_>, out: &mut [u8]) -> usize {
+    pub fn execute(&mut self, op: u64, batch: &Batch<'_>, out: &mut [u8]) -> Result<usize, Error> {
         match self.resolved.take() {
-            None => self.resolve(batch),
+            None => self.resolve(batch)?,
             Some(resolved) => assert_eq!(resolved, op, "operations run in order"),
         }
         assert!(self.unapplied.is_none(), "resolve settles");
@@ -62,7 +82,143 @@ impl Executor {
         if batch.len() < EVENTS_TO_SHARE_MIN {
             self.settle();
         }
-        length
+        Ok(length)
+    }
+
+    /// Hands what is complete to the history, and lets go of what it has. To be called after
+    /// each operation, with nothing resolved ahead.
+    ///
+    /// # Errors
+    /// The history's that do not pass.
+    pub fn turn_over(&mut self) -> Result<(), Error> {
+        let Some(past) = &mut self.past else {
+            return Ok(());
+        };
+        assert_eq!(self.resolved, None, "operations run in order");
+        let is_complete = past.is_complete(&self.machine);
+        let mut complete = None;
+        if is_complete {
+            let spare = past.spare(&self.machine).map_err(|source| Error::Memory {
+                what: "the next generation of transfers",
+                source,
+            })?;
+            self.settle();
+            complete = Some(self.machine.rotate(spare));
+        }
+        let past = self.past.as_mut().expect("looked at it above");
+        Ok(past.turn_over(&mut self.machine, complete)?)
+    }
+
+    /// Takes note of what the history has done meanwhile. Costs little where it is called often.
+    ///
+    /// # Errors
+    /// The history's that do not pass.
+    pub fn keep_up(&mut self) -> Result<(), Error> {
+        // Places that were looked up ahead must stay where they are.
+        match &mut self.past {
+            Some(past) if self.resolved.is_none() => Ok(past.turn_over(&mut self.machine, None)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the history has kept up.
+    ///
+    /// # Errors
+    /// The history's.
+    pub fn catch_up(&mut self) -> Result<(), Error> {
+        match &mut self.past {
+            Some(past) => Ok(past.catch_up(&mut self.machine)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether so much waits for the history that requests should wait, too.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let past = self.past.as_ref();
+        past.is_some_and(|past| past.is_behind(&self.machine))
+    }
+
+    /// What left memory.
+    pub fn past(&mut self) -> Option<&mut Past> {
+        self.past.as_mut()
+    }
+
+    /// Memory and history, for queries. None where all is in memory.
+    pub(crate) fn both(&mut self) -> Option<Both<'_>> {
+        self.settle();
+        let history = self.past.as_mut()?.history();
+        let machine = &self.machine;
+        Some(Both { machine, history })
+    }
+
+    /// Answers `get_account_transfers`: writes rows to `out`, at most `rows_max`, and returns how
+    /// many.
+    ///
+    /// # Errors
+    /// The history's.
+    pub fn account_transfers(
+        &mut self,
+        filter: &[u8],
+        rows_max: usize,
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
+        match self.both() {
+            Some(mut both) => Ok(both.account_transfers(filter, rows_max, out)?),
+            None => Ok(self.machine.account_transfers(filter, rows_max, out)),
+        }
+    }
+
+    /// As [`account_transfers`](Self::account_transfers), for `query_transfers`.
+    ///
+    /// # Errors
+    /// The history's.
+    pub fn query_transfers(
+        &mut self,
+        filter: &[u8],
+        rows_max: usize,
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
+        match self.both() {
+            Some(mut both) => Ok(both.query_transfers(filter, rows_max, out)?),
+            None => Ok(self.machine.query_transfers(filter, rows_max, out)),
+        }
+    }
+
+    /// As [`account_transfers`](Self::account_transfers), for `get_account_balances`.
+    ///
+    /// # Errors
+    /// The history's.
+    pub fn account_balances(
+        &mut self,
+        filter: &[u8],
+        rows_max: usize,
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
+        match self.both() {
+            Some(mut both) => Ok(both.account_balances(filter, rows_max, out)?),
+            None => Ok(self.machine.account_balances(filter, rows_max, out)),
+        }
+    }
+
+    /// Finds transfers by id, in memory or not, in the order of `ids`.
+    ///
+    /// # Errors
+    /// The history's.
+    pub fn transfers(&mut self, ids: &[u128]) -> Result<Vec<Option<Transfer>>, Error> {
+        self.settle();
+        let recent = ids.iter().map(|id| self.machine.transfer(*id).copied());
+        let mut found: Vec<_> = recent.collect();
+        let Some(past) = &mut self.past else {
+            return Ok(found);
+        };
+        let missing = found.iter().zip(ids).filter(|(found, _)| found.is_none());
+        let missing: Vec<u128> = missing.map(|(_, id)| *id).collect();
+        let mut older = past.find(&missing)?.into_iter();
+        for found in found.iter_mut().filter(|found| found.is_none()) {
+            *found = older.next().expect("one for each that was missing");
+        }
+        Ok(found)
     }
 
     /// Whether [`settle`](Self::settle) has something to do.
@@ -102,15 +258,25 @@ impl Executor {
         &self.machine
     }
 
-    fn resolve(&mut self, batch: &Batch<'_>) {
+    fn resolve(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
         self.settle();
+        self.look_up(batch);
+        if let Some(past) = &mut self.past {
+            past.answer(&mut self.machine, batch)?;
+        }
+        Ok(())
+    }
+
+    fn look_up(&mut self, batch: &Batch<'_>) {
+        let filters = self.past.as_ref().and_then(Past::filters);
+        let archive = filters.as_ref().map(|filters| filters as &dyn Archive);
         if batch.len() < EVENTS_TO_SHARE_MIN {
-            return self.machine.resolve(batch, None);
+            return self.machine.resolve(batch, archive);
         }
         let parts = self.machine.parts();
         let (tables, scratch) = (parts.tables, parts.scratch);
         self.workers.run(parts.shards, |shard| {
-            shard.resolve(tables, batch, scratch, None);
+            shard.resolve(tables, batch, scratch, archive);
         });
     }
 }

@@ -28,6 +28,10 @@ pub mod ledger;
 #[cfg(not(loom))]
 pub mod open;
 #[cfg(not(loom))]
+pub mod past;
+#[cfg(not(loom))]
+mod reading;
+#[cfg(not(loom))]
 pub mod session;
 
 #[cfg(not(loom))]
@@ -37,6 +41,7 @@ pub use self::{
     executor::Executor,
     ledger::Ledger,
     open::Options,
+    past::Past,
     session::{DropReason, EvictReason, Reply, RequestMeta, Sessions, Verdict},
 };
 #[cfg(not(loom))]

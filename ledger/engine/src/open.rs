@@ -2,15 +2,20 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use giro_base::limits::EVENTS_MAX_UNBATCHED;
 use giro_base::{BufferPool, Operation};
 use giro_core::{Digest, StateMachine};
+use giro_log::storage::RealStorage;
 use giro_log::{DirLock, Identity, Log, LogOptions, Recovery, ops, read_identity};
+use giro_store::History;
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::executor::Executor;
+use crate::past::Past;
 use crate::session::Sessions;
 
 /// What can be chosen at each opening. Nothing of it shows in results.
@@ -26,8 +31,16 @@ pub struct Options {
     pub buffers: u32,
     /// Most accounts. Only address space until they are created.
     pub accounts_max: usize,
-    /// Most transfers. Only address space until they are created.
+    /// Most transfers, where all stay in memory. Only address space until they are created.
     pub transfers_max: usize,
+    /// Transfers leave memory for a history on disk (under `history/`), and have no limit. Not
+    /// for ledgers in memory. May differ from opening to opening.
+    pub archive: bool,
+    /// Transfers in a generation: what goes to the history at a time. The same at every opening
+    /// of a ledger that has one.
+    pub generation_rows: usize,
+    /// The history's.
+    pub history: giro_store::Options,
     /// Memory for transfers to make resident at once (bytes). Worth it where the first touch of
     /// memory is slow, as on virtual machines, and the peak is known.
     pub prefault_bytes: usize,
@@ -45,6 +58,9 @@ impl Default for Options {
             buffers: 96,
             accounts_max: core.accounts_max,
             transfers_max: core.transfers_max,
+            archive: false,
+            generation_rows: 1 << 19,
+            history: giro_store::Options::default(),
             prefault_bytes: 0,
             log: LogOptions::default(),
         }
@@ -79,7 +95,9 @@ impl Engine {
         let lock = take_lock(dir)?;
         let identity = read_identity(dir)?;
         let recovery = Recovery::open(dir, &identity, &options.log)?;
-        let parts = Parts::new(identity.hash_key, options)?;
+        let history = options.archive;
+        let history = history.then(|| open_history(dir, &identity, options));
+        let parts = Parts::new(identity.hash_key, history.transpose()?, options)?;
         Self::replay(parts, recovery, progress, |recovery| {
             Ok((recovery.finish()?, Some(lock)))
         })
@@ -97,7 +115,7 @@ impl Engine {
     ) -> Result<Self, Error> {
         let identity = read_identity(dir)?;
         let recovery = Recovery::open(dir, &identity, &options.log)?;
-        let parts = Parts::new(identity.hash_key, options)?;
+        let parts = Parts::new(identity.hash_key, None, options)?;
         let log = Log::in_memory(identity.cluster);
         Self::replay(parts, recovery, progress, |_| Ok((log, None)))
     }
@@ -108,7 +126,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Memory`].
     pub fn in_memory(options: &Options) -> Result<Self, Error> {
-        let parts = Parts::new([0, 0], options)?;
+        let parts = Parts::new([0, 0], None, options)?;
         Ok(Self::assemble(parts, Log::in_memory(0), None))
     }
 
@@ -142,7 +160,8 @@ impl Engine {
                         expected,
                     });
                 }
-                engine.execute_op(header, &buffer[body], None);
+                engine.execute_op(header, &buffer[body], None)?;
+                engine.executor.catch_up()?;
             }
             at.records += 1;
             at.ops += u64::from(record.op_count);
@@ -191,24 +210,48 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(hash_key: [u64; 2], options: &Options) -> Result<Self, Error> {
+    fn new(hash_key: [u64; 2], history: Option<History>, options: &Options) -> Result<Self, Error> {
         let memory = |what| move |source| Error::Memory { what, source };
         let core = giro_core::Options {
             shards: options.shards,
             hash_key,
             accounts_max: options.accounts_max,
-            transfers_max: options.transfers_max,
-            is_archived: false,
+            // The last operation of a generation may go beyond its rows.
+            transfers_max: if history.is_some() {
+                options.generation_rows + EVENTS_MAX_UNBATCHED
+            } else {
+                options.transfers_max
+            },
+            is_archived: history.is_some(),
             transfers_expected: options.prefault_bytes / giro_core::machine::TRANSFER_BYTES,
         };
         let machine = StateMachine::new(&core).map_err(memory("accounts and transfers"))?;
+        let past = history
+            .map(|history| Past::new(history, hash_key, options.generation_rows))
+            .transpose()
+            .map_err(memory("the history's threads"))?;
         Ok(Self {
-            executor: Executor::new(machine, options.shards, options.pin)
+            executor: Executor::new(machine, past, options.shards, options.pin)
                 .map_err(memory("the shards' threads"))?,
             sessions: Sessions::new(options.sessions_max).map_err(memory("sessions"))?,
             pool: BufferPool::new(options.buffers).map_err(memory("message buffers"))?,
         })
     }
+}
+
+/// Opens an empty history for the ledger in `dir`. It is made again from the log, which has all
+/// of it; what is there from before is the future to an operation that is executed again.
+fn open_history(dir: &Path, identity: &Identity, options: &Options) -> Result<History, Error> {
+    let storage = Arc::new(RealStorage);
+    let whose = giro_store::Identity {
+        cluster: identity.cluster,
+        hash_key: identity.hash_key,
+    };
+    if dir.join("history").exists() {
+        giro_store::clear(&*storage, dir)?;
+    }
+    History::create(&*storage, dir)?;
+    Ok(History::open(storage, dir, whose, options.history)?)
 }
 
 /// Takes the directory's lock. A process that was just killed holds it until the kernel has let

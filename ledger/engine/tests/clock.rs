@@ -33,11 +33,12 @@ fn create_at(engine: &mut Engine, disk: &mut MemoryDisk, now: u64, id: u128) -> 
         engine.on_write(write.index, Ok(write.bytes)).unwrap();
     }
     let mut timestamp = 0;
-    engine.execute(&mut |reply| {
+    let executed = engine.execute(&mut |reply| {
         let result = CreateResult::read_from_bytes(&reply.body[..16]).unwrap();
         assert_eq!(result.status, u32::from(CreateAccountStatus::Created));
         timestamp = result.timestamp;
     });
+    executed.unwrap();
     timestamp
 }
 

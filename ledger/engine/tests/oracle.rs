@@ -19,24 +19,31 @@ mod request;
 #[path = "../../core/tests/oracle/shrink.rs"]
 mod shrink;
 
-use giro::Executor;
+use giro::{Executor, Past};
 use giro_core::{Batch, Options, StateMachine};
 
-use differential::{Budget, Maker, Subject, run};
+use giro_log::storage::RealStorage;
+use giro_store::History;
+use zerocopy::IntoBytes;
+
+use differential::{Budget, Maker, Subject, Wanted, run};
 
 /// An executor, driven as the engine does: sometimes it looks keys up ahead.
 struct Threads {
     executor: Executor,
     op: u64,
+    /// Of the history, if there is one.
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Subject for Threads {
     fn create(&mut self, batch: &Batch<'_>, out: &mut [u8]) -> usize {
         self.op += 1;
         if self.op.is_multiple_of(3) {
-            self.executor.resolve_ahead(self.op, batch);
+            self.executor.resolve_ahead(self.op, batch).unwrap();
         }
-        let length = self.executor.execute(self.op, batch, out);
+        let length = self.executor.execute(self.op, batch, out).unwrap();
+        self.executor.turn_over().unwrap();
         // The comparison looks ids up.
         self.executor.settle();
         length
@@ -45,6 +52,18 @@ impl Subject for Threads {
     fn expire(&mut self, timestamp: u64) {
         self.op += 1;
         self.executor.expire(timestamp);
+        self.executor.turn_over().unwrap();
+    }
+
+    fn read(&mut self, wanted: &Wanted<'_>, out: &mut [u8]) -> usize {
+        let read = match *wanted {
+            Wanted::Ids(ids) => return self.lookup(ids, out),
+            Wanted::AccountTransfers(filter, max) => {
+                self.executor.account_transfers(filter, max, out)
+            }
+            Wanted::QueryTransfers(filter, max) => self.executor.query_transfers(filter, max, out),
+        };
+        read.unwrap()
     }
 
     fn machine(&self) -> &StateMachine {
@@ -62,13 +81,70 @@ fn maker(shards: u32) -> Maker {
             ..Options::default()
         };
         let machine = StateMachine::new(&options).expect("address space");
-        let executor = Executor::new(machine, shards, false).expect("threads");
-        Box::new(Threads { executor, op: 0 })
+        let executor = Executor::new(machine, None, shards, false).expect("threads");
+        Box::new(Threads {
+            executor,
+            op: 0,
+            _dir: None,
+        })
     };
     Maker {
         name: format!("{shards} shards on threads of their own"),
         make: Box::new(make),
     }
+}
+
+/// The same with a history on disk, to which generations of about `rows` transfers go.
+fn maker_with_history(shards: u32, rows: usize) -> Maker {
+    let make = move || -> Box<dyn Subject> {
+        let hash_key = [u64::from(shards), 9];
+        let options = Options {
+            shards,
+            hash_key,
+            accounts_max: 1 << 18,
+            transfers_max: rows + (1 << 14),
+            is_archived: true,
+            ..Options::default()
+        };
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        History::create(&RealStorage, dir.path()).unwrap();
+        let identity = giro_store::Identity {
+            cluster: 0,
+            hash_key,
+        };
+        let storage = std::sync::Arc::new(RealStorage);
+        let history = History::open(
+            storage,
+            dir.path(),
+            identity,
+            giro_store::Options::default(),
+        );
+        let past = Past::new(history.unwrap(), hash_key, rows).expect("threads");
+        let machine = StateMachine::new(&options).expect("address space");
+        let executor = Executor::new(machine, Some(past), shards, false).expect("threads");
+        Box::new(Threads {
+            executor,
+            op: 0,
+            _dir: Some(dir),
+        })
+    };
+    Maker {
+        name: format!("{shards} shards with generations of {rows} rows on disk"),
+        make: Box::new(make),
+    }
+}
+
+/// Repeats, second phases and queries of what left memory long ago, in segments and merged runs.
+#[test]
+fn random_requests_with_a_history_on_disk_give_what_the_model_gives() {
+    let budget = Budget {
+        seed: 1,
+        events: 20_000,
+        events_per_seed: 5_000,
+        is_large: false,
+    };
+    let makers = [(1, 20), (2, 100), (1, 1000)].map(|(s, rows)| maker_with_history(s, rows));
+    run(budget.or_from_environment(), &makers, |_, _| {});
 }
 
 #[test]
@@ -85,4 +161,15 @@ fn random_requests_on_threads_give_what_the_model_gives() {
         expired += answer.expired;
     });
     assert!(expired > 0, "some pending transfers expire");
+}
+
+impl Threads {
+    fn lookup(&mut self, ids: &[u8], out: &mut [u8]) -> usize {
+        let ids = ids.as_chunks::<16>().0;
+        let ids: Vec<u128> = ids.iter().map(|id| u128::from_le_bytes(*id)).collect();
+        let found = self.executor.transfers(&ids).unwrap();
+        let rows = out.chunks_exact_mut(128).zip(found.iter().flatten());
+        rows.map(|(row, found)| row.copy_from_slice(found.as_bytes()))
+            .count()
+    }
 }

@@ -114,7 +114,7 @@ impl Bench {
                 };
                 replies.push((reply.request, results));
             });
-            if !more {
+            if !more.unwrap() {
                 return replies;
             }
         }
@@ -163,7 +163,7 @@ fn nothing_is_answered_or_visible_before_it_is_durable() {
     let request = bench.next_request;
     bench.submit(200, Operation::CreateTransfers, request, &body);
     bench.flush();
-    bench.engine.resolve_ahead();
+    bench.engine.resolve_ahead().unwrap();
     assert!(bench.execute().is_empty());
     assert!(bench.engine.machine().transfer(9).is_none());
     let again = bench.meta(Operation::CreateTransfers, request, &body);
@@ -217,10 +217,18 @@ fn writes_that_end_out_of_order_are_executed_in_order() {
     }
     bench.engine.on_write(last.index, Ok(last.bytes)).unwrap();
     let mut opened = Vec::new();
-    while bench.engine.execute(&mut |reply| opened.push(reply.client)) {}
+    while bench
+        .engine
+        .execute(&mut |reply| opened.push(reply.client))
+        .unwrap()
+    {}
     bench.flush();
     bench.finish_writes();
-    while bench.engine.execute(&mut |reply| opened.push(reply.client)) {}
+    while bench
+        .engine
+        .execute(&mut |reply| opened.push(reply.client))
+        .unwrap()
+    {}
     assert_eq!(opened, clients);
 }
 
@@ -278,7 +286,8 @@ fn what_a_large_batch_made_is_known_to_the_next_one() {
     assert_eq!(
         bench
             .engine
-            .read(Operation::LookupTransfers, &body, &mut out),
+            .read(Operation::LookupTransfers, &body, &mut out)
+            .unwrap(),
         128 + 128
     );
 }

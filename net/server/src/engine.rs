@@ -2,12 +2,12 @@
 
 use std::io;
 
-use giro::{Engine, Reply, RequestMeta, Verdict};
+use giro::{Engine, Error, Reply, RequestMeta, Verdict};
 use giro_base::multi_batch::Body;
 use giro_base::{Buffer, Operation, Timestamp};
 use giro_log::disk::SLOT_COUNT;
 use giro_log::uring::Ring;
-use giro_log::{LogError, MemoryDisk, UringDisk};
+use giro_log::{MemoryDisk, UringDisk};
 
 use crate::ledger::Ledger;
 
@@ -39,7 +39,7 @@ impl ServedEngine {
 }
 
 impl Ledger for ServedEngine {
-    type Error = LogError;
+    type Error = Error;
 
     fn prepare(&mut self, ring: &mut Ring) -> io::Result<()> {
         if self.memory.is_some() {
@@ -82,7 +82,12 @@ impl Ledger for ServedEngine {
         self.engine.submit_copy(now, meta, body);
     }
 
-    fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize {
+    fn read(
+        &mut self,
+        operation: Operation,
+        body: &Body<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
         self.engine.read(operation, body, out)
     }
 
@@ -98,7 +103,7 @@ impl Ledger for ServedEngine {
         self.engine.read_timestamp()
     }
 
-    fn flush(&mut self, ring: &mut Ring) -> Result<(), LogError> {
+    fn flush(&mut self, ring: &mut Ring) -> Result<(), Error> {
         let Some(memory) = &mut self.memory else {
             // SAFETY: the engine keeps a group's buffer, unchanged, until its write was reported
             // to `on_write`; the reactor drops its ring before its ledger.
@@ -116,12 +121,12 @@ impl Ledger for ServedEngine {
         self.engine.can_resolve_ahead()
     }
 
-    fn resolve_ahead(&mut self) {
-        self.engine.resolve_ahead();
+    fn resolve_ahead(&mut self) -> Result<(), Error> {
+        self.engine.resolve_ahead()
     }
 
-    fn on_write(&mut self, value: u64, result: io::Result<usize>) -> Result<(), LogError> {
-        self.engine.on_write(value, result)
+    fn on_write(&mut self, value: u64, result: io::Result<usize>) -> Result<(), Error> {
+        Ok(self.engine.on_write(value, result)?)
     }
 
     fn is_stalled(&self) -> bool {
@@ -132,7 +137,7 @@ impl Ledger for ServedEngine {
         self.engine.is_ready()
     }
 
-    fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> bool {
+    fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> Result<bool, Error> {
         self.engine.execute(reply)
     }
 

@@ -50,7 +50,15 @@ pub trait Ledger {
 
     /// Answers a read from the state as executed; returns the bytes written to `out`, which has
     /// room for the largest reply.
-    fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize;
+    ///
+    /// # Errors
+    /// Those that must end the process.
+    fn read(
+        &mut self,
+        operation: Operation,
+        body: &Body<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, Self::Error>;
 
     /// A session's client is there, though it only reads.
     fn touch(&mut self, client: u128);
@@ -69,7 +77,10 @@ pub trait Ledger {
     fn flush(&mut self, ring: &mut Ring) -> Result<(), Self::Error>;
 
     /// Does what can be done before the writes are durable; called when the kernel has them.
-    fn resolve_ahead(&mut self);
+    ///
+    /// # Errors
+    /// Those that must end the process.
+    fn resolve_ahead(&mut self) -> Result<(), Self::Error>;
 
     /// Whether that is enough work to hand the writes to the kernel for.
     fn can_resolve_ahead(&self) -> bool;
@@ -87,7 +98,10 @@ pub trait Ledger {
     fn is_ready(&self) -> bool;
 
     /// Executes some of what is durable, handing out each reply; true when more is ready.
-    fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> bool;
+    ///
+    /// # Errors
+    /// Those that must end the process.
+    fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> Result<bool, Self::Error>;
 
     /// Whether executing left something to do behind its replies.
     fn is_settled(&self) -> bool;

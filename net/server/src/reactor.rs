@@ -204,6 +204,9 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
 
     /// Lets the ledger start its writes and execute what is durable. True when more is ready.
     fn run_ledger(&mut self) -> Result<bool, ServerError<L::Error>> {
+        if let Some(error) = self.service.failure.take() {
+            return Err(ServerError::Ledger(error));
+        }
         let Service { ledger, desk, .. } = &mut self.service;
         let (ring, front) = (&mut self.turn.ring, &mut self.front);
         while let Some(client) = desk.next_owed() {
@@ -220,10 +223,11 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
             ring.submit_and_wait(0, None).map_err(ServerError::Ring)?;
         }
         if !ledger.is_ready() {
-            ledger.resolve_ahead();
+            ledger.resolve_ahead().map_err(ServerError::Ledger)?;
             return Ok(false);
         }
         let more = ledger.execute(&mut |reply| desk.deliver(&reply, front));
+        let more = more.map_err(ServerError::Ledger)?;
         // What was executed made room for who waits.
         Ok(more || front.has_held())
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use giro::Engine;
 use giro_base::BufferPool;
-use giro_log::LogError;
+
 use giro_wire::Address;
 use rustix::event::{EventfdFlags, eventfd};
 use socket2::{Domain, Socket, Type};
@@ -98,7 +98,7 @@ impl Server {
     ///
     /// # Errors
     /// Those that end the process: of the log, of the ring.
-    pub fn serve(self, engine: Engine, options: &Options) -> Result<(), ServerError<LogError>> {
+    pub fn serve(self, engine: Engine, options: &Options) -> Result<(), ServerError<giro::Error>> {
         let pool = engine.pool().clone();
         self.run(ServedEngine::new(engine), &pool, options)
     }

@@ -22,11 +22,13 @@ const IN_PLACE_BYTES_MIN: usize = 64 << 10;
 const COPIED_BODY_BYTES_MAX: usize = 4096;
 
 /// The ledger and the desk in front of it.
-pub(crate) struct Service<L> {
+pub(crate) struct Service<L: Ledger> {
     pub(crate) ledger: L,
     pub(crate) desk: Desk,
     /// Where reads write their results.
     scratch: Option<Buffer>,
+    /// What a read failed with: the process ends with it.
+    pub(crate) failure: Option<L::Error>,
 }
 
 /// The circumstances of a message.
@@ -67,6 +69,7 @@ impl<L: Ledger> Service<L> {
             ledger,
             desk,
             scratch: None,
+            failure: None,
         }
     }
 
@@ -191,9 +194,16 @@ impl<L: Ledger> Service<L> {
         count(&self.desk.counters.requests);
         self.ledger.touch(meta.client);
         let out = &mut buffer[BODY_AT..MESSAGE_AT + MESSAGE_BYTES_MAX];
-        let bytes = match meta.operation {
-            Operation::Noop => 0,
+        let read = match meta.operation {
+            Operation::Noop => Ok(0),
             operation => self.ledger.read(operation, body, out),
+        };
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.failure = Some(error);
+                return Outcome::Done;
+            }
         };
         let reply = Reply {
             client: meta.client,

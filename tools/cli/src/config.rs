@@ -52,6 +52,9 @@ pub(crate) struct Flags {
     /// Log segments kept ready ahead of need, 64 MiB each.
     #[arg(long, env = "GIRO_LOG_SPARES")]
     log_spares: Option<u32>,
+    /// Transfers leave memory for a history on disk.
+    #[arg(long, env = "GIRO_ARCHIVE", value_name = "true|false")]
+    archive: Option<bool>,
     /// How long a request waits for room before it is dropped, in milliseconds.
     #[arg(long, env = "GIRO_REQUEST_DEADLINE_MS")]
     request_deadline_ms: Option<u64>,
@@ -72,6 +75,7 @@ struct File {
     transfers_max: Option<u64>,
     prefault_mib: Option<u64>,
     log_spares: Option<u32>,
+    archive: Option<bool>,
     request_deadline_ms: Option<u64>,
 }
 
@@ -118,6 +122,7 @@ impl Config {
         );
         let prefault = pick(flags.prefault_mib, file.prefault_mib, 0);
         ledger.prefault_bytes = prefault.saturating_mul(1 << 20);
+        ledger.archive = flags.archive.or(file.archive).unwrap_or(ledger.archive);
         let spares = flags.log_spares.or(file.log_spares);
         ledger.log.spares = spares.unwrap_or(LOG_SPARES) as usize;
         let reactors = flags.reactors.or(file.reactors);
@@ -229,6 +234,7 @@ mod tests {
         assert_eq!(file.transfers_max, Some(ledger.transfers_max as u64));
         assert_eq!(file.prefault_mib, Some(ledger.prefault_bytes as u64 >> 20));
         assert_eq!(file.log_spares, Some(LOG_SPARES));
+        assert_eq!(file.archive, Some(ledger.archive));
         assert_eq!(
             file.request_deadline_ms,
             Some(server.request_deadline.as_millis() as u64)

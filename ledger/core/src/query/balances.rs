@@ -3,34 +3,35 @@
 
 use std::collections::VecDeque;
 
-use giro_base::filter::{AccountBalance, AccountFilter};
+use giro_base::filter::AccountBalance;
 use giro_base::{AccountFlags, Timestamp, Transfer, TransferFlags as Flags};
-use zerocopy::FromBytes;
 
 use super::Rows;
-use super::filters::{Bounds, selects};
+use super::filters::{AccountQuery, selects};
 use crate::generation::{Balances, Expiry};
 use crate::machine::StateMachine;
 
 impl StateMachine {
     /// Writes the balances of an account with the history flag after each transfer in memory
-    /// that an [`AccountFilter`] (as bytes) selects to `out`, at most `rows_max`, and returns how
+    /// that an [`giro_base::filter::AccountFilter`] (as bytes) selects to `out`, at most
+    /// `rows_max`, and returns how
     /// many.
     pub fn account_balances(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
-        let Ok(filter) = AccountFilter::read_from_bytes(filter) else {
+        let Some(query) = AccountQuery::parse(filter, rows_max) else {
             return 0;
         };
-        let Some(bounds) = Bounds::of_account_filter(&filter) else {
-            return 0;
-        };
+        let AccountQuery {
+            filter,
+            bounds,
+            limit,
+            reversed,
+        } = query;
         let Some(slot) = self.account_slot(filter.account_id) else {
             return 0;
         };
         if self.tables().accounts[slot as usize].flags & AccountFlags::HISTORY == 0 {
             return 0;
         }
-        let reversed = filter.flags & AccountFilter::REVERSED != 0;
-        let limit = rows_max.min(filter.limit as usize);
         let mut selected = VecDeque::with_capacity(limit);
         self.walk_balances(slot, |transfer, balances| {
             if transfer.timestamp < bounds.timestamp_min {

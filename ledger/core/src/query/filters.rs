@@ -4,8 +4,62 @@ use std::ops::Range;
 
 use giro_base::filter::{AccountFilter, QueryFilter};
 use giro_base::{Account, Timestamp, Transfer, time};
+use zerocopy::FromBytes;
+
+/// An [`AccountFilter`] that makes sense.
+#[derive(Clone, Copy)]
+pub struct AccountQuery {
+    /// The filter.
+    pub filter: AccountFilter,
+    pub(super) bounds: Bounds,
+    /// Most rows of the answer.
+    pub limit: usize,
+    /// Newest first.
+    pub reversed: bool,
+}
+
+/// A [`QueryFilter`] that makes sense.
+#[derive(Clone, Copy)]
+pub struct Query {
+    /// The filter.
+    pub filter: QueryFilter,
+    pub(super) bounds: Bounds,
+    /// Most rows of the answer.
+    pub limit: usize,
+    /// Newest first.
+    pub reversed: bool,
+}
+
+impl AccountQuery {
+    /// What these bytes ask for; none when it makes no sense. An answer has room for `rows_max`.
+    #[must_use]
+    pub fn parse(bytes: &[u8], rows_max: usize) -> Option<Self> {
+        let filter = AccountFilter::read_from_bytes(bytes).ok()?;
+        Some(Self {
+            filter,
+            bounds: Bounds::of_account_filter(&filter)?,
+            limit: rows_max.min(filter.limit as usize),
+            reversed: filter.flags & AccountFilter::REVERSED != 0,
+        })
+    }
+}
+
+impl Query {
+    /// As [`AccountQuery::parse`].
+    #[must_use]
+    pub fn parse(bytes: &[u8], rows_max: usize) -> Option<Self> {
+        let filter = QueryFilter::read_from_bytes(bytes).ok()?;
+        Some(Self {
+            filter,
+            bounds: Bounds::of_query_filter(&filter)?,
+            limit: rows_max.min(filter.limit as usize),
+            reversed: filter.flags & QueryFilter::REVERSED != 0,
+        })
+    }
+}
 
 /// An inclusive window of timestamps (ns).
+#[derive(Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) timestamp_min: Timestamp,
     timestamp_max: Timestamp,

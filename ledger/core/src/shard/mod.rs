@@ -86,20 +86,23 @@ impl Shard {
         }
     }
 
-    /// Ids made from now on are of the next generation.
+    /// Ids made from now on are of the next generation, and go to this empty index.
+    pub fn rotate(&mut self, next: IdIndex) {
+        self.older
+            .push_front(std::mem::replace(&mut self.transfers, next));
+    }
+
+    /// An index for another generation.
     ///
     /// # Errors
     /// The system's when it has no address space.
-    pub fn rotate(&mut self) -> std::io::Result<()> {
-        let next = IdIndex::new(self.expected)?;
-        self.older
-            .push_front(std::mem::replace(&mut self.transfers, next));
-        Ok(())
+    pub fn spare(&self) -> std::io::Result<IdIndex> {
+        IdIndex::new(self.expected)
     }
 
     /// Forgets the ids of the oldest generation.
-    pub fn forget_oldest(&mut self) {
-        self.older.pop_back();
+    pub fn forget_oldest(&mut self) -> Option<IdIndex> {
+        self.older.pop_back()
     }
 
     /// Adds the ids that the operation decided last has made, as far as they are this shard's.
@@ -143,15 +146,19 @@ impl Shard {
         if let Some(place) = self.transfers.find(hash, is_key) {
             return Some(place);
         }
-        let mut older = self.older.iter();
-        older.find_map(|index| index.find(hash, is_key))
+        let may_hold = tables.window.sealed_may_hold(id);
+        let older = self.older.iter().zip(may_hold);
+        let mut older = older.filter(|(_, may_hold)| *may_hold);
+        older.find_map(|(index, _)| index.find(hash, is_key))
     }
 
     #[inline(always)]
-    fn prefetch_recent(&self, hash: u64) {
+    fn prefetch_recent(&self, tables: &Tables, hash: u64, id: u128) {
         self.transfers.prefetch(hash);
-        for index in &self.older {
-            index.prefetch(hash);
+        for (index, may_hold) in self.older.iter().zip(tables.window.sealed_may_hold(id)) {
+            if may_hold {
+                index.prefetch(hash);
+            }
         }
     }
 }

@@ -41,7 +41,8 @@ impl Shard {
         };
         for step in 0..chunks + 2 {
             if step < chunks {
-                self.fetch_buckets(&events[chunk(step)], &mut hashes[step % 3], archive);
+                let transfers = &events[chunk(step)];
+                self.fetch_buckets(tables, transfers, &mut hashes[step % 3], archive);
             }
             if (1..=chunks).contains(&step) {
                 self.fetch_places(
@@ -69,6 +70,7 @@ impl Shard {
     #[inline(always)]
     fn fetch_buckets(
         &self,
+        tables: &Tables,
         transfers: &[Transfer],
         hashes: &mut Hashes,
         archive: Option<&dyn Archive>,
@@ -77,15 +79,15 @@ impl Shard {
             hashes.id[k] = self.hasher.hash(transfer.id);
             hashes.debit[k] = self.hasher.hash(transfer.debit_account_id);
             hashes.credit[k] = self.hasher.hash(transfer.credit_account_id);
-            self.prefetch_recent(hashes.id[k]);
+            self.prefetch_recent(tables, hashes.id[k], transfer.id);
             if let Some(archive) = archive {
-                archive.prefetch(hashes.id[k]);
+                archive.prefetch(hashes.id[k], transfer.id);
             }
             self.accounts.prefetch(hashes.debit[k]);
             self.accounts.prefetch(hashes.credit[k]);
             if transfer.pending_id != 0 {
                 hashes.pending[k] = self.hasher.hash(transfer.pending_id);
-                self.prefetch_recent(hashes.pending[k]);
+                self.prefetch_recent(tables, hashes.pending[k], transfer.pending_id);
             }
         }
     }

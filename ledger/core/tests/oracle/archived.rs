@@ -6,6 +6,7 @@ use std::sync::Arc;
 use giro_base::TransferFlags;
 use giro_core::archive::{Answer, Archive, Past, Question, Subject as Asked};
 use giro_core::generation::Generation;
+use giro_core::machine::Spare;
 use giro_core::phase::Phase;
 use giro_core::{Batch, Options, StateMachine};
 
@@ -23,7 +24,7 @@ struct Maps {
 }
 
 impl Archive for Maps {
-    fn prefetch(&self, _: u64) {}
+    fn prefetch(&self, _: u64, _: u128) {}
 
     /// Sometimes wrong, as filters are.
     fn may_hold(&self, hash: u64, id: u128) -> bool {
@@ -55,13 +56,13 @@ impl Maps {
             self.ids.insert(row, transfer.id);
             self.timestamps.insert(transfer.timestamp);
         }
-        for closing in generation.closings.iter() {
+        for closing in &generation.closings {
             let closer = generation.transfer(closing.row);
             let post = closer.flags & TransferFlags::POST_PENDING_TRANSFER != 0;
             let phase = if post { Phase::Posted } else { Phase::Voided };
             self.end(closing.pending_row, phase);
         }
-        for expiry in generation.expiries.iter() {
+        for expiry in &generation.expiries {
             self.end(expiry.pending_row, Phase::Expired);
         }
         self.burned.extend(generation.burned.iter());
@@ -107,23 +108,25 @@ struct Archived {
     /// Complete generations that are in memory.
     kept: VecDeque<Arc<Generation>>,
     questions: Vec<Question>,
+    /// Memory of a generation that left.
+    spare: Option<Spare>,
 }
 
 impl Archived {
     /// As an engine does between two operations.
     fn turn_over(&mut self) {
-        let open = self.machine.tables().window.open();
-        let is_full = open.transfers.len() >= self.rows
-            || open.burned.len() >= self.rows
-            || open.expiries.len() >= self.rows;
-        if is_full {
-            let generation = self.machine.rotate().expect("address space");
+        if self.machine.tables().window.open().is_full(self.rows) {
+            let used = self.spare.take();
+            let spare = used.unwrap_or_else(|| self.machine.spare().expect("address space"));
+            let generation = self.machine.rotate(spare);
             self.kept.push_back(generation);
         }
         if self.kept.len() > KEPT {
             let oldest = self.kept.pop_front().expect("some are kept");
             self.maps.take(&oldest);
-            self.machine.forget_oldest();
+            drop(oldest);
+            self.spare = self.machine.forget_oldest().clear();
+            assert!(self.spare.is_some(), "nobody else reads it");
         }
     }
 }
@@ -152,7 +155,7 @@ impl Subject for Archived {
         &self.machine
     }
 
-    fn is_whole(&self) -> bool {
+    fn answers_queries(&self) -> bool {
         false
     }
 }
@@ -174,6 +177,7 @@ pub(crate) fn maker(shards: u32, rows: usize) -> Maker {
             rows,
             kept: VecDeque::new(),
             questions: Vec::new(),
+            spare: None,
         })
     };
     Maker {

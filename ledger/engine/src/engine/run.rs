@@ -1,14 +1,17 @@
 //! Executing what is durable, and answering reads.
 
-use giro_base::Operation;
 use giro_base::limits::BODY_BYTES_MAX;
 use giro_base::multi_batch::{Body, write_trailer};
 use giro_base::operation::Kind;
-use giro_core::{Batch, StateMachine};
+use giro_base::{Operation, Transfer};
+use giro_core::Batch;
 use giro_log::{OpHeader, ops};
 use smallvec::SmallVec;
+use zerocopy::IntoBytes;
 
 use super::Engine;
+use crate::error::Error;
+use crate::executor::Executor;
 use crate::session::{Executed, Reply, RequestMeta};
 
 impl Engine {
@@ -24,31 +27,39 @@ impl Engine {
 
     /// Looks up what the oldest group not yet durable names, while the disk works. Call it when
     /// the kernel has the writes.
-    pub fn resolve_ahead(&mut self) {
+    ///
+    /// # Errors
+    /// The history's, when it cannot be read or is damaged.
+    pub fn resolve_ahead(&mut self) -> Result<(), Error> {
         if !self.can_resolve_ahead() {
-            return;
+            return Ok(());
         }
         let Some(group) = self.flying.front() else {
-            return;
+            return Ok(());
         };
         let (header, body) = ops(&group.buffer).next().expect("a group has an op");
         if let Some(batch) = batch_of(header, &group.buffer[body]) {
-            self.executor.resolve_ahead(header.op, &batch);
+            self.executor.resolve_ahead(header.op, &batch)?;
         }
+        Ok(())
     }
 
     /// Executes the oldest group if it is durable, hands out the replies, and says whether there
     /// is more to execute.
-    pub fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> bool {
+    ///
+    /// # Errors
+    /// The history's, when it cannot be read or written, or is damaged: nothing more can be
+    /// executed.
+    pub fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> Result<bool, Error> {
         if !self.is_ready() {
-            return false;
+            return Ok(false);
         }
         let group = self.flying.pop_front().expect("looked at it above");
         for (header, body) in ops(&group.buffer) {
-            self.execute_op(header, &group.buffer[body], Some(&mut *reply));
+            self.execute_op(header, &group.buffer[body], Some(&mut *reply))?;
         }
         self.log.advance_executed(group.index);
-        self.is_ready()
+        Ok(self.is_ready())
     }
 
     /// Executes one op, from the log or just made durable.
@@ -57,7 +68,7 @@ impl Engine {
         header: &OpHeader,
         body: &[u8],
         reply: Option<&mut dyn FnMut(Reply<'_>)>,
-    ) {
+    ) -> Result<(), Error> {
         let meta = meta_of(header);
         match meta.operation.kind() {
             Kind::Register => self.execute_register(header, &meta),
@@ -65,7 +76,7 @@ impl Engine {
                 self.executor.expire(header.timestamp);
                 self.pulsing = false;
             }
-            _ => self.execute_create(header, &meta, body),
+            _ => self.execute_create(header, &meta, body)?,
         }
         self.executed_op = header.op;
         self.executed_at = header.timestamp;
@@ -74,6 +85,7 @@ impl Engine {
         {
             self.hand_out(header, &meta, reply);
         }
+        self.executor.turn_over()
     }
 
     fn execute_register(&mut self, header: &OpHeader, meta: &RequestMeta) {
@@ -88,12 +100,17 @@ impl Engine {
         self.sessions.finish(slot, meta, executed);
     }
 
-    fn execute_create(&mut self, header: &OpHeader, meta: &RequestMeta, body: &[u8]) {
+    fn execute_create(
+        &mut self,
+        header: &OpHeader,
+        meta: &RequestMeta,
+        body: &[u8],
+    ) -> Result<(), Error> {
         let batch = batch_of(header, body).expect("validated before it was logged");
         self.events_in_flight = self.events_in_flight.saturating_sub(batch.len());
         match self.sessions.reply_memory(meta.client) {
             Some((slot, out)) => {
-                let reply_bytes = self.executor.execute(header.op, &batch, out);
+                let reply_bytes = self.executor.execute(header.op, &batch, out)?;
                 self.sessions
                     .finish(slot, meta, executed(header, reply_bytes));
             }
@@ -103,10 +120,11 @@ impl Engine {
                     .resize(giro_base::limits::CREATE_REPLY_BYTES_MAX, 0);
                 let bytes = self
                     .executor
-                    .execute(header.op, &batch, &mut self.own_reply);
+                    .execute(header.op, &batch, &mut self.own_reply)?;
                 self.own_reply.truncate(bytes);
             }
         }
+        Ok(())
     }
 
     fn hand_out(&self, header: &OpHeader, meta: &RequestMeta, reply: &mut dyn FnMut(Reply<'_>)) {
@@ -165,15 +183,15 @@ pub(crate) fn meta_of(header: &OpHeader) -> RequestMeta {
 
 /// Answers a read; see [`Engine::read`].
 pub(super) fn read(
-    machine: &StateMachine,
+    executor: &mut Executor,
     operation: Operation,
     body: &Body<'_>,
     out: &mut [u8],
-) -> usize {
+) -> Result<usize, Error> {
     let event_bytes = operation.event_bytes();
     let result_bytes = operation.result_bytes();
     if event_bytes == 0 {
-        return 0;
+        return Ok(0);
     }
     let mut counts = SmallVec::<[u16; 64]>::with_capacity(body.batch_count());
     let mut events = body.events;
@@ -182,36 +200,47 @@ pub(super) fn read(
         let (these, rest) = events.split_at(batch * event_bytes);
         events = rest;
         let rows = read_batch(
-            machine,
+            executor,
             operation,
             these,
             &mut out[results * result_bytes..],
-        );
+        )?;
         counts.push(rows as u16);
         results += rows;
     }
     let bytes = results * result_bytes;
     if !operation.is_multi_batch() {
-        return bytes;
+        return Ok(bytes);
     }
     let counts = counts.iter().map(|count| usize::from(*count));
-    write_trailer(out, bytes, result_bytes, counts)
+    Ok(write_trailer(out, bytes, result_bytes, counts))
 }
 
 fn read_batch(
-    machine: &StateMachine,
+    executor: &mut Executor,
     operation: Operation,
     events: &[u8],
     out: &mut [u8],
-) -> usize {
+) -> Result<usize, Error> {
     let limit = operation.events_max();
     match operation.kind() {
-        Kind::LookupAccounts => machine.lookup_accounts(events, out),
-        Kind::LookupTransfers => machine.lookup_transfers(events, out),
-        Kind::GetAccountTransfers => machine.account_transfers(events, limit, out),
-        Kind::GetAccountBalances => machine.account_balances(events, limit, out),
-        Kind::QueryAccounts => machine.query_accounts(events, limit, out),
-        Kind::QueryTransfers => machine.query_transfers(events, limit, out),
+        Kind::LookupAccounts => Ok(executor.machine().lookup_accounts(events, out)),
+        Kind::LookupTransfers => lookup_transfers(executor, events, out),
+        Kind::GetAccountTransfers => executor.account_transfers(events, limit, out),
+        Kind::GetAccountBalances => executor.account_balances(events, limit, out),
+        Kind::QueryAccounts => Ok(executor.machine().query_accounts(events, limit, out)),
+        Kind::QueryTransfers => executor.query_transfers(events, limit, out),
         kind => unreachable!("{kind:?} is not a supported read"),
     }
+}
+
+fn lookup_transfers(executor: &mut Executor, ids: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+    let ids = ids.as_chunks::<16>().0;
+    let ids: Vec<u128> = ids.iter().map(|id| u128::from_le_bytes(*id)).collect();
+    let found = executor.transfers(&ids)?;
+    let found = found.iter().flatten();
+    let rows = out.chunks_exact_mut(size_of::<Transfer>()).zip(found);
+    Ok(rows
+        .map(|(row, found)| row.copy_from_slice(found.as_bytes()))
+        .count())
 }

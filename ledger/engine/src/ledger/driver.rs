@@ -113,15 +113,16 @@ impl Driver {
         }
     }
 
-    fn turn(&mut self) -> Result<(), LogError> {
-        self.take_commands();
+    fn turn(&mut self) -> Result<(), Error> {
+        self.take_commands()?;
         self.engine.tick(now());
         self.start_writes()?;
-        let more = self.execute();
-        self.wait(more)
+        let more = self.execute()?;
+        self.wait(more)?;
+        Ok(())
     }
 
-    fn take_commands(&mut self) {
+    fn take_commands(&mut self) -> Result<(), Error> {
         while !self.closed {
             let command = match self.held.take() {
                 Some(command) => Ok(command),
@@ -129,23 +130,24 @@ impl Driver {
             };
             match command {
                 Ok(command) => {
-                    if let Some(refused) = self.take(command) {
+                    if let Some(refused) = self.take(command)? {
                         self.held = Some(refused);
-                        return;
+                        return Ok(());
                     }
                 }
-                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => self.closed = true,
             }
         }
+        Ok(())
     }
 
     /// Gives the command back when there is no room for it now.
-    fn take(&mut self, command: Command) -> Option<Command> {
+    fn take(&mut self, command: Command) -> Result<Option<Command>, Error> {
         let (operation, body, answer) = match command {
             Command::Look(look) => {
                 look(&self.engine);
-                return None;
+                return Ok(None);
             }
             Command::Request {
                 operation,
@@ -155,24 +157,24 @@ impl Driver {
         };
         if !operation.is_write() {
             let parsed = Body::parse(operation, &body).expect("made by the handle");
-            let bytes = self.engine.read(operation, &parsed, &mut self.out);
+            let bytes = self.engine.read(operation, &parsed, &mut self.out)?;
             answer(Ok(&self.out[..bytes]));
-            return None;
+            return Ok(None);
         }
         if self.engine.is_full() && self.engine.is_idle() {
             answer(Err(Error::Full));
-            return None;
+            return Ok(None);
         }
         if !self.engine.can_submit(body.len()) {
-            return Some(Command::Request {
+            return Ok(Some(Command::Request {
                 operation,
                 body,
                 answer,
-            });
+            }));
         }
         self.submit(operation, &body);
         self.answers.push_back(answer);
-        None
+        Ok(None)
     }
 
     fn submit(&mut self, operation: Operation, body: &[u8]) {
@@ -190,7 +192,7 @@ impl Driver {
         }
     }
 
-    fn start_writes(&mut self) -> Result<(), LogError> {
+    fn start_writes(&mut self) -> Result<(), Error> {
         match &mut self.storage {
             Storage::Ring(ring) => {
                 // SAFETY: the engine keeps a group's buffer until its write was reported, and the
@@ -199,7 +201,7 @@ impl Driver {
                 self.engine.flush(&mut disk)?;
                 ring.submit_and_wait(0, None)
                     .map_err(|source| ring_failed(&source))?;
-                self.engine.resolve_ahead();
+                self.engine.resolve_ahead()?;
             }
             Storage::Memory(disk) => {
                 self.engine.flush(disk)?;
@@ -211,16 +213,16 @@ impl Driver {
         Ok(())
     }
 
-    fn execute(&mut self) -> bool {
+    fn execute(&mut self) -> Result<bool, Error> {
         let answers = &mut self.answers;
         let more = self.engine.execute(&mut |reply| {
             let answer = answers
                 .pop_front()
                 .expect("one answer waits for each write");
             answer(Ok(reply.body));
-        });
+        })?;
         self.engine.settle();
-        more
+        Ok(more)
     }
 
     /// Sleeps unless there is more to do, and takes completions.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use giro_base::limits::EVENTS_MAX;
 use giro_base::multi_batch::{trailer_bytes, write_trailer};
 use giro_base::{
@@ -38,8 +38,24 @@ pub struct Ledger {
 
 struct Shared {
     commands: Option<Sender<Command>>,
+    /// To drop what was sent to a thread that has ended.
+    unheard: Receiver<Command>,
     wake: Arc<Wake>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Dropped when the thread ends, by itself or by a panic: requests it never took are dropped, so
+/// that who waits for them is told.
+struct End {
+    wake: Arc<Wake>,
+    rest: Receiver<Command>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.wake.stop();
+        self.rest.try_iter().for_each(drop);
+    }
 }
 
 /// What became of one account of a request.
@@ -92,20 +108,27 @@ impl Ledger {
         let memory = |what| move |source| Error::Memory { what, source };
         let wake = Arc::new(Wake::new().map_err(memory("a wake-up"))?);
         let (commands, inbox) = crossbeam_channel::bounded(COMMANDS_MAX);
+        let (unheard, rest) = (inbox.clone(), inbox.clone());
         let (opened, is_open) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("giro-ledger".into())
             .spawn({
                 let wake = Arc::clone(&wake);
-                move || match open()
-                    .and_then(|(engine, storage)| Driver::new(engine, storage, inbox, wake))
-                {
-                    Ok(driver) => {
-                        let _ = opened.send(Ok(()));
-                        driver.run();
-                    }
-                    Err(error) => {
-                        let _ = opened.send(Err(error));
+                move || {
+                    let _end = End {
+                        wake: Arc::clone(&wake),
+                        rest,
+                    };
+                    match open().and_then(|(engine, storage)| {
+                        Driver::new(engine, storage, inbox, Arc::clone(&wake))
+                    }) {
+                        Ok(driver) => {
+                            let _ = opened.send(Ok(()));
+                            driver.run();
+                        }
+                        Err(error) => {
+                            let _ = opened.send(Err(error));
+                        }
                     }
                 }
             });
@@ -115,6 +138,7 @@ impl Ledger {
         Ok(Self {
             shared: Arc::new(Shared {
                 commands,
+                unheard,
                 wake,
                 thread,
             }),
@@ -187,9 +211,14 @@ impl Ledger {
     /// A command that cannot be sent is dropped, and its pending result says so.
     fn send(&self, command: Command) {
         if let Some(commands) = &self.shared.commands
+            && !self.shared.wake.is_stopped()
             && commands.send(command).is_ok()
         {
             self.shared.wake.wake();
+            if self.shared.wake.is_stopped() {
+                // The thread ended meanwhile: nobody else takes what is in the channel.
+                self.shared.unheard.try_iter().for_each(drop);
+            }
         }
     }
 }

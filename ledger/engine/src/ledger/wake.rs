@@ -11,6 +11,7 @@ use rustix::event::{EventfdFlags, eventfd};
 pub(super) struct Wake {
     event: File,
     asleep: AtomicBool,
+    stopped: AtomicBool,
 }
 
 impl Wake {
@@ -19,6 +20,7 @@ impl Wake {
         Ok(Self {
             event: event.into(),
             asleep: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
         })
     }
 
@@ -28,6 +30,17 @@ impl Wake {
             // Full only when wake-ups enough are on their way.
             let _ = (&self.event).write(&1_u64.to_le_bytes());
         }
+    }
+
+    /// Says that the thread has ended and takes nothing more. What was sent before the call, and
+    /// by those who do not see it yet, is left to be dropped by both sides.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the thread has ended.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
     }
 
     /// Says that the thread is about to sleep. What was sent before the call must be looked for

@@ -180,10 +180,15 @@ impl Ledger for SimpleLedger {
         self.take(meta, body);
     }
 
-    fn read(&mut self, operation: Operation, body: &Body<'_>, out: &mut [u8]) -> usize {
+    fn read(
+        &mut self,
+        operation: Operation,
+        body: &Body<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, Infallible> {
         let results = results(operation, &body.batches().collect::<Vec<_>>());
         out[..results.len()].copy_from_slice(&results);
-        results.len()
+        Ok(results.len())
     }
 
     fn touch(&mut self, client: u128) {
@@ -194,7 +199,9 @@ impl Ledger for SimpleLedger {
         false
     }
 
-    fn resolve_ahead(&mut self) {}
+    fn resolve_ahead(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
 
     fn commit_op(&self) -> u64 {
         self.op
@@ -220,9 +227,9 @@ impl Ledger for SimpleLedger {
         !self.taken.is_empty() && !self.gate.stuck.load(Ordering::SeqCst)
     }
 
-    fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> bool {
+    fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> Result<bool, Infallible> {
         let Some((meta, batches)) = self.taken.pop_front() else {
-            return false;
+            return Ok(false);
         };
         self.op += 1;
         self.gate.executed.fetch_add(1, Ordering::SeqCst);
@@ -242,7 +249,7 @@ impl Ledger for SimpleLedger {
         };
         self.sessions.insert(meta.client, recorded);
         reply(self.last_reply(meta.client).unwrap());
-        self.is_ready()
+        Ok(self.is_ready())
     }
 
     fn is_settled(&self) -> bool {

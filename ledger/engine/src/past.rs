@@ -1,0 +1,269 @@
+//! What left memory: hands complete generations to the history on disk, lets them go when it has
+//! them, and answers for it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use giro_base::hash::IdHasher;
+use giro_base::{Timestamp, Transfer, TransferFlags};
+use giro_core::archive::{self, Archive, Subject};
+use giro_core::generation::Generation;
+use giro_core::machine::{Remains, Spare};
+use giro_core::phase::Phase;
+use giro_core::{Batch, StateMachine};
+use giro_store::{Answer, Catalog, Fate, History, Question, StoreError};
+
+/// Complete generations in memory from which on requests wait for the history.
+const SEALED_MAX: usize = 4;
+/// Pause of the sweeper before it looks again.
+const SWEEP_PAUSE: Duration = Duration::from_millis(1);
+/// Cleared memory that is kept for generations to come.
+const SPARES_MAX: usize = 2;
+/// Remains that may wait to be cleared away.
+const REMAINS_MAX: usize = 64;
+
+/// A ledger's history, from the executor's side.
+pub struct Past {
+    history: History,
+    hasher: IdHasher,
+    generation_rows: usize,
+    /// Complete generations for which the history's queue had no room yet, oldest first.
+    unoffered: VecDeque<Arc<Generation>>,
+    /// The history had no room on disk when it was last asked.
+    is_starved: bool,
+    questions: Vec<archive::Question>,
+    asked: Vec<Question>,
+    /// Clearing memory takes its time and has a thread of its own.
+    remains: Sender<Remains>,
+    /// Memory that can be used again.
+    spares: Receiver<Spare>,
+}
+
+/// The history's filters, for all shards at once.
+pub(crate) struct Filters<'a>(&'a Catalog);
+
+impl Archive for Filters<'_> {
+    #[inline]
+    fn prefetch(&self, hash: u64, id: u128) {
+        self.0.prefetch(hash, id);
+    }
+
+    #[inline]
+    fn may_hold(&self, hash: u64, id: u128) -> bool {
+        self.0.may_hold(hash, id)
+    }
+
+    fn may_hold_timestamp(&self, timestamp: Timestamp) -> bool {
+        self.0.segment_at_or_after(timestamp).is_some()
+    }
+}
+
+impl Past {
+    /// The past of a ledger whose generations have about this many rows, the same at every
+    /// start.
+    ///
+    /// # Errors
+    /// The system's when it has no threads left.
+    pub fn new(
+        history: History,
+        hash_key: [u64; 2],
+        generation_rows: usize,
+    ) -> std::io::Result<Self> {
+        let (remains, rest): (_, Receiver<Remains>) = bounded(REMAINS_MAX);
+        let (cleared, spares) = bounded(SPARES_MAX);
+        let sweeper = std::thread::Builder::new().name("giro-sweeper".to_owned());
+        sweeper.spawn(move || {
+            for remains in rest {
+                // The history lets go of it soon after it said that it is written.
+                while remains.is_shared() {
+                    std::thread::sleep(SWEEP_PAUSE);
+                }
+                // What does not fit is given back to the system.
+                if let Some(spare) = remains.clear() {
+                    let _ = cleared.try_send(spare);
+                }
+            }
+        })?;
+        Ok(Self {
+            history,
+            hasher: IdHasher::new(hash_key),
+            generation_rows,
+            unoffered: VecDeque::new(),
+            is_starved: false,
+            questions: Vec::new(),
+            asked: Vec::new(),
+            remains,
+            spares,
+        })
+    }
+
+    pub(crate) fn filters(&self) -> Option<Filters<'_>> {
+        let catalog = self.history.catalog();
+        (catalog.generations() > 0).then_some(Filters(catalog))
+    }
+
+    /// Answers what resolve could not settle from memory. Waits for the disk if there is
+    /// something.
+    ///
+    /// # Errors
+    /// The history's: it cannot be read, or is damaged.
+    pub(crate) fn answer(
+        &mut self,
+        machine: &mut StateMachine,
+        batch: &Batch<'_>,
+    ) -> Result<(), StoreError> {
+        machine.questions(batch, &mut self.questions);
+        if self.questions.is_empty() {
+            return Ok(());
+        }
+        self.asked.clear();
+        for question in &self.questions {
+            if let Subject::Id(id) | Subject::PendingId(id) = question.subject {
+                self.asked.push(Question::new(self.hasher.hash(id), id));
+            }
+        }
+        self.history.find(&mut self.asked)?;
+        let mut answers = Vec::with_capacity(self.questions.len());
+        let mut found = self.asked.iter();
+        for question in &self.questions {
+            answers.push(match question.subject {
+                Subject::Id(_) | Subject::PendingId(_) => {
+                    let asked = found.next().expect("one for each id");
+                    answer_of(asked.answer)
+                }
+                Subject::Timestamp(timestamp) => {
+                    if self.history.has_timestamp(timestamp)? {
+                        archive::Answer::Taken
+                    } else {
+                        archive::Answer::Nothing
+                    }
+                }
+            });
+        }
+        machine.answer(self.questions.iter().copied().zip(answers));
+        Ok(())
+    }
+
+    /// Finds transfers by id that are not in memory.
+    ///
+    /// # Errors
+    /// The history's.
+    pub(crate) fn find(&mut self, ids: &[u128]) -> Result<Vec<Option<Transfer>>, StoreError> {
+        let questions = ids
+            .iter()
+            .map(|id| Question::new(self.hasher.hash(*id), *id));
+        let mut questions: Vec<_> = questions.collect();
+        self.history.find(&mut questions)?;
+        let transfer = |question: &Question| match question.answer {
+            Answer::Transfer { transfer, .. } => Some(transfer),
+            Answer::Nothing | Answer::Burned => None,
+        };
+        Ok(questions.iter().map(transfer).collect())
+    }
+
+    /// Memory for the next generation.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub(crate) fn spare(&self, machine: &StateMachine) -> std::io::Result<Spare> {
+        match self.spares.try_recv() {
+            Ok(spare) => Ok(spare),
+            Err(_) => machine.spare(),
+        }
+    }
+
+    /// Whether the generation being filled is complete. It depends on operations only, so it is
+    /// the same when they are executed again.
+    pub(crate) fn is_complete(&self, machine: &StateMachine) -> bool {
+        machine.tables().window.open().is_full(self.generation_rows)
+    }
+
+    /// Gives the history a complete generation, and lets go of those it has. Between operations.
+    ///
+    /// # Errors
+    /// The history's that do not pass.
+    pub(crate) fn turn_over(
+        &mut self,
+        machine: &mut StateMachine,
+        complete: Option<Arc<Generation>>,
+    ) -> Result<(), StoreError> {
+        self.unoffered.extend(complete);
+        self.poll(machine, Duration::ZERO)
+    }
+
+    /// As [`Self::turn_over`], waiting until the history has kept up.
+    ///
+    /// # Errors
+    /// The history's, passing ones too.
+    pub(crate) fn catch_up(&mut self, machine: &mut StateMachine) -> Result<(), StoreError> {
+        while self.is_behind(machine) {
+            self.poll(machine, Duration::from_millis(100))?;
+        }
+        Ok(())
+    }
+
+    /// Whether so much waits for the history that requests should.
+    pub(crate) fn is_behind(&self, machine: &StateMachine) -> bool {
+        !self.unoffered.is_empty() || machine.tables().window.sealed_count() >= SEALED_MAX
+    }
+
+    fn poll(&mut self, machine: &mut StateMachine, wait: Duration) -> Result<(), StoreError> {
+        while let Some(generation) = self.unoffered.pop_front() {
+            if let Err(generation) = self.history.offer(generation) {
+                self.unoffered.push_front(generation);
+                break;
+            }
+        }
+        match self.history.poll_for(wait) {
+            Ok(_) => self.is_starved = false,
+            Err(error) if error.is_passing() => {
+                if !self.is_starved {
+                    tracing::warn!("{error}");
+                }
+                self.is_starved = true;
+            }
+            Err(error) => return Err(error),
+        }
+        while let Some(oldest) = machine.tables().window.oldest_sealed()
+            && oldest < self.history.generations()
+        {
+            let remains = machine.forget_oldest();
+            // Without the thread it is given back here.
+            let _ = self.remains.send(remains);
+        }
+        Ok(())
+    }
+
+    /// The history itself.
+    pub fn history(&mut self) -> &mut History {
+        &mut self.history
+    }
+}
+
+fn answer_of(answer: Answer) -> archive::Answer {
+    match answer {
+        Answer::Nothing => archive::Answer::Nothing,
+        Answer::Burned => archive::Answer::Taken,
+        Answer::Transfer {
+            row,
+            transfer,
+            fate,
+        } => {
+            let is_pending = transfer.flags & TransferFlags::PENDING != 0;
+            let phase = match fate {
+                Fate::None if is_pending => Phase::Pending,
+                Fate::None => Phase::Single,
+                Fate::Posted => Phase::Posted,
+                Fate::Voided => Phase::Voided,
+                Fate::Expired => Phase::Expired,
+            };
+            archive::Answer::Transfer(archive::Past {
+                row,
+                transfer,
+                phase,
+            })
+        }
+    }
+}
