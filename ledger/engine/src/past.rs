@@ -193,10 +193,11 @@ impl Past {
         self.poll(machine, Duration::ZERO)
     }
 
-    /// As [`Self::turn_over`], waiting until the history has kept up.
+    /// As [`Self::turn_over`], waiting until the history has kept up: for as long as the disk is
+    /// full, if it must.
     ///
     /// # Errors
-    /// The history's, passing ones too.
+    /// The history's that do not pass.
     pub(crate) fn catch_up(&mut self, machine: &mut StateMachine) -> Result<(), StoreError> {
         while self.is_behind(machine) {
             self.poll(machine, Duration::from_millis(100))?;
