@@ -28,6 +28,12 @@ pub(super) enum Command {
     Look(Box<dyn FnOnce(&Engine) + Send>),
 }
 
+impl Command {
+    fn is_write(&self) -> bool {
+        matches!(self, Self::Request { operation, .. } if operation.is_write())
+    }
+}
+
 pub(super) type Answer = Box<dyn FnOnce(Result<&[u8], Error>) + Send>;
 
 /// Where the engine's writes go.
@@ -37,12 +43,13 @@ pub(super) enum Storage {
 }
 
 pub(super) struct Driver {
-    engine: Engine,
+    // First, so that it is dropped first: it waits for writes in flight from the engine's buffers.
     storage: Storage,
+    engine: Engine,
     inbox: Receiver<Command>,
     wake: Arc<Wake>,
-    /// A command that found no room.
-    held: Option<Command>,
+    /// Writes that found no room, in the order they came.
+    held: VecDeque<Command>,
     /// Who waits for which write, in the order of submission: replies come in the same.
     answers: VecDeque<Answer>,
     /// For the replies of reads.
@@ -51,6 +58,8 @@ pub(super) struct Driver {
     closed: bool,
 }
 
+/// Writes that may be held before reads wait, too.
+const HELD_MAX: usize = 4096;
 /// Bodies from this size on go to disk from a buffer of their own.
 const IN_PLACE_FROM: usize = 64 << 10;
 /// How long the thread sleeps at most: pending transfers expire in time.
@@ -85,10 +94,10 @@ impl Driver {
             ring.poll_readable(Target::of(&*wake), Token::new(OWNER_WAKE, 0).0);
         }
         let out = vec![0; BODY_BYTES_MAX].into_boxed_slice();
-        let (held, answers, closed) = (None, VecDeque::new(), false);
+        let (held, answers, closed) = (VecDeque::new(), VecDeque::new(), false);
         Ok(Self {
-            engine,
             storage,
+            engine,
             inbox,
             wake,
             held,
@@ -107,7 +116,7 @@ impl Driver {
                 tracing::error!(%error, "the ledger stops");
                 return;
             }
-            if self.closed && self.engine.is_idle() && self.held.is_none() {
+            if self.closed && self.engine.is_idle() && self.held.is_empty() {
                 return;
             }
         }
@@ -123,23 +132,37 @@ impl Driver {
     }
 
     fn take_commands(&mut self) -> Result<(), Error> {
-        while !self.closed {
-            let command = match self.held.take() {
-                Some(command) => Ok(command),
-                None => self.inbox.try_recv(),
-            };
-            match command {
+        while let Some(command) = self.held.pop_front() {
+            if let Some(refused) = self.take(command)? {
+                self.held.push_front(refused);
+                break;
+            }
+        }
+        while !self.closed && self.held.len() < HELD_MAX {
+            match self.inbox.try_recv() {
+                // Writes stay in order; reads need not wait for those that found no room.
+                Ok(command) if !self.held.is_empty() && command.is_write() => {
+                    self.held.push_back(command);
+                }
                 Ok(command) => {
-                    if let Some(refused) = self.take(command)? {
-                        self.held = Some(refused);
-                        return Ok(());
-                    }
+                    let refused = self.take(command)?;
+                    self.held.extend(refused);
                 }
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => self.closed = true,
             }
         }
         Ok(())
+    }
+
+    /// Whether the first write that found no room has an answer or room by now.
+    fn can_take_held(&self) -> bool {
+        let full = self.engine.is_full() && self.engine.is_idle();
+        match self.held.front() {
+            Some(Command::Request { body, .. }) => full || self.engine.can_submit(body.len()),
+            Some(Command::Look(_)) => true,
+            None => false,
+        }
     }
 
     /// Gives the command back when there is no room for it now.
@@ -228,8 +251,9 @@ impl Driver {
     /// Sleeps unless there is more to do, and takes completions.
     fn wait(&mut self, more: bool) -> Result<(), LogError> {
         self.wake.will_sleep();
-        // A command that found no room waits for the disk, not for other commands.
-        let commands = self.held.is_none() && !self.inbox.is_empty();
+        let commands = self.held.len() < HELD_MAX && !self.inbox.is_empty();
+        // The history makes room without a completion.
+        let commands = commands || self.can_take_held();
         let done = self.closed && self.engine.is_idle();
         let busy = more || commands || done;
         match &mut self.storage {
@@ -259,7 +283,7 @@ impl Driver {
             Storage::Memory(_) => {
                 if !busy && self.engine.is_idle() {
                     let command = self.inbox.recv_timeout(SLEEP_MAX);
-                    self.held = command.ok();
+                    self.held.extend(command);
                 }
             }
         }

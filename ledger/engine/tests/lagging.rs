@@ -1,0 +1,135 @@
+//! A ledger whose history lags behind: writes wait, all else goes on.
+#![cfg(not(loom))]
+
+use std::time::{Duration, Instant};
+
+use giro::{Account, CreateTransferStatus as Status, Error, Ledger, Options, Transfer};
+
+/// What the history rests after each file: two of them a generation.
+const REST: Duration = Duration::from_millis(400);
+const BATCH: u128 = 100;
+
+fn options(rest: Duration) -> Options {
+    Options {
+        accounts_max: 1 << 16,
+        archive: true,
+        generation_rows: 100,
+        buffers: 16,
+        sessions_max: 16,
+        history: giro_store::Options {
+            queue_max: 1,
+            rest,
+            ..giro_store::Options::default()
+        },
+        ..Options::default()
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+fn open(rest: Duration) -> (tempfile::TempDir, Ledger) {
+    let dir = folder();
+    let ledger = Ledger::open(dir.path(), options(rest)).unwrap();
+    let account = |id| Account {
+        id,
+        ledger: 1,
+        code: 1,
+        ..Account::default()
+    };
+    let made = ledger.create_accounts(&[account(1), account(2)]).wait();
+    assert_eq!(made.unwrap().len(), 2);
+    (dir, ledger)
+}
+
+fn batch(number: u128) -> Vec<Transfer> {
+    let transfer = |id| Transfer {
+        id,
+        debit_account_id: 1,
+        credit_account_id: 2,
+        amount: 1,
+        ledger: 1,
+        code: 1,
+        ..Transfer::default()
+    };
+    (number * BATCH + 1..=(number + 1) * BATCH)
+        .map(transfer)
+        .collect()
+}
+
+/// Many generations' worth of writes, one after the other.
+fn write(ledger: &Ledger, batches: u128) {
+    for number in 0..batches {
+        let results = ledger.create_transfers(&batch(number)).wait().unwrap();
+        let created = |status| status == Status::Created;
+        assert!(results.iter().all(|result| created(result.status)));
+    }
+}
+
+#[test]
+fn reads_go_on_while_writes_wait_for_the_history() {
+    let (_dir, ledger) = open(REST);
+    let writer = std::thread::spawn({
+        let ledger = ledger.clone();
+        move || write(&ledger, 8)
+    });
+    std::thread::sleep(REST / 2);
+    assert!(!writer.is_finished(), "the history is not slow");
+    let start = Instant::now();
+    let found = ledger.lookup_accounts(&[1, 2]).wait().unwrap();
+    let found_transfers = ledger.lookup_transfers(&[1]).wait().unwrap();
+    let took = start.elapsed();
+    assert_eq!((found.len(), found_transfers.len()), (2, 1));
+    assert!(took < REST / 2, "the reads took {took:?}");
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_write_that_waited_goes_on_as_soon_as_the_history_has_caught_up() {
+    let rest = Duration::from_millis(1);
+    let (_dir, ledger) = open(rest);
+    let start = Instant::now();
+    write(&ledger, 40);
+    let took = start.elapsed();
+    // The history takes a few milliseconds for each of 40 generations.
+    assert!(took < Duration::from_millis(900), "it took {took:?}");
+}
+
+#[test]
+fn a_stopped_ledger_tells_everybody_who_asks() {
+    let (dir, ledger) = open(Duration::ZERO);
+    write(&ledger, 12);
+    while ledger.lookup_transfers(&[1]).wait().is_ok() {
+        for entry in std::fs::read_dir(dir.path().join("history"))
+            .unwrap()
+            .flatten()
+        {
+            let path = entry.path();
+            let inside: Vec<_> = if path.is_dir() {
+                std::fs::read_dir(&path)
+                    .unwrap()
+                    .flatten()
+                    .map(|e| e.path())
+                    .collect()
+            } else {
+                vec![path]
+            };
+            for file in inside
+                .iter()
+                .filter(|f| f.extension().is_some_and(|e| e == "seg"))
+            {
+                let mut bytes = std::fs::read(file).unwrap();
+                bytes
+                    .chunks_exact_mut(4096)
+                    .skip(1)
+                    .for_each(|page| page[40] ^= 0x10);
+                std::fs::write(file, bytes).unwrap();
+            }
+        }
+    }
+    for number in 0..100 {
+        let result = ledger.create_transfers(&batch(1000 + number)).wait();
+        assert!(matches!(result, Err(Error::Unknown)), "{result:?}");
+    }
+}
