@@ -190,7 +190,10 @@ impl Past {
         complete: Option<Arc<Generation>>,
     ) -> Result<(), StoreError> {
         self.unoffered.extend(complete);
-        self.poll(machine, Duration::ZERO)
+        match self.poll(machine, Duration::ZERO) {
+            Err(error) if error.is_passing() => Ok(()),
+            polled => polled,
+        }
     }
 
     /// As [`Self::turn_over`], waiting until the history has kept up: for as long as the disk is
@@ -217,16 +220,22 @@ impl Past {
                 break;
             }
         }
-        match self.history.poll_for(wait) {
-            Ok(_) => self.is_starved = false,
+        let polled = match self.history.poll_for(wait) {
+            // Between two attempts there is no report.
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => {
+                self.is_starved = false;
+                Ok(())
+            }
             Err(error) if error.is_passing() => {
                 if !self.is_starved {
                     tracing::warn!("{error}");
                 }
                 self.is_starved = true;
+                Err(error)
             }
             Err(error) => return Err(error),
-        }
+        };
         while let Some(oldest) = machine.tables().window.oldest_sealed()
             && oldest < self.history.generations()
         {
@@ -234,7 +243,7 @@ impl Past {
             // Without the thread it is given back here.
             let _ = self.remains.send(remains);
         }
-        Ok(())
+        polled
     }
 
     /// The history itself.
