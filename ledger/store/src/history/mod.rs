@@ -7,6 +7,7 @@ mod threads;
 mod workshop;
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -104,7 +105,11 @@ pub fn clear(storage: &dyn Storage, dir: &Path) -> Result<(), StoreError> {
     let names = Names::new(dir);
     // Segments first, from the newest: what is left after a crash is a shorter history.
     for dir in [&names.segments, &names.ids] {
-        let mut found = storage.list(dir).map_err(StoreError::io("list", dir))?;
+        let mut found = match storage.list(dir) {
+            // A crash may have come while the history was begun.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            found => found.map_err(StoreError::io("list", dir))?,
+        };
         found.sort_unstable();
         let ours = |name: &&String| [".seg", ".run", ".tmp"].iter().any(|e| name.ends_with(e));
         for name in found.iter().rev().filter(ours) {

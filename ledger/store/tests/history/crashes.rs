@@ -78,3 +78,15 @@ fn a_stop_between_any_two_changes_leaves_whole_generations() {
     }
     assert!(stops > 60, "{stops} stops were tried");
 }
+
+#[test]
+fn a_history_whose_making_was_cut_short_can_be_made_again() {
+    let keep = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let storage = giro_log::storage::RealStorage;
+    // The directory of the segments is made first, and a crash comes before that of the ids.
+    std::fs::create_dir(keep.path().join("history")).unwrap();
+    giro_store::clear(&storage, keep.path()).unwrap();
+    giro_store::History::create(&storage, keep.path()).unwrap();
+    let mut bench = Bench::reopen(Arc::new(storage), keep.path());
+    assert_eq!(bench.catalog().generations(), 0);
+}
