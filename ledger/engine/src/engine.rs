@@ -8,6 +8,8 @@
 
 mod run;
 
+pub(crate) use run::meta_of;
+
 use std::collections::VecDeque;
 use std::io;
 
@@ -357,7 +359,7 @@ pub(crate) fn own_request(operation: Operation, ticket: u128) -> RequestMeta {
 }
 
 /// Events of a write's body.
-fn event_count(operation: Operation, body: &[u8]) -> usize {
+pub(crate) fn event_count(operation: Operation, body: &[u8]) -> usize {
     match operation.kind() {
         Kind::CreateAccounts | Kind::CreateTransfers => Body::parse(operation, body)
             .expect("validated where it came in")

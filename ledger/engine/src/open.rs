@@ -12,7 +12,7 @@ use giro_log::storage::RealStorage;
 use giro_log::{DirLock, Identity, Log, LogOptions, Recovery, ops, read_identity};
 use giro_store::History;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, event_count, meta_of};
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::past::Past;
@@ -86,7 +86,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Log`] when there is no ledger, another process has it, or its log is damaged;
-    /// [`Error::Memory`] when the system cannot hold it.
+    /// [`Error::Memory`] when the system cannot hold it; [`Error::Full`] when it has more accounts
+    /// or transfers than `options` have room for.
     pub fn open(
         dir: &Path,
         options: &Options,
@@ -159,6 +160,12 @@ impl Engine {
                         op,
                         expected,
                     });
+                }
+                // Options may differ from those that made the ledger.
+                let operation = meta_of(header).operation;
+                let events = event_count(operation, &buffer[body.clone()]);
+                if !engine.machine().has_room(events) {
+                    return Err(Error::Full);
                 }
                 engine.execute_op(header, &buffer[body], None)?;
                 engine.executor.catch_up()?;

@@ -133,3 +133,17 @@ fn a_stopped_ledger_tells_everybody_who_asks() {
         assert!(matches!(result, Err(Error::Unknown)), "{result:?}");
     }
 }
+
+#[test]
+fn more_transfers_than_memory_is_to_hold_are_named_when_a_ledger_is_opened() {
+    let (dir, ledger) = open(Duration::ZERO);
+    write(&ledger, 20);
+    drop(ledger);
+    let options = Options {
+        archive: false,
+        transfers_max: 1000,
+        ..options(Duration::ZERO)
+    };
+    let error = Ledger::open(dir.path(), options).map(drop).unwrap_err();
+    assert!(matches!(error, Error::Full), "{error}");
+}
