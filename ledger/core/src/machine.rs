@@ -120,7 +120,8 @@ impl StateMachine {
     /// The system's when it has no address space.
     pub fn new(options: &Options) -> std::io::Result<Self> {
         let hasher = IdHasher::new(options.hash_key);
-        let expected = options.transfers_expected;
+        // Every generation has an index for so many.
+        let expected = options.transfers_expected.min(options.transfers_max);
         let shard = |number| Shard::new(number, options.shards, hasher, expected);
         let tables = Tables::new(
             options.accounts_max,
