@@ -304,6 +304,12 @@ impl Engine {
         log || self.executor.is_behind()
     }
 
+    /// Whether requests wait for the history, and it for somebody to make room on the disk.
+    #[must_use]
+    pub fn is_starved(&self) -> bool {
+        self.executor.is_starved()
+    }
+
     /// Whether something durable waits to be executed.
     #[must_use]
     pub fn is_ready(&self) -> bool {

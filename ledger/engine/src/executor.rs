@@ -139,6 +139,13 @@ impl Executor {
         past.is_some_and(|past| past.is_behind(&self.machine))
     }
 
+    /// Whether they wait for somebody to make room on the disk.
+    #[must_use]
+    pub fn is_starved(&self) -> bool {
+        let past = self.past.as_ref();
+        past.is_some_and(|past| past.is_starved(&self.machine))
+    }
+
     /// What left memory.
     pub fn past(&mut self) -> Option<&mut Past> {
         self.past.as_mut()

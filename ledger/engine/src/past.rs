@@ -213,6 +213,11 @@ impl Past {
         !self.unoffered.is_empty() || machine.tables().window.sealed_count() >= SEALED_MAX
     }
 
+    /// Whether requests wait for somebody to make room on the disk.
+    pub(crate) fn is_starved(&self, machine: &StateMachine) -> bool {
+        self.is_starved && self.is_behind(machine)
+    }
+
     fn poll(&mut self, machine: &mut StateMachine, wait: Duration) -> Result<(), StoreError> {
         while let Some(generation) = self.unoffered.pop_front() {
             if let Err(generation) = self.history.offer(generation) {

@@ -124,6 +124,10 @@ fn what_was_executed_on_a_full_disk_is_kept_and_goes_to_disk_when_there_is_room(
     bench.faults.set_free(0);
     (0..8).for_each(|number| bench.generation(number));
     assert!(bench.executor.is_behind());
+    wait_for(|| {
+        bench.executor.keep_up().unwrap();
+        bench.executor.is_starved()
+    });
     let ids = [1, 120, 400];
     let found = |bench: &mut Bench| {
         let found = bench.executor.transfers(&ids).unwrap();
@@ -131,15 +135,20 @@ fn what_was_executed_on_a_full_disk_is_kept_and_goes_to_disk_when_there_is_room(
     };
     assert_eq!(found(&mut bench), ids);
     bench.faults.set_free(u64::MAX);
-    let start = Instant::now();
-    while bench.executor.is_behind() {
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "it does not go on"
-        );
+    wait_for(|| {
         bench.executor.keep_up().unwrap();
-        std::thread::sleep(Duration::from_millis(1));
-    }
+        !bench.executor.is_behind()
+    });
+    assert!(!bench.executor.is_starved());
     assert!(bench.executor.machine().tables().window.first_row() > 0);
     assert_eq!(found(&mut bench), ids);
+}
+
+fn wait_for(mut happens: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !happens() {
+        let waits = start.elapsed() < Duration::from_secs(20);
+        assert!(waits, "it does not happen");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

@@ -107,7 +107,8 @@ impl Driver {
         })
     }
 
-    /// Turns until all handles are gone and everything taken is executed.
+    /// Turns until all handles are gone and everything taken is executed, but for writes that wait
+    /// for room on the disk.
     pub(super) fn run(mut self) {
         loop {
             let turned = self.turn();
@@ -116,7 +117,9 @@ impl Driver {
                 tracing::error!(%error, "the ledger stops");
                 return;
             }
-            if self.closed && self.engine.is_idle() && self.held.is_empty() {
+            // Nobody knows when a full disk has room again: what is held then was not begun.
+            let held = !self.held.is_empty() && !self.engine.is_starved();
+            if self.closed && self.engine.is_idle() && !held {
                 return;
             }
         }
