@@ -36,8 +36,8 @@ pub struct Options {
     /// Transfers leave memory for a history on disk (under `history/`), and have no limit. Not
     /// for ledgers in memory. May differ from opening to opening.
     pub archive: bool,
-    /// Transfers in a generation: what goes to the history at a time. The same at every opening
-    /// of a ledger that has one.
+    /// Transfers in a generation: what goes to the history at a time. At least 1, at most
+    /// [`GENERATION_ROWS_MAX`]; what lies beyond is taken as that.
     pub generation_rows: usize,
     /// The history's.
     pub history: giro_store::Options,
@@ -66,6 +66,9 @@ impl Default for Options {
         }
     }
 }
+
+/// Most transfers in a generation: several of them lie in memory, whose rows have 30 bits.
+pub const GENERATION_ROWS_MAX: usize = 1 << 24;
 
 /// How far replaying the log has come.
 #[derive(Clone, Copy, Debug)]
@@ -219,13 +222,14 @@ struct Parts {
 impl Parts {
     fn new(hash_key: [u64; 2], history: Option<History>, options: &Options) -> Result<Self, Error> {
         let memory = |what| move |source| Error::Memory { what, source };
+        let generation_rows = options.generation_rows.clamp(1, GENERATION_ROWS_MAX);
         let core = giro_core::Options {
             shards: options.shards,
             hash_key,
             accounts_max: options.accounts_max,
             // The last operation of a generation may go beyond its rows.
             transfers_max: if history.is_some() {
-                options.generation_rows + EVENTS_MAX_UNBATCHED
+                generation_rows + EVENTS_MAX_UNBATCHED
             } else {
                 options.transfers_max
             },
@@ -234,7 +238,7 @@ impl Parts {
         };
         let machine = StateMachine::new(&core).map_err(memory("accounts and transfers"))?;
         let past = history
-            .map(|history| Past::new(history, hash_key, options.generation_rows))
+            .map(|history| Past::new(history, hash_key, generation_rows))
             .transpose()
             .map_err(memory("the history's threads"))?;
         Ok(Self {

@@ -25,7 +25,7 @@ pub struct Indexes {
     pub directories: [Directory; 5],
     /// Rows of values that several rows have.
     pub lists: Vec<u32>,
-    /// First keys of pages, for each searched section in the order of [`fenced`].
+    /// First keys of pages, for each searched section in the order of the sections.
     pub fences: Vec<u128>,
 }
 
