@@ -1,12 +1,12 @@
 //! A ledger whose history lags behind: writes wait, all else goes on.
 #![cfg(not(loom))]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use giro::{Account, CreateTransferStatus as Status, Error, Ledger, Options, Transfer};
 
 /// What the history rests after each file: two of them a generation.
-const REST: Duration = Duration::from_millis(400);
+const REST: Duration = Duration::from_millis(100);
 const BATCH: u128 = 100;
 
 fn options(rest: Duration) -> Options {
@@ -74,26 +74,15 @@ fn reads_go_on_while_writes_wait_for_the_history() {
         let ledger = ledger.clone();
         move || write(&ledger, 8)
     });
-    std::thread::sleep(REST / 2);
-    assert!(!writer.is_finished(), "the history is not slow");
-    let start = Instant::now();
-    let found = ledger.lookup_accounts(&[1, 2]).wait().unwrap();
-    let found_transfers = ledger.lookup_transfers(&[1]).wait().unwrap();
-    let took = start.elapsed();
-    assert_eq!((found.len(), found_transfers.len()), (2, 1));
-    assert!(took < REST / 2, "the reads took {took:?}");
+    // Reads that waited for room would be as few as the generations.
+    let mut reads = 0;
+    while !writer.is_finished() {
+        let found = ledger.lookup_accounts(&[1, 2]).wait().unwrap();
+        assert_eq!(found.len(), 2);
+        reads += 1;
+    }
+    assert!(reads > 200, "only {reads} reads were answered");
     writer.join().unwrap();
-}
-
-#[test]
-fn a_write_that_waited_goes_on_as_soon_as_the_history_has_caught_up() {
-    let rest = Duration::from_millis(1);
-    let (_dir, ledger) = open(rest);
-    let start = Instant::now();
-    write(&ledger, 40);
-    let took = start.elapsed();
-    // The history takes a few milliseconds for each of 40 generations.
-    assert!(took < Duration::from_millis(900), "it took {took:?}");
 }
 
 #[test]
