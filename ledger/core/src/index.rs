@@ -69,11 +69,6 @@ impl IdIndex {
         self.len = 0;
     }
 
-    /// Makes the memory resident that it has now.
-    pub fn prefault(&self) {
-        self.table.buckets.prefault(self.table.buckets.len());
-    }
-
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,9 +1,9 @@
 //! The state machine as a whole.
 
+use std::sync::Arc;
+
 use giro_base::hash::IdHasher;
 use giro_base::{Account, Timestamp, Transfer};
-
-use std::sync::Arc;
 
 use crate::archive::{Answer, Archive, Question, Subject, questions};
 use crate::batch::{Batch, Made};
@@ -92,14 +92,6 @@ impl Remains {
             rows,
             indexes: self.indexes,
         })
-    }
-}
-
-impl Spare {
-    /// Makes the memory of `rows` transfers resident.
-    pub fn prefault(&self, rows: usize) {
-        self.rows.prefault(rows);
-        self.indexes.iter().for_each(IdIndex::prefault);
     }
 }
 

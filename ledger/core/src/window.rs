@@ -47,15 +47,6 @@ pub struct SpareRows {
     extra: Extra,
 }
 
-impl SpareRows {
-    /// Makes the memory of `rows` transfers resident.
-    pub fn prefault(&self, rows: usize) {
-        self.generation.transfers.prefault(rows);
-        self.generation.links.prefault(rows);
-        self.extra.phases.prefault(rows);
-    }
-}
-
 impl Kept {
     /// Whether somebody else still reads it.
     #[must_use]
@@ -182,16 +173,26 @@ impl Window {
         self.sealed.len()
     }
 
+    /// Which of the complete generations a row in memory is in; none if in the one being filled.
+    #[inline(always)]
+    fn sealed_place(&self, row: u64) -> Option<usize> {
+        if row >= self.open.first_row {
+            return None;
+        }
+        let found = self
+            .sealed
+            .iter()
+            .rposition(|kept| kept.generation.first_row <= row);
+        Some(found.expect("the row is in memory"))
+    }
+
     /// The generation of a row in memory.
     #[inline(always)]
     fn generation(&self, row: u64) -> &Generation {
-        if row >= self.open.first_row {
-            return &self.open;
+        match self.sealed_place(row) {
+            None => &self.open,
+            Some(place) => &self.sealed[place].generation,
         }
-        let kept = self.sealed.iter().rev();
-        let mut kept = kept.map(|kept| &*kept.generation);
-        let found = kept.find(|generation| generation.first_row <= row);
-        found.expect("the row is in memory")
     }
 
     /// The transfer in a row in memory.
@@ -224,28 +225,22 @@ impl Window {
     #[inline(always)]
     #[must_use]
     pub fn phase(&self, row: u64) -> Phase {
-        let (phases, at) = if row >= self.open.first_row {
-            (&self.open_extra.phases, row - self.open.first_row)
-        } else {
-            let kept = self.sealed.iter().rev();
-            let mut kept = kept.filter(|kept| kept.generation.first_row <= row);
-            let kept = kept.next().expect("the row is in memory");
-            (&kept.extra.phases, row - kept.generation.first_row)
+        let at = (row - self.generation(row).first_row) as usize;
+        let phases = match self.sealed_place(row) {
+            None => &self.open_extra.phases,
+            Some(place) => &self.sealed[place].extra.phases,
         };
-        Phase::from_byte(phases[at as usize])
+        Phase::from_byte(phases[at])
     }
 
     /// Sets its phase.
     pub fn set_phase(&mut self, row: u64, phase: Phase) {
-        let (phases, at) = if row >= self.open.first_row {
-            (&mut self.open_extra.phases, row - self.open.first_row)
-        } else {
-            let kept = self.sealed.iter_mut().rev();
-            let mut kept = kept.filter(|kept| kept.generation.first_row <= row);
-            let kept = kept.next().expect("the row is in memory");
-            (&mut kept.extra.phases, row - kept.generation.first_row)
+        let at = (row - self.generation(row).first_row) as usize;
+        let phases = match self.sealed_place(row) {
+            None => &mut self.open_extra.phases,
+            Some(place) => &mut self.sealed[place].extra.phases,
         };
-        phases[at as usize] = phase as u8;
+        phases[at] = phase as u8;
     }
 
     /// Adds a row.

@@ -1,5 +1,7 @@
 //! Execution over shards: which phase runs where.
 
+use std::sync::Arc;
+
 use giro_base::{Timestamp, Transfer};
 use giro_core::archive::Archive;
 use giro_core::batch::Made;
@@ -155,57 +157,11 @@ impl Executor {
     pub(crate) fn both(&mut self) -> Option<Both<'_>> {
         self.settle();
         let history = self.past.as_mut()?.history();
-        let machine = &self.machine;
-        Some(Both { machine, history })
-    }
-
-    /// Answers `get_account_transfers`: writes rows to `out`, at most `rows_max`, and returns how
-    /// many.
-    ///
-    /// # Errors
-    /// The history's.
-    pub fn account_transfers(
-        &mut self,
-        filter: &[u8],
-        rows_max: usize,
-        out: &mut [u8],
-    ) -> Result<usize, Error> {
-        match self.both() {
-            Some(mut both) => Ok(both.account_transfers(filter, rows_max, out)?),
-            None => Ok(self.machine.account_transfers(filter, rows_max, out)),
-        }
-    }
-
-    /// As [`account_transfers`](Self::account_transfers), for `query_transfers`.
-    ///
-    /// # Errors
-    /// The history's.
-    pub fn query_transfers(
-        &mut self,
-        filter: &[u8],
-        rows_max: usize,
-        out: &mut [u8],
-    ) -> Result<usize, Error> {
-        match self.both() {
-            Some(mut both) => Ok(both.query_transfers(filter, rows_max, out)?),
-            None => Ok(self.machine.query_transfers(filter, rows_max, out)),
-        }
-    }
-
-    /// As [`account_transfers`](Self::account_transfers), for `get_account_balances`.
-    ///
-    /// # Errors
-    /// The history's.
-    pub fn account_balances(
-        &mut self,
-        filter: &[u8],
-        rows_max: usize,
-        out: &mut [u8],
-    ) -> Result<usize, Error> {
-        match self.both() {
-            Some(mut both) => Ok(both.account_balances(filter, rows_max, out)?),
-            None => Ok(self.machine.account_balances(filter, rows_max, out)),
-        }
+        Some(Both {
+            machine: &self.machine,
+            catalog: Arc::clone(history.catalog()),
+            reader: history.reader(),
+        })
     }
 
     /// Finds transfers by id, in memory or not, in the order of `ids`.

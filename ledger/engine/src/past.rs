@@ -196,11 +196,10 @@ impl Past {
         }
     }
 
-    /// As [`Self::turn_over`], waiting until the history has kept up: for as long as the disk is
-    /// full, if it must.
+    /// As [`Self::turn_over`], waiting until the history has kept up.
     ///
     /// # Errors
-    /// The history's that do not pass.
+    /// The history's, passing ones too: nobody could make it wait for a full disk.
     pub(crate) fn catch_up(&mut self, machine: &mut StateMachine) -> Result<(), StoreError> {
         while self.is_behind(machine) {
             self.poll(machine, Duration::from_millis(100))?;
