@@ -7,6 +7,7 @@ use crate::common::client::{Answer, Client, batch, message, new_request};
 use giro_base::result::CreateResult;
 use giro_base::{Account, CreateTransferStatus, Operation, Transfer};
 use giro_log::{Identity, SEGMENT_BYTES_MIN, format};
+use giro_server::{Options, Server};
 use giro_wire::{EvictionReason, NewRequest};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
@@ -189,4 +190,77 @@ fn sessions_in_parallel_on_many_connections_keep_the_books_balanced() {
     let (server, mut client) = start(directory.path());
     assert_eq!(totals(&mut client, session, 3), (sum, sum));
     server.stop();
+}
+
+/// One bit of every page behind the header, as soon as the file is there.
+fn damage_first_segment(directory: &Path) -> bool {
+    let path = directory.join("history/0000000000000000.seg");
+    let Ok(mut bytes) = std::fs::read(&path) else {
+        return false;
+    };
+    for page in bytes.chunks_exact_mut(4096).skip(1) {
+        page[40] ^= 0x10;
+    }
+    std::fs::write(&path, bytes).unwrap();
+    true
+}
+
+#[test]
+fn a_read_that_meets_a_damaged_page_is_not_answered_and_ends_the_server() {
+    let directory = ledger();
+    let server = Server::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = server.address();
+    let thread = std::thread::spawn({
+        let directory = directory.path().to_owned();
+        move || {
+            let options = giro::Options {
+                archive: true,
+                generation_rows: 100,
+                buffers: 16,
+                sessions_max: 16,
+                accounts_max: 1 << 16,
+                ..giro::Options::default()
+            };
+            let engine = giro::Engine::open(&directory, &options, &mut |_| {}).unwrap();
+            let options = Options {
+                reactors: crate::REACTORS,
+                ..Options::default()
+            };
+            server.serve(engine, &options)
+        }
+    });
+    let mut client = Client::new(std::net::TcpStream::connect(address).unwrap());
+    let session = client.register(7);
+    ask(
+        &mut client,
+        of(Operation::CreateAccounts, session, 1),
+        &accounts(),
+    );
+    let mut is_damaged = false;
+    let mut request = 1;
+    // The first generation leaves memory a little after it is on disk.
+    let ended = loop {
+        request += 1;
+        let ids = u128::from(request) * 50..u128::from(request + 1) * 50;
+        ask(
+            &mut client,
+            of(Operation::CreateTransfers, session, request),
+            &transfers(ids),
+        );
+        is_damaged = is_damaged || damage_first_segment(directory.path());
+        request += 1;
+        let mut body = batch(Operation::LookupTransfers, 1);
+        body[..16].copy_from_slice(&100_u128.to_le_bytes());
+        client.send(&message(
+            &of(Operation::LookupTransfers, session, request),
+            &body,
+        ));
+        match client.answer() {
+            Answer::Reply { body, .. } => assert!(body.len() > 128 && request < 2000),
+            other => break other,
+        }
+    };
+    assert_eq!(ended, Answer::Closed);
+    let error = thread.join().unwrap().unwrap_err().to_string();
+    assert!(error.contains("0000000000000000.seg offset"), "{error}");
 }
