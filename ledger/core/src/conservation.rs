@@ -42,6 +42,12 @@ impl Totals {
         );
     }
 
+    /// Whether [`Self::assert_balanced`] would pass, for numbers that come from disk.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.debits_pending == self.credits_pending && self.debits_posted == self.credits_posted
+    }
+
     /// The sums over these accounts, counted afresh.
     #[must_use]
     pub fn of(accounts: &[Account]) -> Self {

@@ -25,6 +25,10 @@ pub struct Generation {
     pub openings: Region<Opening>,
     /// Ids of transfers that failed in a way that must stay failed.
     pub burned: Region<u128>,
+    /// Slot of the first account made in it.
+    pub first_slot: u32,
+    /// The accounts made in it, as they were made.
+    pub accounts: Region<Account>,
 }
 
 /// The accounts of a row, and the rows that touched them before.
@@ -164,19 +168,23 @@ impl Generation {
             expiries: Region::new(rows_max)?,
             openings: Region::new(openings_max)?,
             burned: Region::new(rows_max)?,
+            first_slot: 0,
+            accounts: Region::new(if openings_max == 0 { 0 } else { rows_max })?,
         })
     }
 
     /// Makes it an empty one in the same memory.
-    pub fn reset(&mut self, number: u64, first_row: u64) {
+    pub fn reset(&mut self, number: u64, first_row: u64, first_slot: u32) {
         self.number = number;
         self.first_row = first_row;
+        self.first_slot = first_slot;
         self.transfers.set_len(0);
         self.links.set_len(0);
         self.closings.set_len(0);
         self.expiries.set_len(0);
         self.openings.set_len(0);
         self.burned.set_len(0);
+        self.accounts.set_len(0);
     }
 
     /// Whether this many events are sure to fit.
@@ -198,12 +206,19 @@ impl Generation {
             || self.burned.len() >= rows
             || self.expiries.len() >= rows
             || self.openings.len() >= 3 * rows
+            || self.accounts.len() >= rows
     }
 
     /// Row behind the last one.
     #[must_use]
     pub fn end_row(&self) -> u64 {
         self.first_row + self.transfers.len() as u64
+    }
+
+    /// Slot behind the last account made in it.
+    #[must_use]
+    pub fn end_slot(&self) -> u32 {
+        self.first_slot + self.accounts.len() as u32
     }
 
     /// The transfer in `row`, which is one of its rows.

@@ -32,6 +32,7 @@ pub mod pendings;
 pub mod phase;
 pub mod place;
 pub mod query;
+pub mod restore;
 pub mod scratch;
 pub mod shard;
 pub mod tables;

@@ -55,11 +55,11 @@ impl Default for Options {
 
 /// Accounts and transfers, and the operations on them.
 pub struct StateMachine {
-    tables: Tables,
-    shards: Vec<Shard>,
+    pub(crate) tables: Tables,
+    pub(crate) shards: Vec<Shard>,
     scratch: Scratch,
-    hasher: IdHasher,
-    digest: Digest,
+    pub(crate) hasher: IdHasher,
+    pub(crate) digest: Digest,
     /// Rows a pulse expires.
     due: Vec<Pending>,
 }

@@ -5,10 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use giro_base::prefetch::prefetch;
-use giro_base::{Region, Timestamp, Transfer, TransferFlags};
+use giro_base::{Account, Region, Timestamp, Transfer, TransferFlags};
 
 use crate::generation::{Closing, Expiry, Generation, Links, Opening};
 use crate::phase::Phase;
+use crate::restore::Boundary;
 
 /// Bits of a row number in a place; the window is shorter.
 const PLACE_ROW_MASK: u64 = (1 << 30) - 1;
@@ -302,6 +303,16 @@ impl Window {
         }
     }
 
+    /// Takes note of the accounts that were made since the last time, given all there are. No
+    /// chain takes them back any more.
+    pub fn note_accounts(&mut self, accounts: &[Account]) {
+        if self.is_archived {
+            for account in &accounts[self.open.end_slot() as usize..] {
+                self.open.accounts.push(*account);
+            }
+        }
+    }
+
     /// Takes note of which pending transfers of earlier generations an operation closed: with
     /// the closings from this number on. No chain takes them back any more.
     pub fn note_ends(&mut self, closings_from: usize) {
@@ -435,13 +446,21 @@ impl Window {
             generation: mut next,
             mut extra,
         } = spare;
-        next.reset(self.open.number + 1, self.open.end_row());
+        let (row, slot) = (self.open.end_row(), self.open.end_slot());
+        next.reset(self.open.number + 1, row, slot);
         extra.reset(self.burned_count());
         let generation = Arc::new(std::mem::replace(&mut self.open, next));
         let extra = std::mem::replace(&mut self.open_extra, extra);
         let handed = Arc::clone(&generation);
         self.sealed.push_back(Kept { generation, extra });
         handed
+    }
+
+    /// Goes on behind rows that the history has. For an empty window.
+    pub fn begin_at(&mut self, start: &Boundary, slot: u32) {
+        assert!(self.sealed.is_empty() && self.end_row() == 0, "it is empty");
+        self.open.reset(start.generation, start.row, slot);
+        self.timestamp_before = start.timestamp_last;
     }
 
     /// Memory for another generation.

@@ -38,6 +38,8 @@ pub struct Engine {
     pub(crate) next_op: u64,
     /// Number of the last executed op.
     pub(crate) executed_op: u64,
+    /// Number of the last op of the generation before the one being filled.
+    pub(crate) marked_op: u64,
     /// Timestamp of the last sequenced op (ns).
     pub(crate) sequenced_at: Timestamp,
     /// Timestamp of the last executed op (ns).
@@ -175,6 +177,7 @@ impl Engine {
     /// The log's or the history's, when they cannot go on.
     pub fn flush(&mut self, disk: &mut impl Disk) -> Result<(), Error> {
         self.executor.keep_up()?;
+        self.release_log();
         while self.log.can_append() {
             let Some(mut group) = self.next_group() else {
                 break;
@@ -190,6 +193,15 @@ impl Engine {
             self.flying.push_back(group);
         }
         Ok(())
+    }
+
+    /// Gives up what the checkpoint holds.
+    pub(crate) fn release_log(&mut self) {
+        let held = self.executor.needed().saturating_sub(1);
+        if held > self.log.positions().checkpointed {
+            self.log.advance_checkpointed(held);
+            self.log.release(held);
+        }
     }
 
     fn next_group(&mut self) -> Option<Group> {

@@ -56,6 +56,12 @@ pub enum Error {
         /// How many it takes.
         events_max: usize,
     },
+    /// The ledger keeps its past in the history, and its log alone is not enough any more.
+    #[error(
+        "the ledger's older transfers are in its history, and its log no longer has them: open it \
+         with `archive = true`"
+    )]
+    ArchiveNeeded,
     /// The ledger has as many accounts or transfers as it was opened for. Nothing was done.
     #[error("the ledger is full: open it with room for more accounts or transfers")]
     Full,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use giro_base::{Timestamp, Transfer};
 use giro_core::archive::Archive;
 use giro_core::batch::Made;
-use giro_core::{Batch, StateMachine};
+use giro_core::{Batch, Digest, StateMachine};
+use giro_store::{Mark, Offer};
 
 use crate::error::Error;
 use crate::handover::Workers;
@@ -87,17 +88,22 @@ impl Executor {
         Ok(length)
     }
 
-    /// Hands what is complete to the history, and lets go of what it has. To be called after
-    /// each operation, with nothing resolved ahead.
+    /// Hands what is complete to the history, with the mark that `mark` makes, and lets go of what
+    /// the history has. To be called after each operation, which took so many bytes of the log,
+    /// with nothing resolved ahead.
     ///
     /// # Errors
     /// The history's that do not pass.
-    pub fn turn_over(&mut self) -> Result<(), Error> {
+    pub fn turn_over(
+        &mut self,
+        log_bytes: usize,
+        mark: impl FnOnce(Digest) -> Mark,
+    ) -> Result<(), Error> {
         let Some(past) = &mut self.past else {
             return Ok(());
         };
         assert_eq!(self.resolved, None, "operations run in order");
-        let is_complete = past.is_complete(&self.machine);
+        let is_complete = past.is_complete(&self.machine, log_bytes);
         let mut complete = None;
         if is_complete {
             let spare = past.spare(&self.machine).map_err(|source| Error::Memory {
@@ -105,10 +111,19 @@ impl Executor {
                 source,
             })?;
             self.settle();
-            complete = Some(self.machine.rotate(spare));
+            complete = Some(Offer {
+                mark: mark(self.machine.digest()),
+                generation: self.machine.rotate(spare),
+            });
         }
         let past = self.past.as_mut().expect("looked at it above");
         Ok(past.turn_over(&mut self.machine, complete)?)
+    }
+
+    /// Index of the first record of the log that the checkpoint does not hold; 0 without one.
+    #[must_use]
+    pub fn needed(&self) -> u64 {
+        self.past.as_ref().map_or(0, Past::needed)
     }
 
     /// Takes note of what the history has done meanwhile. Costs little where it is called often.
@@ -213,6 +228,11 @@ impl Executor {
         assert_eq!(self.resolved, None, "operations run in order");
         self.settle();
         self.machine.expire(timestamp);
+    }
+
+    /// The state and the history, for opening from a checkpoint.
+    pub(crate) fn restoring(&mut self) -> (&mut StateMachine, Option<&mut Past>) {
+        (&mut self.machine, self.past.as_mut())
     }
 
     /// The state. Lookups by id are right only when it [is settled](Self::is_settled).

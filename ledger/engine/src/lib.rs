@@ -31,6 +31,7 @@ pub mod open;
 pub mod past;
 #[cfg(not(loom))]
 mod reading;
+mod restore;
 #[cfg(not(loom))]
 pub mod session;
 

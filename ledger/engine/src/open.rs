@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use giro_base::limits::EVENTS_MAX_UNBATCHED;
 use giro_base::{BufferPool, Operation};
 use giro_core::{Digest, StateMachine};
-use giro_log::storage::RealStorage;
+use giro_log::directory::read_identity_on;
+use giro_log::storage::{RealStorage, Storage};
 use giro_log::{DirLock, Identity, Log, LogOptions, Recovery, ops, read_identity};
-use giro_store::History;
+use giro_store::{History, Names, StoreError};
 
 use crate::engine::{Engine, event_count, meta_of};
 use crate::error::Error;
@@ -97,18 +98,46 @@ impl Engine {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, Error> {
         let lock = take_lock(dir)?;
-        let identity = read_identity(dir)?;
-        let recovery = Recovery::open(dir, &identity, &options.log)?;
-        let history = options.archive;
-        let history = history.then(|| open_history(dir, &identity, options));
-        let parts = Parts::new(identity.hash_key, history.transpose()?, options)?;
-        Self::replay(parts, recovery, progress, |recovery| {
-            Ok((recovery.finish()?, Some(lock)))
-        })
+        let finish = |recovery: Recovery| Ok((recovery.finish()?, Some(lock)));
+        let storage: Arc<dyn Storage> = Arc::new(RealStorage);
+        Self::open_with(&storage, dir, options, progress, finish)
     }
 
-    /// Replays the ledger in `dir` without taking part in it: for checking and inspecting. The
-    /// log is read, never written, and nothing can be submitted.
+    /// As [`Self::open`], on any storage, without a lock; log segments are made when they are
+    /// needed. For simulations and tests.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        options: &Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, Error> {
+        let finish = |recovery: Recovery| Ok((recovery.finish_inline()?, None));
+        Self::open_with(storage, dir, options, progress, finish)
+    }
+
+    fn open_with(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        options: &Options,
+        progress: &mut dyn FnMut(Progress),
+        finish: impl FnOnce(Recovery) -> Result<(Log, Option<DirLock>), Error>,
+    ) -> Result<Self, Error> {
+        let identity = read_identity_on(&**storage, dir)?;
+        let history = options.archive;
+        let history = history.then(|| open_history(storage, dir, &identity, options));
+        let history = history.transpose()?;
+        let recovery = open_log(storage, dir, &identity, history.as_ref(), options)?;
+        let generation_rows = options.generation_rows.clamp(1, GENERATION_ROWS_MAX);
+        let past = history.map(|history| (history, Some(generation_rows)));
+        let parts = Parts::new(identity.hash_key, past, options)?;
+        Self::replay(parts, recovery, progress, finish)
+    }
+
+    /// Replays the ledger in `dir` without taking part in it: for checking and inspecting. Log and
+    /// history are read, never written, and nothing can be submitted.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -118,8 +147,11 @@ impl Engine {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, Error> {
         let identity = read_identity(dir)?;
-        let recovery = Recovery::open(dir, &identity, &options.log)?;
-        let parts = Parts::new(identity.hash_key, None, options)?;
+        let storage: Arc<dyn Storage> = Arc::new(RealStorage);
+        let history = read_history(&storage, dir, &identity)?;
+        let recovery = open_log(&storage, dir, &identity, history.as_ref(), options)?;
+        let past = history.map(|history| (history, None));
+        let parts = Parts::new(identity.hash_key, past, options)?;
         let log = Log::in_memory(identity.cluster);
         Self::replay(parts, recovery, progress, |_| Ok((log, None)))
     }
@@ -142,6 +174,8 @@ impl Engine {
     ) -> Result<Self, Error> {
         // Execution needs an engine, and the engine its log; until that is known, this one.
         let mut engine = Self::assemble(parts, Log::in_memory(0), None);
+        engine.restore()?;
+        let first_op = engine.executed_op + 1;
         let mut buffer = engine.pool.take().expect("a new pool has free buffers");
         let bytes_total = recovery.bytes_total();
         let mut at = Progress {
@@ -151,7 +185,8 @@ impl Engine {
             bytes_total,
         };
         while let Some(record) = recovery.next(&mut buffer)? {
-            for (header, body) in ops(&buffer) {
+            // A checkpoint can lie in the middle of a record.
+            for (header, body) in ops(&buffer).filter(|(header, _)| header.op >= first_op) {
                 if Operation::try_from(header.operation).is_err() {
                     let (index, operation) = (record.index, header.operation);
                     return Err(Error::UnknownOperation { index, operation });
@@ -170,7 +205,7 @@ impl Engine {
                 if !engine.machine().has_room(events) {
                     return Err(Error::Full);
                 }
-                engine.execute_op(header, &buffer[body], None)?;
+                engine.execute_op(record.index, (header, &buffer[body]), None)?;
                 engine.executor.catch_up()?;
             }
             at.records += 1;
@@ -182,6 +217,7 @@ impl Engine {
         engine.next_op = engine.executed_op + 1;
         engine.sequenced_at = engine.executed_at;
         (engine.log, engine.lock) = finish(recovery)?;
+        engine.release_log();
         Ok(engine)
     }
 
@@ -194,6 +230,7 @@ impl Engine {
             pool: parts.pool,
             next_op: 1,
             executed_op: 0,
+            marked_op: 0,
             sequenced_at: 0,
             executed_at: 0,
             gathering: None,
@@ -220,25 +257,27 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(hash_key: [u64; 2], history: Option<History>, options: &Options) -> Result<Self, Error> {
+    /// The history comes with the rows of a generation; without them it is only read.
+    fn new(
+        hash_key: [u64; 2],
+        past: Option<(History, Option<usize>)>,
+        options: &Options,
+    ) -> Result<Self, Error> {
         let memory = |what| move |source| Error::Memory { what, source };
-        let generation_rows = options.generation_rows.clamp(1, GENERATION_ROWS_MAX);
+        let generation_rows = past.as_ref().and_then(|(_, rows)| *rows);
         let core = giro_core::Options {
             shards: options.shards,
             hash_key,
             accounts_max: options.accounts_max,
             // The last operation of a generation may go beyond its rows.
-            transfers_max: if history.is_some() {
-                generation_rows + EVENTS_MAX_UNBATCHED
-            } else {
-                options.transfers_max
-            },
-            is_archived: history.is_some(),
+            transfers_max: generation_rows
+                .map_or(options.transfers_max, |rows| rows + EVENTS_MAX_UNBATCHED),
+            is_archived: past.is_some(),
             transfers_expected: options.prefault_bytes / giro_core::machine::TRANSFER_BYTES,
         };
         let machine = StateMachine::new(&core).map_err(memory("accounts and transfers"))?;
-        let past = history
-            .map(|history| Past::new(history, hash_key, generation_rows))
+        let past = past
+            .map(|(history, generation_rows)| Past::new(history, hash_key, generation_rows))
             .transpose()
             .map_err(memory("the history's threads"))?;
         Ok(Self {
@@ -250,19 +289,66 @@ impl Parts {
     }
 }
 
-/// Opens an empty history for the ledger in `dir`. It is made again from the log, which has all
-/// of it; what is there from before is the future to an operation that is executed again.
-fn open_history(dir: &Path, identity: &Identity, options: &Options) -> Result<History, Error> {
-    let storage = Arc::new(RealStorage);
-    let whose = giro_store::Identity {
+/// Opens the history of the ledger in `dir`, or begins one.
+fn open_history(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    identity: &Identity,
+    options: &Options,
+) -> Result<History, Error> {
+    match History::create(&**storage, dir) {
+        Ok(()) | Err(StoreError::AlreadyThere { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let storage = Arc::clone(storage);
+    Ok(History::open(
+        storage,
+        dir,
+        whose(identity),
+        options.history,
+    )?)
+}
+
+/// The history of the ledger in `dir`, if it has one with a checkpoint.
+fn read_history(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    identity: &Identity,
+) -> Result<Option<History>, Error> {
+    if storage.list(&Names::new(dir).checkpoints).is_err() {
+        return Ok(None);
+    }
+    let history = History::open_read_only(Arc::clone(storage), dir, whose(identity))?;
+    let has_checkpoint = history.catalog().checkpoint().is_some();
+    Ok(has_checkpoint.then_some(history))
+}
+
+fn whose(identity: &Identity) -> giro_store::Identity {
+    giro_store::Identity {
         cluster: identity.cluster,
         hash_key: identity.hash_key,
-    };
-    if dir.join("history").exists() {
-        giro_store::clear(&*storage, dir)?;
     }
-    History::create(&*storage, dir)?;
-    Ok(History::open(storage, dir, whose, options.history)?)
+}
+
+/// Opens the log at the record in which the checkpoint lies, or at its beginning.
+fn open_log(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    identity: &Identity,
+    history: Option<&History>,
+    options: &Options,
+) -> Result<Recovery, Error> {
+    let checkpoint = history.and_then(|history| history.catalog().checkpoint());
+    let log = LogOptions {
+        first_index: checkpoint.map_or(1, |whole| whole.state().record),
+        ..options.log.clone()
+    };
+    let recovery = Recovery::open_on(Arc::clone(storage), dir, identity, &log);
+    let asks_history = recovery.is_err() && history.is_none();
+    if asks_history && read_history(storage, dir, identity)?.is_some() {
+        return Err(Error::ArchiveNeeded);
+    }
+    Ok(recovery?)
 }
 
 /// Takes the directory's lock. A process that was just killed holds it until the kernel has let

@@ -2,18 +2,16 @@
 //! them, and answers for it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use giro_base::hash::IdHasher;
 use giro_base::{Timestamp, Transfer, TransferFlags};
 use giro_core::archive::{self, Archive, Subject};
-use giro_core::generation::Generation;
 use giro_core::machine::{Remains, Spare};
 use giro_core::phase::Phase;
 use giro_core::{Batch, StateMachine};
-use giro_store::{Answer, Catalog, Fate, History, Question, StoreError};
+use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
 
 /// Complete generations in memory from which on requests wait for the history.
 const SEALED_MAX: usize = 4;
@@ -24,13 +22,25 @@ const SPARES_MAX: usize = 2;
 /// Remains that may wait to be cleared away.
 const REMAINS_MAX: usize = 64;
 
+/// Bytes of the log for each row of a generation from which on it is complete: what a transfer
+/// in a request of its own takes there.
+const LOG_BYTES_PER_ROW: usize = 512;
+/// However few rows: tests and small ledgers have their requests, too.
+const LOG_BYTES_MIN: usize = 1 << 20;
+
 /// A ledger's history, from the executor's side.
 pub struct Past {
     history: History,
     hasher: IdHasher,
-    generation_rows: usize,
+    /// Transfers in a generation; none where the history is only read.
+    generation_rows: Option<usize>,
+    /// Bytes of the log since the generation being filled began.
+    log_bytes: usize,
     /// Complete generations for which the history's queue had no room yet, oldest first.
-    unoffered: VecDeque<Arc<Generation>>,
+    unoffered: VecDeque<Offer>,
+    /// Index of the log's first record that the checkpoint does not hold wholly; 0 before there is
+    /// one.
+    needed: u64,
     /// The history had no room on disk when it was last asked.
     is_starved: bool,
     questions: Vec<archive::Question>,
@@ -61,15 +71,15 @@ impl Archive for Filters<'_> {
 }
 
 impl Past {
-    /// The past of a ledger whose generations have about this many rows, the same at every
-    /// start.
+    /// The past of a ledger whose generations have about this many rows. With none given they
+    /// never end: the history is only read.
     ///
     /// # Errors
     /// The system's when it has no threads left.
     pub fn new(
         history: History,
         hash_key: [u64; 2],
-        generation_rows: usize,
+        generation_rows: Option<usize>,
     ) -> std::io::Result<Self> {
         let (remains, rest): (_, Receiver<Remains>) = bounded(REMAINS_MAX);
         let (cleared, spares) = bounded(SPARES_MAX);
@@ -90,6 +100,8 @@ impl Past {
             history,
             hasher: IdHasher::new(hash_key),
             generation_rows,
+            log_bytes: 0,
+            needed: 0,
             unoffered: VecDeque::new(),
             is_starved: false,
             questions: Vec::new(),
@@ -174,10 +186,16 @@ impl Past {
         }
     }
 
-    /// Whether the generation being filled is complete. It depends on operations only, so it is
-    /// the same when they are executed again.
-    pub(crate) fn is_complete(&self, machine: &StateMachine) -> bool {
-        machine.tables().window.open().is_full(self.generation_rows)
+    /// Takes note of an operation's bytes in the log, and says whether the generation being filled
+    /// is complete.
+    pub(crate) fn is_complete(&mut self, machine: &StateMachine, log_bytes: usize) -> bool {
+        let Some(rows) = self.generation_rows else {
+            return false;
+        };
+        self.log_bytes += log_bytes;
+        // What is refused or repeated makes no rows, but fills the log as well.
+        let log_bytes_max = rows.saturating_mul(LOG_BYTES_PER_ROW).max(LOG_BYTES_MIN);
+        machine.tables().window.open().is_full(rows) || self.log_bytes >= log_bytes_max
     }
 
     /// Gives the history a complete generation, and lets go of those it has. Between operations.
@@ -187,13 +205,21 @@ impl Past {
     pub(crate) fn turn_over(
         &mut self,
         machine: &mut StateMachine,
-        complete: Option<Arc<Generation>>,
+        complete: Option<Offer>,
     ) -> Result<(), StoreError> {
+        if complete.is_some() {
+            self.log_bytes = 0;
+        }
         self.unoffered.extend(complete);
         match self.poll(machine, Duration::ZERO) {
             Err(error) if error.is_passing() => Ok(()),
             polled => polled,
         }
+    }
+
+    /// Index of the first record of the log that is still needed; 0 if all are.
+    pub(crate) fn needed(&self) -> u64 {
+        self.needed
     }
 
     /// As [`Self::turn_over`], waiting until the history has kept up.
@@ -218,17 +244,18 @@ impl Past {
     }
 
     fn poll(&mut self, machine: &mut StateMachine, wait: Duration) -> Result<(), StoreError> {
-        while let Some(generation) = self.unoffered.pop_front() {
-            if let Err(generation) = self.history.offer(generation) {
-                self.unoffered.push_front(generation);
+        while let Some(offer) = self.unoffered.pop_front() {
+            if let Err(offer) = self.history.offer(offer) {
+                self.unoffered.push_front(offer);
                 break;
             }
         }
         let polled = match self.history.poll_for(wait) {
             // Between two attempts there is no report.
             Ok(None) => Ok(()),
-            Ok(Some(_)) => {
+            Ok(Some(built)) => {
                 self.is_starved = false;
+                self.needed = built.record;
                 Ok(())
             }
             Err(error) if error.is_passing() => {

@@ -5,6 +5,7 @@
 //! too. `docs/internals/sessions.md` has the rules.
 
 mod replies;
+mod states;
 
 use std::collections::{HashMap, HashSet};
 

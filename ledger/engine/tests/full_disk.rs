@@ -41,7 +41,7 @@ impl Bench {
         let storage = Arc::new(faults.clone());
         let options = giro_store::Options::default();
         let history = History::open(storage, dir.path(), identity, options).unwrap();
-        let past = Past::new(history, KEY, ROWS).unwrap();
+        let past = Past::new(history, KEY, Some(ROWS)).unwrap();
         let options = Options {
             hash_key: KEY,
             accounts_max: 1 << 10,
@@ -84,7 +84,8 @@ impl Bench {
         self.executor
             .execute(self.op, &batch, &mut self.out)
             .unwrap();
-        self.executor.turn_over().unwrap();
+        let mark = |_| giro_store::Mark::default();
+        self.executor.turn_over(bytes, mark).unwrap();
     }
 
     /// A generation's worth of transfers.

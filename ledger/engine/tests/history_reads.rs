@@ -23,7 +23,7 @@ use giro_base::Operation;
 use giro_base::filter::AccountFilter;
 use giro_core::{Batch, Options, StateMachine};
 use giro_log::storage::RealStorage;
-use giro_store::History;
+use giro_store::{History, Mark};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use zerocopy::{FromZeros, IntoBytes};
@@ -55,7 +55,7 @@ fn executor(dir: Option<&std::path::Path>, shards: u32, rows: usize) -> Executor
         };
         let options = giro_store::Options::default();
         let history = History::open(Arc::new(RealStorage), dir, identity, options).unwrap();
-        Past::new(history, KEY, rows).unwrap()
+        Past::new(history, KEY, Some(rows)).unwrap()
     });
     Executor::new(StateMachine::new(&options).unwrap(), past, shards, false).unwrap()
 }
@@ -66,7 +66,7 @@ fn create(executor: &mut Executor, op: u64, request: &Request, out: &mut [u8]) -
         Action::CreateTransfers(form, batches) => (form.transfers(), body(*form, batches)),
         Action::Pulse => {
             executor.expire(request.timestamp);
-            executor.turn_over().unwrap();
+            executor.turn_over(0, |_| Mark::default()).unwrap();
             return Some(0);
         }
         _ => return None,
@@ -84,7 +84,7 @@ fn create(executor: &mut Executor, op: u64, request: &Request, out: &mut [u8]) -
     let length = executor.execute(op, &batch, out).unwrap();
     // Before its ids are in the indexes.
     executor.keep_up().unwrap();
-    executor.turn_over().unwrap();
+    executor.turn_over(0, |_| Mark::default()).unwrap();
     Some(length)
 }
 

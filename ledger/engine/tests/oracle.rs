@@ -23,7 +23,7 @@ use giro::{Executor, Past};
 use giro_core::{Batch, Options, StateMachine};
 
 use giro_log::storage::RealStorage;
-use giro_store::History;
+use giro_store::{History, Mark};
 use zerocopy::IntoBytes;
 
 use differential::{Budget, Maker, Subject, Wanted, run};
@@ -43,7 +43,7 @@ impl Subject for Threads {
             self.executor.resolve_ahead(self.op, batch).unwrap();
         }
         let length = self.executor.execute(self.op, batch, out).unwrap();
-        self.executor.turn_over().unwrap();
+        self.executor.turn_over(0, |_| Mark::default()).unwrap();
         // The comparison looks ids up.
         self.executor.settle();
         length
@@ -52,7 +52,7 @@ impl Subject for Threads {
     fn expire(&mut self, timestamp: u64) {
         self.op += 1;
         self.executor.expire(timestamp);
-        self.executor.turn_over().unwrap();
+        self.executor.turn_over(0, |_| Mark::default()).unwrap();
     }
 
     fn read(&mut self, wanted: &Wanted<'_>, out: &mut [u8]) -> usize {
@@ -119,7 +119,7 @@ fn maker_with_history(shards: u32, rows: usize) -> Maker {
             identity,
             giro_store::Options::default(),
         );
-        let past = Past::new(history.unwrap(), hash_key, rows).expect("threads");
+        let past = Past::new(history.unwrap(), hash_key, Some(rows)).expect("threads");
         let machine = StateMachine::new(&options).expect("address space");
         let executor = Executor::new(machine, Some(past), shards, false).expect("threads");
         Box::new(Threads {

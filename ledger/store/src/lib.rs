@@ -12,6 +12,7 @@
 //!
 //! Where to start reading: `docs/internals/history.md`, then [`History`].
 
+pub mod checkpoint;
 pub mod cursor;
 mod error;
 pub mod filter;
@@ -27,10 +28,11 @@ mod sort;
 pub mod verify;
 pub mod writer;
 
+pub use checkpoint::{Mark, Piece, SessionState, Whole};
 pub use error::StoreError;
 pub use history::{
-    Answer, Built, Catalog, FAN_IN, Fate, History, Names, Options, Question, Workshop, clear,
-    mergeable,
+    Answer, Built, Catalog, FAN_IN, Fate, History, Names, Offer, Options, Question, Workshop,
+    Written, mergeable,
 };
 pub use reader::Reader;
 pub use run::Identity;

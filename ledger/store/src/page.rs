@@ -21,6 +21,8 @@ pub enum Kind {
     Segment = 1,
     /// Ids of some generations.
     Run = 2,
+    /// A piece of the checkpoint: what some generations changed.
+    Checkpoint = 3,
 }
 
 /// Who a file is: its ledger, its kind and the generations it holds. Part of each page's

@@ -34,7 +34,7 @@ fn live(model: &Model, generations: &[Arc<Generation>], count: usize) -> Result<
     let mut runs = catalog.runs;
     let start = catalog.segments.len();
     for generation in generations.iter().skip(start).take(count) {
-        let (_, run) = bench.workshop.write(&mut bench.reader, generation)?;
+        let run = bench.try_write(generation)?.run;
         model.set_note(generation.number + 1);
         runs.push(run);
         while let Some(range) = mergeable(&runs) {

@@ -21,6 +21,7 @@ use crate::scratch::{Decided, Scratch};
 use crate::tables::Tables;
 
 pub use self::expire::expire;
+pub(crate) use self::transfers::expires_at;
 
 use self::walk::walk;
 
@@ -49,6 +50,7 @@ pub fn decide(tables: &mut Tables, batch: &Batch<'_>, scratch: &mut Scratch, dig
                 },
                 batch,
             );
+            tables.window.note_accounts(&tables.accounts);
         }
         Events::Transfers(events) => {
             walk(
@@ -79,7 +81,7 @@ fn schedule_expiries(tables: &mut Tables, rows_before: u64) {
     for row in rows_before..tables.window.end_row() {
         let transfer = tables.window.transfer(row);
         if transfer.timeout != 0 {
-            let expires_at = transfers::expires_at(transfer);
+            let expires_at = expires_at(transfer);
             tables.due.push(expires_at, row);
         }
     }

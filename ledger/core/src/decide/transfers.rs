@@ -315,6 +315,6 @@ fn check_limits(amount: u128, dr: &Account, cr: &Account) -> Result<(), Status> 
 }
 
 /// When a pending transfer with a timeout is due (ns). May lie beyond the valid range.
-pub(super) fn expires_at(t: &Transfer) -> u64 {
+pub(crate) fn expires_at(t: &Transfer) -> u64 {
     t.timestamp + u64::from(t.timeout) * NS_PER_S
 }

@@ -126,6 +126,11 @@ impl Shard {
         }
     }
 
+    /// Adds an account that a checkpoint has.
+    pub fn restore_account(&mut self, hash: u64, slot: u32) {
+        self.accounts.insert(hash, slot);
+    }
+
     /// The slot of an account of this shard.
     #[must_use]
     pub fn account(&self, tables: &Tables, id: u128) -> Option<u32> {

@@ -6,6 +6,7 @@ use giro_base::operation::Kind;
 use giro_base::{Operation, Transfer};
 use giro_core::Batch;
 use giro_log::{OpHeader, ops};
+use giro_store::Mark;
 use smallvec::SmallVec;
 use zerocopy::IntoBytes;
 
@@ -56,17 +57,18 @@ impl Engine {
         }
         let group = self.flying.pop_front().expect("looked at it above");
         for (header, body) in ops(&group.buffer) {
-            self.execute_op(header, &group.buffer[body], Some(&mut *reply))?;
+            let op = (header, &group.buffer[body]);
+            self.execute_op(group.index, op, Some(&mut *reply))?;
         }
         self.log.advance_executed(group.index);
         Ok(self.is_ready())
     }
 
-    /// Executes one op, from the log or just made durable.
+    /// Executes one op of this record, from the log or just made durable.
     pub(crate) fn execute_op(
         &mut self,
-        header: &OpHeader,
-        body: &[u8],
+        record: u64,
+        (header, body): (&OpHeader, &[u8]),
         reply: Option<&mut dyn FnMut(Reply<'_>)>,
     ) -> Result<(), Error> {
         let meta = meta_of(header);
@@ -85,7 +87,15 @@ impl Engine {
         {
             self.hand_out(header, &meta, reply);
         }
-        self.executor.turn_over()
+        let (sessions, marked_op) = (&self.sessions, &mut self.marked_op);
+        let log_bytes = size_of::<OpHeader>() + body.len();
+        self.executor.turn_over(log_bytes, |digest| Mark {
+            op: header.op,
+            timestamp: header.timestamp,
+            record,
+            digest: digest.value(),
+            sessions: sessions.states_since(std::mem::replace(marked_op, header.op)),
+        })
     }
 
     fn execute_register(&mut self, header: &OpHeader, meta: &RequestMeta) {

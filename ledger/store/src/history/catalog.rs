@@ -1,12 +1,15 @@
 //! What the history consists of, found again when it is opened.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use giro_base::Timestamp;
 
 use super::names::Name;
-use super::workshop::Workshop;
+use super::workshop::{Workshop, Written};
+use crate::checkpoint::format::PiecePart;
+use crate::checkpoint::{Piece, Whole};
 use crate::error::StoreError;
 use crate::format::Part;
 use crate::reader::Reader;
@@ -21,6 +24,8 @@ pub struct Catalog {
     pub segments: Vec<Arc<Segment>>,
     /// They cover the same generations.
     pub runs: Vec<Arc<Run>>,
+    /// They cover the same generations.
+    pub pieces: Vec<Arc<Piece>>,
     /// Ids of transfers and burned ones of each run, where they can be looked at quickly.
     pub(super) ranges: Vec<IdRange>,
     /// Those of all runs.
@@ -59,8 +64,19 @@ impl Catalog {
         self.segments[place..].iter().find(|s| s.rows() > 0)
     }
 
+    /// The state at the end of the last generation; none before there is one.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Whole<'_>> {
+        Whole::of(&self.pieces)
+    }
+
     /// Takes a new generation's files.
-    pub(super) fn push(&mut self, segment: Arc<Segment>, run: Arc<Run>) {
+    pub(super) fn push(&mut self, written: Written) {
+        let Written {
+            segment,
+            run,
+            piece,
+        } = written;
         assert_eq!(
             segment.number(),
             self.generations(),
@@ -69,6 +85,7 @@ impl Catalog {
         assert_eq!(segment.first_row(), self.end_row(), "rows have no gap");
         self.segments.push(segment);
         self.runs.push(run);
+        self.pieces.push(piece);
         self.arrange();
     }
 
@@ -80,6 +97,12 @@ impl Catalog {
         self.arrange();
     }
 
+    /// Puts a merged piece in the place of those it was made of.
+    pub(super) fn replace_pieces(&mut self, merged: Arc<Piece>) {
+        let end = self.pieces.partition_point(|p| p.last() <= merged.last());
+        self.pieces.splice(..end, [merged]);
+    }
+
     fn arrange(&mut self) {
         self.ranges = self.runs.iter().map(|run| run.ids()).collect();
         self.range = IdRange::NONE;
@@ -88,16 +111,33 @@ impl Catalog {
         }
     }
 
-    /// Opens what is there, and removes what a crash left behind.
+    /// Opens what is there.
     ///
     /// # Errors
     /// The system's; that a file is damaged, foreign, or missing.
-    pub(super) fn open(workshop: &Workshop, reader: &mut Reader) -> Result<Self, StoreError> {
-        let segments = open_segments(workshop, reader)?;
-        let runs = open_runs(workshop, reader, segments.len() as u64)?;
+    pub(super) fn open(
+        workshop: &Workshop,
+        reader: &mut Reader,
+        leftovers: Leftovers,
+    ) -> Result<Self, StoreError> {
+        let mut finder = Finder {
+            workshop,
+            reader,
+            leftovers,
+        };
+        let pieces = finder.pieces()?;
+        let generations = pieces.last().map_or(0, |piece| piece.last() + 1);
+        let segments = finder.segments(generations)?;
+        let end = segments.last().map_or(0, |segment| segment.end_row());
+        if let Some(piece) = pieces.last()
+            && piece.state().rows_end != end
+        {
+            return Err(piece.damaged(PiecePart::State, "it ends at another row than the segments"));
+        }
         let mut catalog = Self {
+            runs: finder.runs(generations)?,
             segments,
-            runs,
+            pieces,
             ranges: Vec::new(),
             range: IdRange::NONE,
         };
@@ -106,123 +146,219 @@ impl Catalog {
     }
 }
 
-fn list(workshop: &Workshop, dir: &std::path::Path) -> Result<Vec<Name>, StoreError> {
-    let names = workshop.storage.list(dir).map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            let parent = dir.parent().unwrap_or(dir);
-            return StoreError::Missing {
-                dir: parent.to_owned(),
-                missing: format!("the directory {}", dir.display()),
-            };
+/// What to do with files that a crash left behind: those that were never finished, those of
+/// generations without a piece of the checkpoint, those that were merged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leftovers {
+    /// They go.
+    Remove,
+    /// They stay, and are not looked at.
+    Ignore,
+}
+
+/// Finds the files of a history and opens them.
+struct Finder<'a> {
+    workshop: &'a Workshop,
+    reader: &'a mut Reader,
+    leftovers: Leftovers,
+}
+
+impl Finder<'_> {
+    fn list(&self, dir: &Path) -> Result<Vec<Name>, StoreError> {
+        let names = self.workshop.storage.list(dir).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                let parent = dir.parent().unwrap_or(dir);
+                return StoreError::Missing {
+                    dir: parent.to_owned(),
+                    missing: format!("the directory {}", dir.display()),
+                };
+            }
+            StoreError::io("list", dir)(error)
+        })?;
+        let mut found = Vec::with_capacity(names.len());
+        for name in names {
+            let parsed = Name::of(&name);
+            if parsed == Name::Temporary {
+                self.drop_leftover(&dir.join(&name))?;
+            }
+            found.push(parsed);
         }
-        StoreError::io("list", dir)(error)
-    })?;
-    let mut found = Vec::with_capacity(names.len());
-    for name in names {
-        let parsed = Name::of(&name);
-        if parsed == Name::Temporary {
-            remove(workshop, &dir.join(&name))?;
-        }
-        found.push(parsed);
+        Ok(found)
     }
-    Ok(found)
-}
 
-fn remove(workshop: &Workshop, path: &std::path::Path) -> Result<(), StoreError> {
-    tracing::info!(path = %path.display(), "removing what a crash left behind");
-    workshop
-        .storage
-        .remove(path)
-        .map_err(StoreError::io("remove", path))
-}
+    fn drop_leftover(&self, path: &Path) -> Result<(), StoreError> {
+        if self.leftovers == Leftovers::Ignore {
+            return Ok(());
+        }
+        tracing::info!(path = %path.display(), "removing what a crash left behind");
+        let storage = &self.workshop.storage;
+        storage.remove(path).map_err(StoreError::io("remove", path))
+    }
 
-fn open_segments(
-    workshop: &Workshop,
-    reader: &mut Reader,
-) -> Result<Vec<Arc<Segment>>, StoreError> {
-    let dir = &workshop.names.segments;
-    let found = list(workshop, dir)?;
-    let segment = |name| match name {
-        Name::Segment(number) => Some(number),
-        _ => None,
-    };
-    let mut numbers: Vec<u64> = found.into_iter().filter_map(segment).collect();
-    numbers.sort_unstable();
-    let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(numbers.len());
-    for (number, expected) in numbers.into_iter().zip(0..) {
-        let path = workshop.names.segment(expected);
-        if number != expected {
+    /// Makes removals durable.
+    fn settle(&self, dir: &Path) -> Result<(), StoreError> {
+        if self.leftovers == Leftovers::Ignore {
+            return Ok(());
+        }
+        let storage = &self.workshop.storage;
+        storage.sync_dir(dir).map_err(StoreError::io("flush", dir))
+    }
+
+    /// The pieces of the checkpoint, which say how far the history goes.
+    fn pieces(&mut self) -> Result<Vec<Arc<Piece>>, StoreError> {
+        let Workshop {
+            names,
+            storage,
+            identity,
+            ..
+        } = self.workshop;
+        let dir = &names.checkpoints;
+        let piece = |name| match name {
+            Name::Piece(first, last) => Some((first, last)),
+            _ => None,
+        };
+        let found = self.list(dir)?.into_iter().filter_map(piece).collect();
+        let Chain {
+            kept,
+            merged,
+            missing,
+        } = Chain::of(found);
+        if let Some(missing) = missing {
             return Err(StoreError::Missing {
                 dir: dir.clone(),
-                missing: format!("segment {}", path.display()),
+                missing: format!("the checkpoint's piece of generation {missing}"),
             });
         }
-        let identity = (workshop.identity.cluster, number);
-        let opened = Segment::open(&*workshop.storage, &path, identity, reader)?;
-        let end = segments.last().map_or(0, |segment| segment.end_row());
-        if opened.first_row() != end {
-            return Err(opened.damaged(Part::Rows, "its rows do not follow the segment before"));
+        let mut pieces = Vec::with_capacity(kept.len());
+        for range in kept {
+            let path = names.piece(range.0, range.1);
+            let cluster = identity.cluster;
+            pieces.push(Piece::open(&**storage, &path, cluster, range, self.reader)?);
         }
-        segments.push(Arc::new(opened));
+        for (first, last) in merged {
+            self.drop_leftover(&names.piece(first, last))?;
+        }
+        self.settle(dir)?;
+        Ok(pieces)
     }
-    Ok(segments)
-}
 
-fn open_runs(
-    workshop: &Workshop,
-    reader: &mut Reader,
-    generations: u64,
-) -> Result<Vec<Arc<Run>>, StoreError> {
-    let dir = &workshop.names.ids;
-    let run = |name| match name {
-        Name::Run(first, last) => Some((first, last)),
-        _ => None,
-    };
-    let mut found: Vec<(u64, u64)> = list(workshop, dir)?.into_iter().filter_map(run).collect();
-    // Of runs that begin alike the larger comes first, and wins.
-    found.sort_unstable_by_key(|(first, last)| (*first, std::cmp::Reverse(*last)));
-    let (mut runs, mut left_over) = (Vec::new(), Vec::new());
-    let mut next = 0;
-    for (first, last) in found {
-        let path = workshop.names.run(first, last);
-        // Merged before the crash, or of a generation whose segment was never finished.
-        if last < next || (first, last) == (generations, generations) {
-            left_over.push(path);
-            continue;
+    /// A crash leaves files of one generation without a piece, that being written. More of them
+    /// mean that pieces are lost.
+    fn check_behind(
+        &self,
+        generations: u64,
+        mut behind: impl Iterator<Item = u64>,
+    ) -> Result<(), StoreError> {
+        if behind.all(|number| number == generations) {
+            return Ok(());
         }
-        if first != next || last >= generations {
-            return Err(missing_run(workshop, next, generations));
-        }
-        let identity = workshop.identity;
-        let found = (&mut *reader, &workshop.filters_wanted);
-        let opened = Run::open(&*workshop.storage, &path, identity, (first, last), found)?;
-        runs.push(Arc::new(opened));
-        next = last + 1;
+        Err(StoreError::Missing {
+            dir: self.workshop.names.checkpoints.clone(),
+            missing: format!("the checkpoint's piece of generation {generations}"),
+        })
     }
-    if next != generations {
-        return Err(missing_run(workshop, next, generations));
-    }
-    // Only now is it certain that what replaces them is there.
-    for path in left_over {
-        remove(workshop, &path)?;
-    }
-    workshop
-        .storage
-        .sync_dir(dir)
-        .map_err(StoreError::io("flush", dir))?;
-    Ok(runs)
-}
 
-fn missing_run(workshop: &Workshop, next: u64, generations: u64) -> StoreError {
-    let names = &workshop.names;
-    if next == generations {
-        return StoreError::Missing {
-            dir: names.segments.clone(),
-            missing: format!("segment {}", names.segment(next).display()),
+    fn segments(&mut self, generations: u64) -> Result<Vec<Arc<Segment>>, StoreError> {
+        let workshop = self.workshop;
+        let dir = &workshop.names.segments;
+        let segment = |name| match name {
+            Name::Segment(number) => Some(number),
+            _ => None,
         };
+        let mut numbers: Vec<u64> = self.list(dir)?.into_iter().filter_map(segment).collect();
+        numbers.sort_unstable();
+        let behind = numbers.split_off(numbers.partition_point(|n| *n < generations));
+        self.check_behind(generations, behind.iter().copied())?;
+        let mut found = numbers.into_iter();
+        let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(generations as usize);
+        for expected in 0..generations {
+            let path = workshop.names.segment(expected);
+            if found.next() != Some(expected) {
+                return Err(StoreError::Missing {
+                    dir: dir.clone(),
+                    missing: format!("segment {}", path.display()),
+                });
+            }
+            let identity = (workshop.identity.cluster, expected);
+            let opened = Segment::open(&*workshop.storage, &path, identity, self.reader)?;
+            let end = segments.last().map_or(0, |segment| segment.end_row());
+            if opened.first_row() != end {
+                return Err(opened.damaged(Part::Rows, "its rows do not follow the segment before"));
+            }
+            segments.push(Arc::new(opened));
+        }
+        for number in behind {
+            self.drop_leftover(&workshop.names.segment(number))?;
+        }
+        self.settle(dir)?;
+        Ok(segments)
     }
-    StoreError::Missing {
-        dir: names.ids.clone(),
-        missing: format!("the id run of generation {next}"),
+
+    fn runs(&mut self, generations: u64) -> Result<Vec<Arc<Run>>, StoreError> {
+        let workshop = self.workshop;
+        let dir = &workshop.names.ids;
+        let run = |name| match name {
+            Name::Run(first, last) => Some((first, last)),
+            _ => None,
+        };
+        let found = self.list(dir)?.into_iter().filter_map(run);
+        let (found, behind): (Vec<_>, Vec<_>) = found.partition(|(first, _)| *first < generations);
+        self.check_behind(generations, behind.iter().map(|(first, _)| *first))?;
+        let chain = Chain::of(found);
+        let end = chain.kept.last().map_or(0, |(_, last)| last + 1);
+        if let Some(missing) = chain.missing.or((end != generations).then_some(end)) {
+            return Err(StoreError::Missing {
+                dir: dir.clone(),
+                missing: format!("the id run of generation {missing}"),
+            });
+        }
+        let mut runs = Vec::with_capacity(chain.kept.len());
+        for (first, last) in chain.kept {
+            let path = workshop.names.run(first, last);
+            let (storage, identity) = (&*workshop.storage, workshop.identity);
+            let found = (&mut *self.reader, &workshop.filters_wanted);
+            let opened = Run::open(storage, &path, identity, (first, last), found)?;
+            runs.push(Arc::new(opened));
+        }
+        // Only now is it certain that what replaces them is there.
+        for (first, last) in chain.merged.into_iter().chain(behind) {
+            self.drop_leftover(&workshop.names.run(first, last))?;
+        }
+        self.settle(dir)?;
+        Ok(runs)
+    }
+}
+
+/// Files of ranges of generations, as a crash may leave them.
+struct Chain {
+    /// Those that follow each other from generation 0 on; of those that begin alike the largest.
+    kept: Vec<(u64, u64)>,
+    /// Those that were merged to one of them.
+    merged: Vec<(u64, u64)>,
+    /// The first generation that is in none, though later ones are.
+    missing: Option<u64>,
+}
+
+impl Chain {
+    fn of(mut found: Vec<(u64, u64)>) -> Self {
+        found.sort_unstable_by_key(|(first, last)| (*first, std::cmp::Reverse(*last)));
+        let mut chain = Self {
+            kept: Vec::new(),
+            merged: Vec::new(),
+            missing: None,
+        };
+        let mut next = 0;
+        for (first, last) in found {
+            if last < next {
+                chain.merged.push((first, last));
+            } else if first == next {
+                chain.kept.push((first, last));
+                next = last + 1;
+            } else {
+                chain.missing = Some(next);
+                break;
+            }
+        }
+        chain
     }
 }

@@ -6,26 +6,25 @@ mod names;
 mod threads;
 mod workshop;
 
-use std::collections::VecDeque;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use giro_base::{Timestamp, Transfer};
-use giro_core::generation::Generation;
 use giro_log::storage::Storage;
 
 pub use catalog::Catalog;
 pub use find::{Answer, Fate, Question};
 pub use names::Names;
-pub use workshop::{FAN_IN, Workshop, mergeable};
+pub use threads::Offer;
+pub use workshop::{FAN_IN, Workshop, Written, mergeable};
 
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::run::Identity;
 use crate::segment::Segment;
 use crate::writer::Pace;
+use catalog::Leftovers;
 use threads::{Report, Threads};
 
 /// How a history is kept.
@@ -57,34 +56,38 @@ pub struct Built {
     pub number: u64,
     /// Row behind its last one.
     pub end_row: u64,
+    /// Index of the log's record that has its last op. Those before are not needed any more.
+    pub record: u64,
 }
 
 /// A ledger's history.
 pub struct History {
     catalog: Arc<Catalog>,
     reader: Reader,
-    threads: Threads,
+    /// None where it is only read.
+    threads: Option<Threads>,
     /// Generations offered.
     offered: u64,
-    /// Generations offered again that are on disk already, to be reported.
-    again: VecDeque<Built>,
     /// Nothing more is written.
     failed: bool,
 }
+
+/// Endings of finished files.
+const ENDINGS: [&str; 3] = [".seg", ".run", ".chk"];
 
 /// Makes the directories of an empty history.
 ///
 /// # Errors
 /// The system's, and that there is one already.
 fn make_dirs(storage: &dyn Storage, names: &Names, dir: &Path) -> Result<(), StoreError> {
-    for made in [&names.segments, &names.ids] {
+    for made in [&names.segments, &names.ids, &names.checkpoints] {
         storage
             .create_dir(made)
             .map_err(StoreError::io("create", made))?;
     }
-    for made in [names.ids.as_path(), &names.segments, dir] {
+    for made in [&names.checkpoints, &names.ids, &names.segments, dir] {
         let found = storage.list(made).map_err(StoreError::io("list", made))?;
-        let ours = |name: &String| name.ends_with(".seg") || name.ends_with(".run");
+        let ours = |name: &String| ENDINGS.iter().any(|ending| name.ends_with(ending));
         if found.iter().any(ours) {
             return Err(StoreError::AlreadyThere {
                 dir: made.to_path_buf(),
@@ -97,36 +100,9 @@ fn make_dirs(storage: &dyn Storage, names: &Names, dir: &Path) -> Result<(), Sto
     Ok(())
 }
 
-/// Removes all files of a history, so that it can be made again.
-///
-/// # Errors
-/// The system's.
-pub fn clear(storage: &dyn Storage, dir: &Path) -> Result<(), StoreError> {
-    let names = Names::new(dir);
-    // Segments first, from the newest: what is left after a crash is a shorter history.
-    for dir in [&names.segments, &names.ids] {
-        let mut found = match storage.list(dir) {
-            // A crash may have come while the history was begun.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            found => found.map_err(StoreError::io("list", dir))?,
-        };
-        found.sort_unstable();
-        let ours = |name: &&String| [".seg", ".run", ".tmp"].iter().any(|e| name.ends_with(e));
-        for name in found.iter().rev().filter(ours) {
-            let path = dir.join(name);
-            storage
-                .remove(&path)
-                .map_err(StoreError::io("remove", &path))?;
-        }
-        storage
-            .sync_dir(dir)
-            .map_err(StoreError::io("flush", dir))?;
-    }
-    Ok(())
-}
-
 impl History {
-    /// Makes an empty history under a ledger's directory.
+    /// Makes an empty history under a ledger's directory, also where an earlier attempt was cut
+    /// short.
     ///
     /// # Errors
     /// The system's, and that there is one already.
@@ -157,52 +133,67 @@ impl History {
             filters_wanted: Arc::default(),
         };
         let mut reader = Reader::new().map_err(StoreError::io("buffer", dir))?;
-        let catalog = Catalog::open(&workshop, &mut reader)?;
+        let catalog = workshop.recover(&mut reader)?;
         if options.load_filters {
             for run in &catalog.runs {
                 run.load_filters(&mut reader)?;
             }
         }
-        let threads = Threads::start(&workshop, catalog.runs.clone(), options.queue_max)?;
-        Ok(Self {
+        let threads = Threads::start(&workshop, &catalog, options.queue_max)?;
+        Ok(Self::assemble(catalog, reader, Some(threads)))
+    }
+
+    /// Opens what is there for reading only: nothing on disk changes, and nothing can be offered.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_read_only(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        identity: Identity,
+    ) -> Result<Self, StoreError> {
+        let workshop = Workshop {
+            storage,
+            names: Names::new(dir),
+            identity,
+            pace: Pace::default(),
+            filters_wanted: Arc::default(),
+        };
+        let mut reader = Reader::new().map_err(StoreError::io("buffer", dir))?;
+        let catalog = Self::read(&workshop, &mut reader)?;
+        Ok(Self::assemble(catalog, reader, None))
+    }
+
+    fn assemble(catalog: Catalog, reader: Reader, threads: Option<Threads>) -> Self {
+        Self {
             offered: catalog.generations(),
             catalog: Arc::new(catalog),
             reader,
             threads,
-            again: VecDeque::new(),
             failed: false,
-        })
+        }
     }
 
-    /// Opens what is there without threads, for reading only.
+    /// As [`open_read_only`](Self::open_read_only), without anything around it.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn read(workshop: &Workshop, reader: &mut Reader) -> Result<Catalog, StoreError> {
-        Catalog::open(workshop, reader)
+        Catalog::open(workshop, reader, Leftovers::Ignore)
     }
 
     /// Offers the next generation to be written. Gives it back when the queue is full.
-    ///
-    /// A generation that is on disk already, as happens when operations are executed again after
-    /// a restart, is taken as it is there, and reported like any other.
     ///
     /// # Errors
     /// The generation, to be offered again later.
     ///
     /// # Panics
-    /// When it is not the next one, or differs from what is on disk.
-    pub fn offer(&mut self, generation: Arc<Generation>) -> Result<(), Arc<Generation>> {
-        let number = generation.number;
-        if let Some(segment) = self.catalog.segments.get(number as usize) {
-            let rows = (segment.first_row(), segment.end_row());
-            let again = (generation.first_row, generation.end_row());
-            assert_eq!(rows, again, "a generation is the same every time");
-            self.again.push_back(built(segment));
-            return Ok(());
-        }
+    /// When it is not the next one, or the history is only read.
+    pub fn offer(&mut self, offer: Offer) -> Result<(), Offer> {
+        let number = offer.generation.number;
         assert_eq!(number, self.offered, "generations come in order");
-        self.threads.offer(generation)?;
+        let threads = self.threads.as_ref().expect("the history may be written");
+        threads.offer(offer)?;
         self.offered += 1;
         Ok(())
     }
@@ -221,22 +212,29 @@ impl History {
     /// # Errors
     /// As [`poll`](Self::poll).
     pub fn poll_for(&mut self, wait: Duration) -> Result<Option<Built>, StoreError> {
-        if let Some(again) = self.again.pop_front() {
-            return Ok(Some(again));
-        }
+        let Some(threads) = &self.threads else {
+            return Ok(None);
+        };
         let start = Instant::now();
         loop {
             if self.failed {
                 return Err(StoreError::Stopped);
             }
-            match self.threads.report(wait.saturating_sub(start.elapsed())) {
+            match threads.report(wait.saturating_sub(start.elapsed())) {
                 None => return Ok(None),
-                Some(Report::Written(segment, run)) => {
-                    let built = built(&segment);
-                    Arc::make_mut(&mut self.catalog).push(segment, run);
+                Some(Report::Written(written)) => {
+                    let built = Built {
+                        number: written.segment.number(),
+                        end_row: written.segment.end_row(),
+                        record: written.piece.state().record,
+                    };
+                    Arc::make_mut(&mut self.catalog).push(written);
                     return Ok(Some(built));
                 }
                 Some(Report::Merged(run)) => Arc::make_mut(&mut self.catalog).replace(run),
+                Some(Report::PiecesMerged(piece)) => {
+                    Arc::make_mut(&mut self.catalog).replace_pieces(piece);
+                }
                 Some(Report::Failed(error)) => {
                     self.failed = !error.is_passing();
                     return Err(error);
@@ -315,13 +313,6 @@ impl History {
         };
         let found = self.transfer_at(row)?;
         Ok(found.is_some_and(|transfer| transfer.timestamp == timestamp))
-    }
-}
-
-fn built(segment: &Segment) -> Built {
-    Built {
-        number: segment.number(),
-        end_row: segment.end_row(),
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Names {
     pub segments: PathBuf,
     /// Id runs.
     pub ids: PathBuf,
+    /// Pieces of the checkpoint.
+    pub checkpoints: PathBuf,
 }
 
 /// What a name says.
@@ -20,6 +22,8 @@ pub(super) enum Name {
     Segment(u64),
     /// A run of these generations.
     Run(u64, u64),
+    /// A piece of the checkpoint, of these generations.
+    Piece(u64, u64),
     /// A file that was never finished.
     Temporary,
     /// Nothing of ours.
@@ -32,7 +36,12 @@ impl Names {
     pub fn new(dir: &Path) -> Self {
         let segments = dir.join("history");
         let ids = segments.join("ids");
-        Self { segments, ids }
+        let checkpoints = segments.join("checkpoints");
+        Self {
+            segments,
+            ids,
+            checkpoints,
+        }
     }
 
     /// Path of a segment.
@@ -46,6 +55,13 @@ impl Names {
     pub fn run(&self, first: u64, last: u64) -> PathBuf {
         self.ids.join(format!("{first:016x}-{last:016x}.run"))
     }
+
+    /// Path of a piece of the checkpoint.
+    #[must_use]
+    pub fn piece(&self, first: u64, last: u64) -> PathBuf {
+        self.checkpoints
+            .join(format!("{first:016x}-{last:016x}.chk"))
+    }
 }
 
 impl Name {
@@ -58,11 +74,17 @@ impl Name {
         if let Some(number) = name.strip_suffix(".seg").and_then(number) {
             return Self::Segment(number);
         }
-        let numbers = name.strip_suffix(".run").and_then(|n| n.split_once('-'));
-        let numbers = numbers.and_then(|(first, last)| Some((number(first)?, number(last)?)));
-        match numbers {
-            Some((first, last)) if first <= last => Self::Run(first, last),
-            _ => Self::Unknown,
+        let range = |ending| {
+            let (first, last) = name.strip_suffix(ending)?.split_once('-')?;
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then_some((first, last))
+        };
+        if let Some((first, last)) = range(".run") {
+            return Self::Run(first, last);
+        }
+        match range(".chk") {
+            Some((first, last)) => Self::Piece(first, last),
+            None => Self::Unknown,
         }
     }
 }
@@ -83,6 +105,7 @@ mod tests {
         let last = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
         assert_eq!(Name::of(&last(names.segment(26))), Name::Segment(26));
         assert_eq!(Name::of(&last(names.run(1, 9))), Name::Run(1, 9));
+        assert_eq!(Name::of(&last(names.piece(0, 9))), Name::Piece(0, 9));
         for other in [
             "ids",
             "1a.seg",

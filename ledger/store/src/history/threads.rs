@@ -1,6 +1,7 @@
-//! The two threads behind the history: one writes generations, one merges runs. A merge of many
+//! The two threads behind the history: one writes generations, one merges files. A merge of many
 //! millions of ids takes seconds, and generations must not wait for it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -9,26 +10,46 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use giro_core::generation::Generation;
 
-use super::workshop::{Workshop, mergeable};
+use super::catalog::Catalog;
+use super::workshop::{Workshop, Written, mergeable};
+use crate::checkpoint::{Mark, Piece, is_mergeable};
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::run::Run;
-use crate::segment::Segment;
 use crate::writer::Pace;
 
 /// What the threads report.
 pub(super) enum Report {
     /// A generation is on disk.
-    Written(Arc<Segment>, Arc<Run>),
+    Written(Written),
     /// Runs became one.
     Merged(Arc<Run>),
+    /// Pieces of the checkpoint became one.
+    PiecesMerged(Arc<Piece>),
     /// Tried again by itself, or final.
     Failed(StoreError),
 }
 
+/// A generation to be written, and where the ledger is at its end.
+pub struct Offer {
+    /// The generation.
+    pub generation: Arc<Generation>,
+    /// The ledger's state that the generation does not have.
+    pub mark: Mark,
+}
+
+/// What the merger looks after.
+struct Kept {
+    runs: Vec<Arc<Run>>,
+    pieces: Vec<Arc<Piece>>,
+}
+
+/// A new generation's files, for the merger.
+type New = (Arc<Run>, Arc<Piece>);
+
 /// Both threads. Dropping it stops them; what they were about is given up.
 pub(super) struct Threads {
-    jobs: Option<Sender<Arc<Generation>>>,
+    jobs: Option<Sender<Offer>>,
     reports: Receiver<Report>,
     pace: Pace,
     handles: Vec<JoinHandle<()>>,
@@ -54,12 +75,16 @@ impl Threads {
     /// Starts them; `queue_max` generations may wait.
     pub(super) fn start(
         workshop: &Workshop,
-        runs: Vec<Arc<Run>>,
+        catalog: &Catalog,
         queue_max: usize,
     ) -> Result<Self, StoreError> {
+        let kept = Kept {
+            runs: catalog.runs.clone(),
+            pieces: catalog.pieces.clone(),
+        };
         let (jobs, work) = bounded(queue_max);
         let (reporter, reports) = unbounded();
-        let (new_runs, merges) = unbounded();
+        let (new, merges) = unbounded();
         let dir = workshop.names.segments.clone();
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.to_owned());
@@ -75,11 +100,11 @@ impl Threads {
         let handles = vec![
             spawn(
                 "giro-history",
-                Box::new(move || writer.write_all(&work, &new_runs)),
+                Box::new(move || writer.write_all(&work, &new)),
             )?,
             spawn(
                 "giro-merge",
-                Box::new(move || merger.merge_all(runs, &merges)),
+                Box::new(move || merger.merge_all(kept, &merges)),
             )?,
         ];
         Ok(Self {
@@ -91,10 +116,10 @@ impl Threads {
     }
 
     /// Gives a generation to the writer; gives it back when so many wait already.
-    pub(super) fn offer(&self, generation: Arc<Generation>) -> Result<(), Arc<Generation>> {
+    pub(super) fn offer(&self, offer: Offer) -> Result<(), Offer> {
         match &self.jobs {
-            Some(jobs) => jobs.try_send(generation).map_err(TrySendError::into_inner),
-            None => Err(generation),
+            Some(jobs) => jobs.try_send(offer).map_err(TrySendError::into_inner),
+            None => Err(offer),
         }
     }
 
@@ -135,44 +160,70 @@ impl Worker {
         })
     }
 
-    fn write_all(&mut self, work: &Receiver<Arc<Generation>>, new_runs: &Sender<Arc<Run>>) {
-        while let Ok(generation) = work.recv() {
+    fn write_all(&mut self, work: &Receiver<Offer>, new: &Sender<New>) {
+        while let Ok(offer) = work.recv() {
             let written = self.insist(|worker| {
                 let (workshop, reader) = (&worker.workshop, &mut worker.reader);
-                workshop.write(reader, &generation)
+                workshop.write(reader, &offer.generation, &offer.mark)
             });
             // Before the report: it says that nobody needs the generation any more.
-            drop(generation);
-            let Some((segment, run)) = written else {
+            drop(offer);
+            let Some(written) = written else {
                 return;
             };
-            let _ = new_runs.send(Arc::clone(&run));
-            let _ = self.reports.send(Report::Written(segment, run));
+            let _ = new.send((Arc::clone(&written.run), Arc::clone(&written.piece)));
+            let _ = self.reports.send(Report::Written(written));
         }
     }
 
-    fn merge_all(&mut self, mut runs: Vec<Arc<Run>>, merges: &Receiver<Arc<Run>>) {
+    fn merge_all(&mut self, mut kept: Kept, new: &Receiver<New>) {
         loop {
-            runs.extend(merges.try_iter());
-            let wanted = self.workshop.filters_wanted.load(Ordering::Relaxed);
-            let due = wanted || runs.len() > RUNS_UNMERGED_MAX;
-            let Some(range) = mergeable(&runs).filter(|_| due) else {
-                match merges.recv() {
-                    Ok(run) => runs.push(run),
-                    Err(_) => return,
+            for (run, piece) in new.try_iter() {
+                kept.runs.push(run);
+                kept.pieces.push(piece);
+            }
+            if is_mergeable(&kept.pieces) {
+                if self.merge_pieces(&mut kept.pieces).is_none() {
+                    return;
                 }
                 continue;
-            };
-            let merged = self.insist(|worker| {
-                let (workshop, reader) = (&worker.workshop, &mut worker.reader);
-                workshop.merge(reader, &runs[range.clone()])
-            });
-            let Some(merged) = merged else {
-                return;
-            };
-            runs.splice(range, [Arc::clone(&merged)]);
-            let _ = self.reports.send(Report::Merged(merged));
+            }
+            let wanted = self.workshop.filters_wanted.load(Ordering::Relaxed);
+            let due = wanted || kept.runs.len() > RUNS_UNMERGED_MAX;
+            if let Some(range) = mergeable(&kept.runs).filter(|_| due) {
+                if self.merge_runs(&mut kept.runs, range).is_none() {
+                    return;
+                }
+                continue;
+            }
+            match new.recv() {
+                Ok((run, piece)) => {
+                    kept.runs.push(run);
+                    kept.pieces.push(piece);
+                }
+                Err(_) => return,
+            }
         }
+    }
+
+    fn merge_pieces(&mut self, pieces: &mut Vec<Arc<Piece>>) -> Option<()> {
+        let merged = self.insist(|worker| {
+            let (workshop, reader) = (&worker.workshop, &mut worker.reader);
+            workshop.merge_pieces(reader, pieces)
+        })?;
+        *pieces = vec![Arc::clone(&merged)];
+        let _ = self.reports.send(Report::PiecesMerged(merged));
+        Some(())
+    }
+
+    fn merge_runs(&mut self, runs: &mut Vec<Arc<Run>>, range: Range<usize>) -> Option<()> {
+        let merged = self.insist(|worker| {
+            let (workshop, reader) = (&worker.workshop, &mut worker.reader);
+            workshop.merge(reader, &runs[range.clone()])
+        })?;
+        runs.splice(range, [Arc::clone(&merged)]);
+        let _ = self.reports.send(Report::Merged(merged));
+        Some(())
     }
 
     /// Tries until it works, or it is plain that it never will, or the history is closed.

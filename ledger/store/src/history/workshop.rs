@@ -1,12 +1,15 @@
 //! Making files of the history: what its threads do, and tests do without threads.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use giro_core::generation::Generation;
 use giro_log::storage::Storage;
 
+use super::catalog::{Catalog, Leftovers};
 use super::names::Names;
+use crate::checkpoint::{Mark, Piece, merge_pieces, write_piece};
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::run::merge::merge_runs;
@@ -34,11 +37,29 @@ pub struct Workshop {
     pub filters_wanted: Arc<AtomicBool>,
 }
 
+/// The files of a generation.
+pub struct Written {
+    /// Its transfers.
+    pub segment: Arc<Segment>,
+    /// Its ids.
+    pub run: Arc<Run>,
+    /// What it changed.
+    pub piece: Arc<Piece>,
+}
+
 impl Workshop {
+    /// Opens what is there and removes what a crash left behind.
+    ///
+    /// # Errors
+    /// The system's; that a file is damaged, foreign, or missing.
+    pub fn recover(&self, reader: &mut Reader) -> Result<Catalog, StoreError> {
+        Catalog::open(self, reader, Leftovers::Remove)
+    }
+
     /// Puts a generation on disk: durable when it returns.
     ///
-    /// The segment comes last. A run without its segment is a leftover of a crash, and removed;
-    /// a segment is never without its run.
+    /// The piece of the checkpoint comes last. What has none is a leftover of a crash, and
+    /// removed; a piece is never without segment and run.
     ///
     /// # Errors
     /// The system's. The same generation can be written again then.
@@ -46,7 +67,8 @@ impl Workshop {
         &self,
         reader: &mut Reader,
         generation: &Generation,
-    ) -> Result<(Arc<Segment>, Arc<Run>), StoreError> {
+        mark: &Mark,
+    ) -> Result<Written, StoreError> {
         let number = generation.number;
         let storage = &*self.storage;
         let path = self.names.run(number, number);
@@ -60,8 +82,55 @@ impl Workshop {
             &self.pace,
             generation,
         )?;
-        let segment = Segment::open(storage, &path, (self.identity.cluster, number), reader)?;
-        Ok((Arc::new(segment), Arc::new(run)))
+        let cluster = self.identity.cluster;
+        let segment = Segment::open(storage, &path, (cluster, number), reader)?;
+        let path = self.names.piece(number, number);
+        write_piece(storage, &path, cluster, &self.pace, (generation, mark))?;
+        let piece = Piece::open(storage, &path, cluster, (number, number), reader)?;
+        Ok(Written {
+            segment: Arc::new(segment),
+            run: Arc::new(run),
+            piece,
+        })
+    }
+
+    /// Makes one piece of all the checkpoint's pieces, and removes them once it is durable.
+    ///
+    /// # Errors
+    /// The system's. The pieces are there as before then.
+    ///
+    /// # Panics
+    /// When there are not two pieces.
+    pub fn merge_pieces(
+        &self,
+        reader: &mut Reader,
+        pieces: &[Arc<Piece>],
+    ) -> Result<Arc<Piece>, StoreError> {
+        let last = match pieces {
+            [_, .., last] => last.last(),
+            _ => panic!("two pieces or more are merged"),
+        };
+        let (storage, cluster) = (&*self.storage, self.identity.cluster);
+        let path = self.names.piece(0, last);
+        merge_pieces(storage, &path, cluster, (&self.pace, reader), pieces)?;
+        let merged = Piece::open(storage, &path, cluster, (0, last), reader)?;
+        let old = pieces.iter().map(|piece| piece.file().path());
+        self.remove(&self.names.checkpoints, old)?;
+        Ok(merged)
+    }
+
+    fn remove<'p>(
+        &self,
+        dir: &Path,
+        paths: impl Iterator<Item = &'p Path>,
+    ) -> Result<(), StoreError> {
+        let storage = &*self.storage;
+        for path in paths {
+            storage
+                .remove(path)
+                .map_err(StoreError::io("remove", path))?;
+        }
+        storage.sync_dir(dir).map_err(StoreError::io("flush", dir))
     }
 
     /// Opens a run that was just written.
@@ -95,16 +164,8 @@ impl Workshop {
         let path = self.names.run(first, last);
         merge_runs(storage, &path, self.identity, (&self.pace, reader), runs)?;
         let merged = self.open_run(reader, first, last)?;
-        for run in runs {
-            let path = run.file().path();
-            storage
-                .remove(path)
-                .map_err(StoreError::io("remove", path))?;
-        }
-        let dir = &self.names.ids;
-        storage
-            .sync_dir(dir)
-            .map_err(StoreError::io("flush", dir))?;
+        let old = runs.iter().map(|run| run.file().path());
+        self.remove(&self.names.ids, old)?;
         Ok(Arc::new(merged))
     }
 }

@@ -83,6 +83,9 @@ pub fn verify(
 }
 
 /// Reads every page of a file, which checks it.
-fn read_all(reader: &mut Reader, file: &PageFile) -> Result<(), StoreError> {
+///
+/// # Errors
+/// The system's, and that a page is damaged.
+pub fn read_all(reader: &mut Reader, file: &PageFile) -> Result<(), StoreError> {
     reader.read(&extents_of(file, 0..file.pages()), |_, _, _| Ok(()))
 }

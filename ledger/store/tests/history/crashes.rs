@@ -12,8 +12,8 @@ fn work(bench: &mut Bench, generations: &[Arc<Generation>]) -> Result<u64, (u64,
     let mut written = 0;
     let mut runs = Vec::new();
     for generation in generations {
-        let outcome = bench.workshop.write(&mut bench.reader, generation);
-        let (_, run) = outcome.map_err(|error| (written, error))?;
+        let outcome = bench.try_write(generation);
+        let run = outcome.map_err(|error| (written, error))?.run;
         written += 1;
         runs.push(run);
         while let Some(range) = mergeable(&runs) {
@@ -85,7 +85,6 @@ fn a_history_whose_making_was_cut_short_can_be_made_again() {
     let storage = giro_log::storage::RealStorage;
     // The directory of the segments is made first, and a crash comes before that of the ids.
     std::fs::create_dir(keep.path().join("history")).unwrap();
-    giro_store::clear(&storage, keep.path()).unwrap();
     giro_store::History::create(&storage, keep.path()).unwrap();
     let mut bench = Bench::reopen(Arc::new(storage), keep.path());
     assert_eq!(bench.catalog().generations(), 0);

@@ -8,7 +8,7 @@ use crate::support::{Bench, IDENTITY, World};
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for dir in [dir.join("history"), dir.join("history/ids")] {
+    for dir in ["history", "history/ids", "history/checkpoints"].map(|name| dir.join(name)) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
@@ -149,17 +149,19 @@ fn missing_files_are_named() {
     for _ in 0..4 {
         bench.write(&world.generation(20));
     }
+    let names = bench.workshop.names.clone();
     for path in files(&bench.dir) {
-        let last_segment = path == bench.workshop.names.segment(3);
         let aside = bench.dir.join("aside");
         fs::rename(&path, &aside).unwrap();
-        if last_segment {
-            // As a crash leaves it: a run without its segment is removed.
-            let run = bench.workshop.names.run(3, 3);
-            let copy = fs::read(&run).unwrap();
+        if path == names.piece(3, 3) {
+            // As a crash leaves it: run and segment without a piece are removed.
+            let others = [names.run(3, 3), names.segment(3)];
+            let copies = others.clone().map(|path| fs::read(path).unwrap());
             assert_eq!(bench.catalog().generations(), 3);
-            assert!(!run.exists());
-            fs::write(&run, copy).unwrap();
+            for (path, copy) in others.iter().zip(copies) {
+                assert!(!path.exists());
+                fs::write(path, copy).unwrap();
+            }
         } else {
             let error = History::read(&bench.workshop, &mut bench.reader)
                 .err()

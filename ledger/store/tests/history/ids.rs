@@ -191,9 +191,6 @@ fn filters_stay_in_memory_once_one_was_needed() {
     assert!(!catalog.may_hold(hash, stranger));
     // New runs come with theirs.
     let generation = world.generation(300);
-    let (_, run) = bench
-        .workshop
-        .write(&mut bench.reader, &generation)
-        .unwrap();
+    let run = bench.try_write(&generation).unwrap().run;
     assert!(run.filter_bytes() > 0);
 }

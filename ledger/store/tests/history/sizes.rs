@@ -14,6 +14,7 @@ const ACCOUNTS: u32 = 10_000;
 /// What the field's benchmark makes: random user data, all fields set.
 fn benchmark_generation(rng: &mut ChaCha8Rng) -> Generation {
     let mut made = Generation::new(0, 0, ROWS, ROWS).unwrap();
+    made.first_slot = ACCOUNTS;
     for slot in 0..ACCOUNTS {
         made.openings.push(Opening {
             slot,

@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use giro_base::{AccountFlags, Transfer, TransferFlags as Flags};
+use giro_base::{Account, AccountFlags, Transfer, TransferFlags as Flags};
 use giro_core::generation::{Balances, Closing, Expiry, Generation, Links, Opening};
 use giro_log::storage::{RealStorage, Storage};
-use giro_store::{Catalog, Fate, History, Identity, Names, Reader, Workshop, mergeable};
+use giro_store::{
+    Catalog, Fate, History, Identity, Mark, Names, Reader, SessionState, StoreError, Workshop,
+    Written, mergeable,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -95,7 +98,9 @@ impl World {
     pub(crate) fn generation(&mut self, steps: usize) -> Arc<Generation> {
         let first_row = self.rows.len() as u64;
         let number = self.generations;
-        let mut made = Generation::new(number, first_row, steps + 1, 4 * steps + 4).unwrap();
+        let room = steps + self.accounts.len() + 3;
+        let mut made = Generation::new(number, first_row, room, 4 * room).unwrap();
+        self.make_accounts(&mut made);
         self.generations += 1;
         self.began = self.clock;
         for _ in 0..steps {
@@ -118,14 +123,31 @@ impl World {
 
     /// A generation in which time does everything.
     pub(crate) fn expiries_only(&mut self, count: usize) -> Arc<Generation> {
+        let room = count + self.accounts.len() + 3;
         let first_row = self.rows.len() as u64;
-        let mut made =
-            Generation::new(self.generations, first_row, count + 1, 4 * count + 4).unwrap();
+        let mut made = Generation::new(self.generations, first_row, room, 4 * room).unwrap();
+        self.make_accounts(&mut made);
         self.generations += 1;
         for _ in 0..count.min(self.open.len()) {
             self.expire(&mut made);
         }
         Arc::new(made)
+    }
+
+    /// The accounts there are are made in the first generation, and some more in each later one.
+    fn make_accounts(&mut self, made: &mut Generation) {
+        let first = if self.generations == 0 {
+            0
+        } else {
+            let count = self.accounts.len();
+            let more = self.generations as usize % 3;
+            self.accounts.resize(count + more, State::default());
+            count
+        };
+        made.first_slot = first as u32;
+        for slot in first..self.accounts.len() {
+            made.accounts.push(account(slot as u32));
+        }
     }
 
     fn opening(&mut self, made: &mut Generation, slot: u32) {
@@ -337,6 +359,59 @@ impl World {
     }
 }
 
+/// An account as it was made.
+pub(crate) fn account(slot: u32) -> Account {
+    Account {
+        id: account_id(slot),
+        user_data_64: slot.into(),
+        ledger: 1,
+        code: 1,
+        timestamp: u64::from(slot) + 1,
+        ..Account::default()
+    }
+}
+
+/// A mark that tells this generation from others.
+pub(crate) fn mark_of(generation: &Generation) -> Mark {
+    let op = generation.number * 10 + 7;
+    Mark {
+        op,
+        timestamp: op + 100,
+        record: op + 1,
+        digest: u128::from(op) << 70,
+        sessions: (0..4).filter_map(|client| session(client, op)).collect(),
+    }
+}
+
+/// The session of a client at an op, whose last write was some ops ago.
+fn session(client: u128, op: u64) -> Option<SessionState> {
+    let (generation, since) = (op / 10, op.saturating_sub(10));
+    // One is always there, one comes and goes, one writes seldom.
+    let last = match client {
+        0 => op,
+        1 => (generation % 3 > 0).then_some(op)?,
+        2 => op - (generation % 5) * 10,
+        _ => 7,
+    };
+    Some(SessionState {
+        client: client + 1,
+        session: last / 100 + 1,
+        request: last as u32,
+        request_checksum: u128::from(last) * 3,
+        operation: 140,
+        release: 9,
+        op: last,
+        timestamp: last + 100,
+        reply: (last > since).then(|| reply_of(client, last)),
+    })
+}
+
+/// The reply a client got to its write at this op.
+pub(crate) fn reply_of(client: u128, op: u64) -> Vec<u8> {
+    let length = (op * 37 + client as u64 * 11) % 9000;
+    (0..length).map(|i| (i * op) as u8).collect()
+}
+
 /// A directory with a history that is written without threads.
 pub(crate) struct Bench {
     pub(crate) workshop: Workshop,
@@ -375,11 +450,17 @@ impl Bench {
     }
 
     pub(crate) fn write(&mut self, generation: &Generation) {
-        self.workshop.write(&mut self.reader, generation).unwrap();
+        self.try_write(generation).unwrap();
     }
 
+    pub(crate) fn try_write(&mut self, generation: &Generation) -> Result<Written, StoreError> {
+        let mark = mark_of(generation);
+        self.workshop.write(&mut self.reader, generation, &mark)
+    }
+
+    /// What is there; leftovers of crashes are removed.
     pub(crate) fn catalog(&mut self) -> Catalog {
-        History::read(&self.workshop, &mut self.reader).unwrap()
+        self.workshop.recover(&mut self.reader).unwrap()
     }
 
     /// Merges what can be merged.

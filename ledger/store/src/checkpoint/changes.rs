@@ -1,0 +1,178 @@
+//! What a generation changed, worked out from the generation alone.
+
+use std::collections::HashSet;
+
+use giro_base::{Account, TransferFlags};
+use giro_core::generation::{Closing, Expiry, Generation};
+
+use super::format::{ChangeRecord, PendingRecord};
+use crate::format::ClosingRecord;
+use crate::replay::{AccountState, Side};
+
+/// The difference between the state at a generation's end and that at its beginning.
+pub struct Changes {
+    /// Accounts made in it, as they stand at its end.
+    pub accounts: Vec<Account>,
+    /// Older accounts that it changed, by slot.
+    pub changes: Vec<ChangeRecord>,
+    /// Pending transfers made in it that are open at its end, by row.
+    pub opened: Vec<PendingRecord>,
+    /// Rows of older pending transfers that ended in it, rising.
+    pub closed: Vec<u64>,
+}
+
+impl Changes {
+    /// Those of a generation.
+    ///
+    /// # Panics
+    /// When the generation contradicts itself, which is a bug of whoever made it.
+    #[must_use]
+    pub fn of(generation: &Generation) -> Self {
+        let states = Balances::after(generation);
+        let mut accounts = generation.accounts.to_vec();
+        let mut changes = Vec::with_capacity(states.slots.len());
+        for (slot, state) in states.slots.iter().zip(&states.states) {
+            match slot.checked_sub(generation.first_slot) {
+                Some(place) => set(&mut accounts[place as usize], state),
+                None => changes.push(ChangeRecord {
+                    balances: state.balances.into(),
+                    slot: *slot,
+                    flags: state.flags,
+                    reserved: [0; 10],
+                }),
+            }
+        }
+        changes.sort_unstable_by_key(|change| change.slot);
+        let (opened, closed) = pendings(generation);
+        Self {
+            accounts,
+            changes,
+            opened,
+            closed,
+        }
+    }
+}
+
+/// Gives an account this state.
+pub(super) fn set(account: &mut Account, state: &AccountState) {
+    account.debits_pending = state.balances.debits_pending;
+    account.debits_posted = state.balances.debits_posted;
+    account.credits_pending = state.balances.credits_pending;
+    account.credits_posted = state.balances.credits_posted;
+    account.flags = state.flags;
+}
+
+/// States of the accounts that a generation changed.
+struct Balances {
+    slots: Vec<u32>,
+    states: Vec<AccountState>,
+    /// Place of each slot in those lists.
+    places: Vec<u32>,
+}
+
+impl Balances {
+    /// As they stand at the generation's end.
+    fn after(generation: &Generation) -> Self {
+        let mut balances = Self::before(generation);
+        let mut expiries = generation.expiries.iter().peekable();
+        let mut closings = generation.closings.iter().peekable();
+        let rows = generation.transfers.iter().zip(&generation.links[..]);
+        for ((transfer, links), row) in rows.zip(generation.first_row..) {
+            while let Some(expiry) = expiries.next_if(|expiry| expiry.before_row <= row) {
+                balances.release(expiry);
+            }
+            let closing = closings.next_if(|closing| closing.row == row);
+            let closing = closing.map(closing_record);
+            let change = |side| {
+                let closing = closing.as_ref();
+                move |state: AccountState| state.after(transfer, side, closing)
+            };
+            balances.change(links.debit, change(Side::Debit));
+            balances.change(links.credit, change(Side::Credit));
+        }
+        expiries.for_each(|expiry| balances.release(expiry));
+        balances
+    }
+
+    fn before(generation: &Generation) -> Self {
+        const NOT_SEEN: u32 = u32::MAX;
+        let openings = &generation.openings;
+        let slots_end = openings.iter().map(|opening| opening.slot as usize + 1);
+        let mut balances = Self {
+            slots: Vec::with_capacity(openings.len()),
+            states: Vec::with_capacity(openings.len()),
+            places: vec![NOT_SEEN; slots_end.max().unwrap_or(0)],
+        };
+        for opening in openings {
+            let place = &mut balances.places[opening.slot as usize];
+            // The first occurrence counts.
+            if *place == NOT_SEEN {
+                *place = balances.slots.len() as u32;
+                balances.slots.push(opening.slot);
+                balances.states.push(AccountState {
+                    balances: opening.balances,
+                    flags: opening.flags,
+                });
+            }
+        }
+        balances
+    }
+
+    fn release(&mut self, expiry: &Expiry) {
+        let release = |side| {
+            move |state: AccountState| {
+                state.after_release(expiry.amount, expiry.pending_flags, side)
+            }
+        };
+        self.change(expiry.debit, release(Side::Debit));
+        self.change(expiry.credit, release(Side::Credit));
+    }
+
+    #[inline]
+    fn change(&mut self, slot: u32, change: impl Fn(AccountState) -> Option<AccountState>) {
+        let place = self.places.get(slot as usize);
+        let place = *place.expect("an account that changed has an opening");
+        let state = &mut self.states[place as usize];
+        *state = change(*state).expect("balances add up");
+    }
+}
+
+fn closing_record(closing: &Closing) -> ClosingRecord {
+    ClosingRecord {
+        pending_amount: closing.pending_amount,
+        pending_row: closing.pending_row,
+        row: 0,
+        pending_flags: closing.pending_flags,
+        reserved: 0,
+    }
+}
+
+/// Pending transfers that are open at the end and were not at the beginning, and the other way
+/// round.
+fn pendings(generation: &Generation) -> (Vec<PendingRecord>, Vec<u64>) {
+    let closings = generation
+        .closings
+        .iter()
+        .map(|closing| closing.pending_row);
+    let expiries = generation.expiries.iter().map(|expiry| expiry.pending_row);
+    let ended = closings.chain(expiries);
+    let (own, mut closed): (HashSet<u64>, Vec<u64>) = {
+        let (own, older): (Vec<u64>, Vec<u64>) =
+            ended.partition(|row| *row >= generation.first_row);
+        (own.into_iter().collect(), older)
+    };
+    closed.sort_unstable();
+    let rows = generation.transfers.iter().zip(&generation.links[..]);
+    let opened = rows
+        .zip(generation.first_row..)
+        .filter_map(|((transfer, links), row)| {
+            let pending = transfer.flags & TransferFlags::PENDING != 0;
+            (pending && !own.contains(&row)).then_some(PendingRecord {
+                transfer: *transfer,
+                row,
+                debit: links.debit,
+                credit: links.credit,
+            })
+        });
+    (opened.collect(), closed)
+}

@@ -1,0 +1,238 @@
+//! All pieces together: the state at the end of the last one, streamed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use giro_base::Account;
+
+use super::changes::set;
+use super::format::{ChangeRecord, PendingRecord, PiecePart, SessionRecord, StateRecord};
+use super::mark::{Mark, SessionState};
+use super::piece::{Piece, Stream};
+use crate::error::StoreError;
+use crate::reader::Reader;
+use crate::replay::AccountState;
+
+/// The state that pieces have, which follow each other from generation 0 on.
+#[derive(Clone, Copy)]
+pub struct Whole<'a> {
+    pieces: &'a [Arc<Piece>],
+}
+
+impl<'a> Whole<'a> {
+    /// That of these pieces; none if there is none.
+    #[must_use]
+    pub fn of(pieces: &'a [Arc<Piece>]) -> Option<Self> {
+        (!pieces.is_empty()).then_some(Self { pieces })
+    }
+
+    fn newest(&self) -> &'a Arc<Piece> {
+        &self.pieces[self.pieces.len() - 1]
+    }
+
+    /// Last generation.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.newest().last()
+    }
+
+    /// The error that a section of the newest piece is not what it must be.
+    #[must_use]
+    pub fn damaged(&self, part: PiecePart, reason: &str) -> StoreError {
+        self.newest().damaged(part, reason)
+    }
+
+    /// Where the ledger was at the end.
+    #[must_use]
+    pub fn state(&self) -> StateRecord {
+        let timestamps = self.pieces.iter().map(|piece| piece.state().timestamp_last);
+        StateRecord {
+            timestamp_last: timestamps.max().unwrap_or(0),
+            slot_first: 0,
+            ..*self.newest().state()
+        }
+    }
+
+    /// Hands over all accounts, by slot.
+    ///
+    /// # Errors
+    /// The system's, that something is damaged, and `each`'s.
+    pub fn accounts(
+        &self,
+        reader: &mut Reader,
+        mut each: impl FnMut(&Account) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let changes = self
+            .pieces
+            .iter()
+            .map(|piece| piece.stream(PiecePart::Changes));
+        let mut changes: Vec<Stream<ChangeRecord>> = changes.collect();
+        let mut slot = 0;
+        for (piece, behind) in self.pieces.iter().zip(1..) {
+            if piece.state().slot_first != u64::from(slot) {
+                let reason = "its accounts do not follow those of the piece before";
+                return Err(piece.damaged(PiecePart::State, reason));
+            }
+            let mut accounts = piece.stream::<Account>(PiecePart::Accounts);
+            while let Some(mut account) = accounts.next(reader)? {
+                // The last change counts.
+                for changes in &mut changes[behind..] {
+                    apply(changes, reader, slot, &mut account)?;
+                }
+                each(&account)?;
+                slot += 1;
+            }
+        }
+        for changes in &mut changes {
+            if changes.peek(reader)?.is_some() {
+                return Err(changes.damaged("a change belongs to no account"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over all open pending transfers, by row.
+    ///
+    /// # Errors
+    /// The system's, that something is damaged, and `each`'s.
+    pub fn pendings(
+        &self,
+        reader: &mut Reader,
+        mut each: impl FnMut(&PendingRecord) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut closed = HashSet::new();
+        for piece in self.pieces {
+            let mut rows = piece.stream::<u64>(PiecePart::Closed);
+            while let Some(row) = rows.next(reader)? {
+                if !closed.insert(row) {
+                    return Err(rows.damaged("a pending transfer ends twice"));
+                }
+            }
+        }
+        for piece in self.pieces {
+            let mut opened = piece.stream::<PendingRecord>(PiecePart::Opened);
+            while let Some(pending) = opened.next(reader)? {
+                let slots = piece.state().slots_end;
+                if u64::from(pending.debit.max(pending.credit)) >= slots {
+                    return Err(opened.damaged("a pending transfer has no accounts"));
+                }
+                if !closed.remove(&pending.row) {
+                    each(&pending)?;
+                }
+            }
+        }
+        if closed.is_empty() {
+            return Ok(());
+        }
+        let reason = "a pending transfer ends that never began";
+        Err(self.newest().damaged(PiecePart::Closed, reason))
+    }
+
+    /// The mark, with all replies.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn mark(&self, reader: &mut Reader) -> Result<Mark, StoreError> {
+        let mut sessions = Vec::new();
+        let mut records = self.newest().stream::<SessionRecord>(PiecePart::Sessions);
+        let mut tables: Vec<Option<Vec<SessionRecord>>> = vec![None; self.pieces.len()];
+        while let Some(record) = records.next(reader)? {
+            let reply = self.reply(reader, &record, &mut tables)?;
+            sessions.push(SessionState {
+                client: record.client,
+                session: record.session,
+                request: record.request,
+                request_checksum: record.request_checksum,
+                operation: record.operation,
+                release: record.release,
+                op: record.op,
+                timestamp: record.timestamp,
+                reply: Some(reply),
+            });
+        }
+        let state = self.newest().state();
+        Ok(Mark {
+            op: state.op,
+            timestamp: state.timestamp,
+            record: state.record,
+            digest: state.digest,
+            sessions,
+        })
+    }
+
+    /// The reply to a session's last write, from the piece that has it. `tables` keeps the pieces'
+    /// sessions once they were read.
+    fn reply(
+        &self,
+        reader: &mut Reader,
+        wanted: &SessionRecord,
+        tables: &mut [Option<Vec<SessionRecord>>],
+    ) -> Result<Vec<u8>, StoreError> {
+        for (piece, table) in self.pieces.iter().zip(tables).rev() {
+            if wanted.has_reply != 0 && !Arc::ptr_eq(piece, self.newest()) {
+                break;
+            }
+            let table = match table {
+                Some(table) => &*table,
+                None => {
+                    let section = piece.section(PiecePart::Sessions);
+                    let read = reader.range(piece.file(), section, 0..section.count)?;
+                    &*table.insert(read)
+                }
+            };
+            let is_it = |record: &&SessionRecord| {
+                (record.client, record.op) == (wanted.client, wanted.op) && record.has_reply != 0
+            };
+            if let Some(found) = table.iter().find(is_it) {
+                return read_reply(reader, piece, found);
+            }
+        }
+        let reason = "the reply of a session is in no piece";
+        Err(self.newest().damaged(PiecePart::Sessions, reason))
+    }
+}
+
+fn apply(
+    changes: &mut Stream<ChangeRecord>,
+    reader: &mut Reader,
+    slot: u32,
+    account: &mut Account,
+) -> Result<(), StoreError> {
+    let Some(change) = changes.peek(reader)? else {
+        return Ok(());
+    };
+    if change.slot > slot {
+        return Ok(());
+    }
+    let (found, state) = (
+        change.slot,
+        AccountState {
+            balances: change.balances.into(),
+            flags: change.flags,
+        },
+    );
+    if found < slot {
+        return Err(changes.damaged("changes are not by slot"));
+    }
+    set(account, &state);
+    changes.next(reader)?;
+    Ok(())
+}
+
+fn read_reply(
+    reader: &mut Reader,
+    piece: &Piece,
+    record: &SessionRecord,
+) -> Result<Vec<u8>, StoreError> {
+    let bytes = record.reply_bytes as usize;
+    let units = (bytes as u64).div_ceil(16);
+    let section = piece.section(PiecePart::Replies);
+    let end = record.reply.checked_add(units);
+    let Some(end) = end.filter(|end| *end <= section.count) else {
+        return Err(piece.damaged(PiecePart::Sessions, "a reply lies behind its section"));
+    };
+    let units = reader.range::<u128>(piece.file(), section, record.reply..end)?;
+    let mut reply: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    reply.truncate(bytes);
+    Ok(reply)
+}
