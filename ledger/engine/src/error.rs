@@ -62,6 +62,21 @@ pub enum Error {
          with `archive = true`"
     )]
     ArchiveNeeded,
+    /// A verification found a transfer in the history that its op did not ask for.
+    #[error(
+        "record {record}, op {op}: the history has transfer {id} at timestamp {timestamp}, which \
+         is not what the log asked for. One of them is not this ledger's; restore it from a backup"
+    )]
+    LogAndHistoryDiffer {
+        /// The log's record.
+        record: u64,
+        /// The op.
+        op: u64,
+        /// The id of the transfer in the history.
+        id: u128,
+        /// Its timestamp (ns).
+        timestamp: u64,
+    },
     /// The ledger has as many accounts or transfers as it was opened for. Nothing was done.
     #[error("the ledger is full: open it with room for more accounts or transfers")]
     Full,

@@ -34,6 +34,8 @@ mod reading;
 mod restore;
 #[cfg(not(loom))]
 pub mod session;
+#[cfg(not(loom))]
+pub mod verify;
 
 #[cfg(not(loom))]
 pub use self::{

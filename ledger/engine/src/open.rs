@@ -310,7 +310,7 @@ fn open_history(
 }
 
 /// The history of the ledger in `dir`, if it has one with a checkpoint.
-fn read_history(
+pub(crate) fn read_history(
     storage: &Arc<dyn Storage>,
     dir: &Path,
     identity: &Identity,
@@ -323,7 +323,7 @@ fn read_history(
     Ok(has_checkpoint.then_some(history))
 }
 
-fn whose(identity: &Identity) -> giro_store::Identity {
+pub(crate) fn whose(identity: &Identity) -> giro_store::Identity {
     giro_store::Identity {
         cluster: identity.cluster,
         hash_key: identity.hash_key,

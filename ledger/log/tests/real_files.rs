@@ -144,6 +144,34 @@ fn released_segments_are_used_again() {
 }
 
 #[test]
+fn a_long_log_gives_its_room_back_when_it_is_released() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    format(dir.path(), &IDENTITY).unwrap();
+    let mut writer = Writer::new(open(dir.path()).1, true);
+    for count in 0..40 {
+        writer.append(&vec![vec![count; body_bytes(257)]]);
+        writer.drain();
+    }
+    let segments = || std::fs::read_dir(dir.path().join("log")).unwrap().count();
+    assert!(segments() >= 40);
+    let durable = writer.log.positions().durable;
+    writer.log.advance_committed(durable);
+    writer.log.advance_executed(durable);
+    writer.log.advance_checkpointed(durable);
+    writer.log.release(durable);
+    // The current one, four spares, two that wait to be used again.
+    wait_for(|| segments() <= 7);
+    drop(writer);
+    let identity = read_identity(dir.path()).unwrap();
+    let options = LogOptions {
+        first_index: 41,
+        ..LogOptions::default()
+    };
+    let mut recovery = Recovery::open(dir.path(), &identity, &options).unwrap();
+    assert!(recovery.next(&mut buffer()).unwrap().is_none());
+}
+
+#[test]
 fn a_full_disk_passes_by_itself() {
     let model = formatted();
     let mut recovery = recovery(&model, 1).unwrap();

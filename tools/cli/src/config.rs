@@ -55,6 +55,9 @@ pub(crate) struct Flags {
     /// Transfers leave memory for a history on disk.
     #[arg(long, env = "GIRO_ARCHIVE", value_name = "true|false")]
     archive: Option<bool>,
+    /// Transfers that go to the history at a time.
+    #[arg(long, env = "GIRO_GENERATION_ROWS", value_name = "COUNT")]
+    generation_rows: Option<u32>,
     /// How long a request waits for room before it is dropped, in milliseconds.
     #[arg(long, env = "GIRO_REQUEST_DEADLINE_MS")]
     request_deadline_ms: Option<u64>,
@@ -76,6 +79,7 @@ struct File {
     prefault_mib: Option<u64>,
     log_spares: Option<u32>,
     archive: Option<bool>,
+    generation_rows: Option<u32>,
     request_deadline_ms: Option<u64>,
 }
 
@@ -123,6 +127,8 @@ impl Config {
         let prefault = pick(flags.prefault_mib, file.prefault_mib, 0);
         ledger.prefault_bytes = prefault.saturating_mul(1 << 20);
         ledger.archive = flags.archive.or(file.archive).unwrap_or(ledger.archive);
+        let rows = flags.generation_rows.or(file.generation_rows);
+        ledger.generation_rows = rows.map_or(ledger.generation_rows, |rows| rows as usize);
         let spares = flags.log_spares.or(file.log_spares);
         ledger.log.spares = spares.unwrap_or(LOG_SPARES) as usize;
         let reactors = flags.reactors.or(file.reactors);
@@ -235,6 +241,7 @@ mod tests {
         assert_eq!(file.prefault_mib, Some(ledger.prefault_bytes as u64 >> 20));
         assert_eq!(file.log_spares, Some(LOG_SPARES));
         assert_eq!(file.archive, Some(ledger.archive));
+        assert_eq!(file.generation_rows, Some(ledger.generation_rows as u32));
         assert_eq!(
             file.request_deadline_ms,
             Some(server.request_deadline.as_millis() as u64)

@@ -115,6 +115,17 @@ impl Catalog {
         }
     }
 
+    /// Index of the first record of the oldest segment.
+    pub(super) fn oldest_index(&self) -> Result<u64, LogError> {
+        if self.first == 1 {
+            return Ok(1);
+        }
+        // One that is released is followed by one with a record.
+        let header = self.first_record(self.first)?;
+        let header = header.ok_or_else(|| self.missing(self.first - 1, 0))?;
+        Ok(header.index)
+    }
+
     /// Segments that were being made when the process ended.
     pub(super) fn remove_unready(&self) -> Result<(), LogError> {
         let names = self.storage.list(&self.log_dir);

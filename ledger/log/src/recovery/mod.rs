@@ -102,6 +102,19 @@ impl Recovery {
         Ok(recovery)
     }
 
+    /// Index of the oldest record that the log in `dir` has, which reading can begin with.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn oldest_index(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        identity: &Identity,
+    ) -> Result<u64, LogError> {
+        let (bytes, id) = (identity.segment_bytes, identity.log_id());
+        Catalog::read(Arc::clone(storage), log_dir(dir), bytes, id)?.oldest_index()
+    }
+
     /// Reads the next record into `buffer`, where the log would have had it: its header first.
     /// Everything in it has been verified. None at the end of the log.
     ///

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use super::{Spares, Workshop};
+use super::{RECYCLABLE_MAX, Spares, Workshop};
 use crate::error::LogError;
 use crate::segment::SegmentFile;
 
@@ -176,7 +176,13 @@ impl Maker {
             while let Ok(order) = self.orders.try_recv() {
                 self.accept(order);
             }
-            self.filling = self.wanted > if self.filling { 0 } else { self.keep / 2 };
+            let cheap = self.filling || self.workshop.has_recyclable();
+            self.filling = self.wanted > if cheap { 0 } else { self.keep / 2 };
+            if self.wanted == 0
+                && let Err(error) = self.workshop.trim(RECYCLABLE_MAX)
+            {
+                self.note(Some(error));
+            }
             if self.filling {
                 return !self.state.stop.load(Ordering::Relaxed);
             }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Spares, Workshop};
+use super::{RECYCLABLE_MAX, Spares, Workshop};
 use crate::error::LogError;
 use crate::segment::SegmentFile;
 
@@ -66,6 +66,11 @@ impl Spares for Inline {
     fn recycle(&mut self, sequence: u64) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.workshop.recycle(sequence);
+        if state.ready.len() >= self.count
+            && let Err(error) = state.workshop.trim(RECYCLABLE_MAX)
+        {
+            state.failure = Some(error);
+        }
     }
 
     fn failure(&self) -> Option<LogError> {

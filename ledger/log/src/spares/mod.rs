@@ -17,6 +17,10 @@ pub(crate) use workshop::Workshop;
 use crate::error::LogError;
 use crate::segment::SegmentFile;
 
+/// Released segments that wait to be used again while enough are ready. More are removed: after a
+/// peak, or a long time without checkpoints, the log gives room back.
+const RECYCLABLE_MAX: usize = 2;
+
 /// Where the log gets its next segments from.
 pub trait Spares: Send {
     /// A segment is at hand.

@@ -49,6 +49,30 @@ impl Workshop {
         self.recyclable.push_back(sequence);
     }
 
+    /// Whether there are files to be used again: that costs a name, and no zeros.
+    pub(crate) fn has_recyclable(&self) -> bool {
+        !self.recyclable.is_empty()
+    }
+
+    /// Removes files that could be used again, the oldest first, until only so many are left.
+    ///
+    /// # Errors
+    /// [`LogError::Io`]. What is left can be used again, or removed the next time.
+    pub(crate) fn trim(&mut self, keep: usize) -> Result<(), LogError> {
+        while self.recyclable.len() > keep {
+            let path = segment_path(&self.log_dir, self.recyclable[0]);
+            self.storage
+                .remove(&path)
+                .map_err(LogError::io("remove", &path))?;
+            self.recyclable.pop_front();
+            // Durable before the next name changes: the numbers never have a gap.
+            self.storage
+                .sync_dir(&self.log_dir)
+                .map_err(LogError::io("flush", &self.log_dir))?;
+        }
+        Ok(())
+    }
+
     /// Makes the next segment. May be called again after a failure.
     ///
     /// # Errors

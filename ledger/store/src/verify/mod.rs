@@ -1,6 +1,7 @@
 //! Reading everything: whether every page is whole, and whether indexes, balances and id runs say
 //! exactly what the rows say.
 
+mod checkpoint;
 mod ledger;
 mod runs;
 mod segments;
@@ -34,6 +35,10 @@ pub struct Verified {
     pub expiries: u64,
     /// Burned ids.
     pub burned: u64,
+    /// Accounts in the checkpoint.
+    pub accounts: u64,
+    /// Open pending transfers in the checkpoint.
+    pub pendings: u64,
     /// Pages, all of them.
     pub pages: u64,
 }
@@ -50,7 +55,8 @@ pub fn verify(
 ) -> Result<Verified, StoreError> {
     let segments = catalog.segments.iter().map(|s| s.file().pages());
     let runs = catalog.runs.iter().map(|run| run.file().pages());
-    let pages = segments.chain(runs).sum();
+    let pieces = catalog.pieces.iter().map(|piece| piece.pages());
+    let pages = segments.chain(runs).chain(pieces).sum();
     let mut verified = Verified::default();
     let mut done = |verified: &mut Verified, file: &PageFile| {
         verified.pages += file.pages();
@@ -78,6 +84,14 @@ pub fn verify(
         verified.burned += runs::verify(run, reader, identity, expected)?;
         verified.runs += 1;
         done(&mut verified, run.file());
+    }
+    for piece in &catalog.pieces {
+        read_all(reader, piece.file())?;
+        done(&mut verified, piece.file());
+    }
+    if let Some(whole) = catalog.checkpoint() {
+        (verified.accounts, verified.pendings) =
+            checkpoint::verify(catalog, whole, reader, &accounts)?;
     }
     Ok(verified)
 }

@@ -53,7 +53,9 @@ pub(super) fn verify(
     }
     check_header(segment, &content)?;
     let contradiction = |reason: &str| segment.damaged(Part::Rows, reason);
-    accounts.replay(&content).map_err(contradiction)?;
+    accounts
+        .replay(&content, segment.first_row())
+        .map_err(contradiction)?;
     let indexes = Indexes::of(&content).ok_or_else(|| contradiction("balances do not add up"))?;
     compare(segment, reader, &indexes, &account_records)?;
     let pendings = pendings(segment, &content)?;

@@ -6,7 +6,7 @@ use giro_store::verify::verify;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::{Bench, IDENTITY, account_id};
+use crate::support::{Bench, IDENTITY, account, account_id};
 
 const ROWS: usize = 1 << 18;
 const ACCOUNTS: u32 = 10_000;
@@ -14,8 +14,8 @@ const ACCOUNTS: u32 = 10_000;
 /// What the field's benchmark makes: random user data, all fields set.
 fn benchmark_generation(rng: &mut ChaCha8Rng) -> Generation {
     let mut made = Generation::new(0, 0, ROWS, ROWS).unwrap();
-    made.first_slot = ACCOUNTS;
     for slot in 0..ACCOUNTS {
+        made.accounts.push(account(slot));
         made.openings.push(Opening {
             slot,
             flags: 8,

@@ -1,5 +1,6 @@
 use std::fs;
 
+use giro_store::checkpoint::format::PiecePart;
 use giro_store::verify::verify;
 use giro_store::{StoreError, page};
 use rand::Rng;
@@ -46,7 +47,8 @@ fn every_page_is_looked_at() {
     let catalog = bench.catalog();
     let segments = catalog.segments.iter().map(|s| s.file().path().to_owned());
     let runs = catalog.runs.iter().map(|r| r.file().path().to_owned());
-    for path in segments.chain(runs).collect::<Vec<_>>() {
+    let pieces = catalog.pieces.iter().map(|p| p.file().path().to_owned());
+    for path in segments.chain(runs).chain(pieces).collect::<Vec<_>>() {
         let whole = fs::read(&path).unwrap();
         for page in 1..whole.len() / 4096 {
             let mut bytes = whole.clone();
@@ -78,13 +80,26 @@ fn pages_that_are_whole_and_wrong_are_found() {
         let path = segment.file().path().to_owned();
         let number = segment.number();
         let tag = page::FileTag::new(IDENTITY.cluster, page::Kind::Segment, number, number);
-        forge(&mut sum, &mut world, &mut bench, &path, tag);
+        let pages = 1..segment.file().pages();
+        forge(&mut sum, &mut world, &mut bench, &path, tag, pages);
     }
     for run in &catalog.runs {
         let path = run.file().path().to_owned();
         let (first, last) = (run.first(), run.last());
         let tag = page::FileTag::new(IDENTITY.cluster, page::Kind::Run, first, last);
-        forge(&mut sum, &mut world, &mut bench, &path, tag);
+        let pages = 1..run.file().pages();
+        forge(&mut sum, &mut world, &mut bench, &path, tag, pages);
+    }
+    for piece in &catalog.pieces {
+        let path = piece.file().path().to_owned();
+        let (first, last) = (piece.first(), piece.last());
+        let tag = page::FileTag::new(IDENTITY.cluster, page::Kind::Checkpoint, first, last);
+        // What a session was answered is known nowhere else.
+        for part in [PiecePart::Changes, PiecePart::Opened, PiecePart::Closed] {
+            let section = piece.section(part);
+            let pages = section.page..section.page + section.pages;
+            forge(&mut sum, &mut world, &mut bench, &path, tag, pages);
+        }
     }
     // Bits of a filter that no id uses, and fields that nothing else repeats, are not known better
     // anywhere: nearly all others are.
@@ -104,11 +119,12 @@ fn forge(
     bench: &mut Bench,
     path: &std::path::Path,
     tag: page::FileTag,
+    pages: std::ops::Range<u64>,
 ) {
     let whole = fs::read(path).unwrap();
-    for number in 1..whole.len() / 4096 {
+    for number in pages {
         let mut bytes = whole.clone();
-        let start = number * 4096;
+        let start = number as usize * 4096;
         // Unused ends of pages may hold anything: they say nothing.
         let used = bytes[start..start + 4080]
             .iter()
@@ -118,7 +134,7 @@ fn forge(
         };
         bytes[start + world.rng.random_range(0..=used)] ^= 1 << world.rng.random_range(0..8);
         let sealed: &mut page::Page = (&mut bytes[start..start + 4096]).try_into().unwrap();
-        page::seal(sealed, tag, number as u64);
+        page::seal(sealed, tag, number);
         fs::write(path, &bytes).unwrap();
         let outcome = giro_store::History::read(&bench.workshop, &mut bench.reader)
             .and_then(|catalog| verify(&catalog, &mut bench.reader, IDENTITY, |_| {}));

@@ -2,13 +2,19 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Subcommand;
 use giro::open::take_lock;
 use giro::{Engine, Operation};
 use giro_base::BufferPool;
-use giro_log::{OpHeader, Recovery, ops, read_identity};
+use giro_log::storage::{RealStorage, Storage};
+use giro_log::{LogOptions, OpHeader, Recovery, ops, read_identity};
+use giro_store::checkpoint::format::PiecePart;
+use giro_store::format::Part;
+use giro_store::page::PAGE_BYTES;
+use giro_store::{History, Names};
 use serde_json::{Value, json};
 
 use crate::config::{Config, Flags};
@@ -28,6 +34,10 @@ enum What {
     Log(Target),
     /// Sessions and their last replies.
     Sessions(Target),
+    /// The history's segments, id runs and checkpoint pieces, with sizes and ratios.
+    History(Target),
+    /// The checkpoint: the state that opening begins with.
+    Checkpoint(Target),
 }
 
 #[derive(clap::Args)]
@@ -47,6 +57,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         What::Identity(target) => identity(target),
         What::Log(target) => log(target),
         What::Sessions(target) => sessions(target),
+        What::History(target) => history(target),
+        What::Checkpoint(target) => checkpoint(target),
     };
     // `giro inspect log | head` is no error.
     match shown {
@@ -77,7 +89,12 @@ fn log(target: &Target) -> anyhow::Result<()> {
     let _lock = take_lock(&target.dir)?;
     let config = Config::load(&target.dir, &target.settings)?;
     let identity = read_identity(&target.dir)?;
-    let mut recovery = Recovery::open(&target.dir, &identity, &config.ledger.log)?;
+    let storage: Arc<dyn Storage> = Arc::new(RealStorage);
+    let options = LogOptions {
+        first_index: Recovery::oldest_index(&storage, &target.dir, &identity)?,
+        ..config.ledger.log
+    };
+    let mut recovery = Recovery::open(&target.dir, &identity, &options)?;
     let mut buffer = BufferPool::new(1)?
         .take()
         .context("a new pool has a buffer")?;
@@ -128,6 +145,118 @@ fn sessions(target: &Target) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// The history, opened for reading; an error where there is none.
+fn open_history(target: &Target) -> anyhow::Result<History> {
+    let identity = read_identity(&target.dir)?;
+    if !Names::new(&target.dir).checkpoints.exists() {
+        bail!(
+            "{} has no history: its ledger keeps all in memory",
+            target.dir.display()
+        );
+    }
+    let whose = giro_store::Identity {
+        cluster: identity.cluster,
+        hash_key: identity.hash_key,
+    };
+    Ok(History::open_read_only(
+        Arc::new(RealStorage),
+        &target.dir,
+        whose,
+    )?)
+}
+
+fn history(target: &Target) -> anyhow::Result<()> {
+    let _lock = take_lock(&target.dir)?;
+    let history = open_history(target)?;
+    let catalog = history.catalog();
+    let bytes = |pages: u64| pages * PAGE_BYTES as u64;
+    let mut total = 0;
+    for segment in &catalog.segments {
+        let header = segment.header();
+        let size = bytes(header.pages);
+        total += size;
+        let of = |part: Part| header.sections[part as usize];
+        let fields = [
+            Part::UserData128,
+            Part::UserData64,
+            Part::UserData32,
+            Part::Code,
+            Part::Ledger,
+        ];
+        let by_field: u64 = fields.map(|part| bytes(of(part).pages)).iter().sum();
+        print(
+            target,
+            &json!({
+                "segment": segment.number(), "first_row": segment.first_row(),
+                "transfers": segment.rows(), "expiries": of(Part::Expiries).count,
+                "accounts": of(Part::Accounts).count,
+                "first_timestamp": header.event_first, "last_timestamp": header.event_last,
+                "bytes": size, "bytes_rows": bytes(of(Part::Rows).pages),
+                "bytes_by_account": bytes(of(Part::Accounts).pages + of(Part::Postings).pages
+                    + of(Part::Snapshots).pages + of(Part::Sides).pages),
+                "bytes_by_field": by_field + bytes(of(Part::Lists).pages),
+                "bytes_a_transfer": ratio(size, segment.rows().into()),
+            }),
+        )?;
+    }
+    for run in &catalog.runs {
+        let size = bytes(run.file().pages());
+        total += size;
+        print(
+            target,
+            &json!({
+                "id_run": run.first(), "to": run.last(), "level": run.level(),
+                "ids": run.entries(), "burned": run.burned().count, "bytes": size,
+                "bytes_an_id": ratio(size, run.entries()),
+            }),
+        )?;
+    }
+    for piece in &catalog.pieces {
+        let size = bytes(piece.pages());
+        total += size;
+        let count = |part| piece.section(part).count;
+        print(
+            target,
+            &json!({
+                "piece": piece.first(), "to": piece.last(), "op": piece.state().op,
+                "accounts": count(PiecePart::Accounts), "changes": count(PiecePart::Changes),
+                "opened": count(PiecePart::Opened), "closed": count(PiecePart::Closed),
+                "sessions": count(PiecePart::Sessions), "bytes": size,
+            }),
+        )?;
+    }
+    print(
+        target,
+        &json!({
+            "total": "history", "generations": catalog.generations(),
+            "transfers": catalog.end_row(), "bytes": total,
+            "bytes_a_transfer": ratio(total, catalog.end_row()),
+        }),
+    )
+}
+
+/// To a tenth; none of nothing.
+fn ratio(bytes: u64, count: u64) -> Option<f64> {
+    (count > 0).then(|| (bytes as f64 / count as f64 * 10.0).round() / 10.0)
+}
+
+fn checkpoint(target: &Target) -> anyhow::Result<()> {
+    let _lock = take_lock(&target.dir)?;
+    let history = open_history(target)?;
+    let Some(whole) = history.catalog().checkpoint() else {
+        bail!("{} has no checkpoint yet", target.dir.display());
+    };
+    let state = whole.state();
+    print(
+        target,
+        &json!({
+            "generation": whole.last(), "op": state.op, "timestamp": state.timestamp,
+            "log_record": state.record, "transfers": state.rows_end,
+            "accounts": state.slots_end, "digest": format!("{:032x}", state.digest),
+        }),
+    )
 }
 
 fn replay(dir: &Path, config: &Config) -> anyhow::Result<Engine> {
