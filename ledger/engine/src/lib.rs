@@ -15,6 +15,8 @@
 //! Where to start reading: [`engine::Engine::execute`].
 
 #[cfg(not(loom))]
+pub mod backup;
+#[cfg(not(loom))]
 pub mod engine;
 #[cfg(not(loom))]
 pub mod error;

@@ -27,4 +27,6 @@ pub use error::LogError;
 pub use log::{IN_FLIGHT_MAX, Log, LogOptions, NewRecord, Positions};
 pub use record::{Defect, LogId, OpHeader, Ops, RecordHeader, op_bytes, ops};
 pub use recovery::{Place, Recovery};
-pub use segment::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentFile};
+pub use segment::{
+    SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentFile, segment_path,
+};

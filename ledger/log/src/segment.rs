@@ -30,7 +30,9 @@ pub(crate) fn log_dir(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 
-pub(crate) fn segment_path(log_dir: &Path, sequence: u64) -> PathBuf {
+/// Path of a segment in the log's directory.
+#[must_use]
+pub fn segment_path(log_dir: &Path, sequence: u64) -> PathBuf {
     log_dir.join(format!("{sequence:016x}.log"))
 }
 

@@ -13,6 +13,7 @@
 //! Where to start reading: `docs/internals/history.md`, then [`History`].
 
 pub mod checkpoint;
+pub mod copy;
 pub mod cursor;
 mod error;
 pub mod filter;

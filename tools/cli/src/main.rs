@@ -27,10 +27,14 @@ enum Command {
     Start(commands::start::Arguments),
     /// Talk to a running ledger in statements.
     Repl(commands::repl::Arguments),
-    /// Show what a stopped ledger holds: its identity, log, sessions.
+    /// Show what a stopped ledger holds: its identity, log, sessions, history, checkpoint.
     Inspect(commands::inspect::Arguments),
-    /// Check a stopped ledger: every checksum, the chain, and a replay.
+    /// Check a stopped ledger: history, indexes, checkpoint, log, and each against the others.
     Verify(commands::verify::Arguments),
+    /// Copy a ledger, running or not, and check the copy.
+    Backup(commands::backup::Backup),
+    /// Make a ledger of a backup.
+    Restore(commands::backup::Restore),
     /// Print the version and what it was built for.
     Version(commands::version::Arguments),
 }
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
         Command::Repl(arguments) => commands::repl::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
+        Command::Backup(arguments) => commands::backup::back_up(&arguments),
+        Command::Restore(arguments) => commands::backup::restore(&arguments),
         Command::Version(arguments) => commands::version::run(&arguments),
     };
     match result {

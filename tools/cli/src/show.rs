@@ -1,5 +1,6 @@
 //! Progress on a terminal.
 
+use giro::backup;
 use giro::open::Progress;
 use giro::verify::Stage;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -58,6 +59,39 @@ impl ReplayBar {
 
     pub(crate) fn finish(&self) {
         self.0.finish();
+    }
+}
+
+/// Bars over a copy, one after the other.
+pub(crate) struct CopyBar {
+    history: Bar,
+    log: Bar,
+    check: ReplayBar,
+}
+
+impl CopyBar {
+    pub(crate) fn new() -> Self {
+        Self {
+            history: Bar::new("copying the history"),
+            log: Bar::new("copying the log"),
+            check: ReplayBar::new(),
+        }
+    }
+
+    pub(crate) fn show(&mut self, stage: backup::Stage) {
+        match stage {
+            backup::Stage::History { bytes, bytes_total } => {
+                self.history.show(bytes, bytes_total, String::new);
+            }
+            backup::Stage::Log { bytes } => self.log.show(bytes, bytes, String::new),
+            backup::Stage::Check(at) => self.check.show(at),
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.history.finish();
+        self.log.finish();
+        self.check.finish();
     }
 }
 

@@ -1,4 +1,5 @@
-//! A ledger with a history, seen through `giro verify` and `giro inspect`.
+//! A ledger with a history, seen through `giro verify`, `giro inspect`, `giro backup` and
+//! `giro restore`.
 
 mod support;
 
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::server::Server;
-use support::{folder, format, refused, run, segments};
+use support::{Said, folder, format, giro, refused, run, segments};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Transfers in a generation.
@@ -143,4 +144,53 @@ fn a_ledger_without_history_says_so() {
     let dir = folder();
     format(dir.path());
     refused(&["inspect", "history"], dir.path(), &["has no history"]);
+}
+
+#[test]
+fn a_running_ledger_is_backed_up_and_restored() {
+    let (dir, copies) = (folder(), folder());
+    format(dir.path());
+    let server = Server::start_with(dir.path(), &["--archive=true", ROWS]);
+    let mut client = server.connect();
+    client.register(1).open_accounts();
+    for at in 0..9 {
+        client.pay(1 + at * 5000..1 + (at + 1) * 5000);
+    }
+    let (backup, restored) = (copies.path().join("backup"), copies.path().join("restored"));
+    let copy = |command, from: &Path, to: &Path| -> Value {
+        let said = giro(&[command, "--json"]).arg(from).arg(to).output();
+        let said: Said = said.unwrap().into();
+        assert!(said.succeeded, "{said:?}");
+        serde_json::from_str(&said.out).unwrap()
+    };
+    let first = copy("backup", dir.path(), &backup);
+    // Everything acknowledged is in it: a register, accounts, nine batches.
+    assert_eq!(
+        (&first["op"], &first["transfers"]),
+        (&11.into(), &45_000.into())
+    );
+    client.pay(45_001..45_101);
+    server.stop();
+    let second = copy("restore", &backup, &restored);
+    assert_eq!(
+        (&second["op"], &second["digest"]),
+        (&first["op"], &first["digest"])
+    );
+    assert_eq!(verified(&restored)["digest"], first["digest"]);
+    // It runs, and knows nothing of what came after the backup.
+    let server = Server::start_with(&restored, &["--archive=true", ROWS]);
+    let mut client = server.connect();
+    client.register(2).pay(45_001..45_002);
+    server.stop();
+    assert_eq!(verified(&restored)["transfers"], 45_001);
+    let said: Said = giro(&["restore"])
+        .arg(&backup)
+        .arg(&restored)
+        .output()
+        .unwrap()
+        .into();
+    assert!(
+        !said.succeeded && said.error.contains("is not empty"),
+        "{said:?}"
+    );
 }

@@ -143,7 +143,45 @@ impl Recovery {
         Ok(None)
     }
 
-    /// Where the record lies that [`next`](Self::next) would read.
+    /// Also gives the records before the first wanted one that are in its segment.
+    pub fn include_whole_segment(&mut self) {
+        self.options.first_index = self.index;
+    }
+
+    /// As [`next`](Self::next), for a log that its owner writes meanwhile: a record that is on its
+    /// way to disk is the end. Nothing may be read behind that.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next). A segment that was given up meanwhile looks like damage.
+    pub fn next_of_running(
+        &mut self,
+        buffer: &mut Buffer,
+    ) -> Result<Option<RecordHeader>, LogError> {
+        loop {
+            let defect = match self.read_record(buffer)? {
+                Ok(header) if header.index < self.options.first_index => continue,
+                Ok(header) => return Ok(Some(header)),
+                Err(defect) => defect,
+            };
+            if defect == Defect::NoHeader && self.continues_in_next_segment()? {
+                continue;
+            }
+            let gap = self.gap(defect);
+            if let Err(damage) = gap.examine(&self.catalog, &mut self.reader) {
+                // A record behind it says that this one is durable. If it was only on its way
+                // when it was read, it is there by now.
+                let file = self.catalog.open(self.sequence, Access::Read)?;
+                self.reader.reopen(file);
+                let is_there = self.read_record(buffer)?.is_ok();
+                if !is_there && !self.continues_in_next_segment()? {
+                    return Err(damage);
+                }
+            }
+            return Ok(None);
+        }
+    }
+
+    /// Where the record lies that [`next`](Self::next) would read; behind the last one read.
     #[must_use]
     pub fn place(&self) -> Place {
         let (segment, offset) = (self.sequence, self.offset);

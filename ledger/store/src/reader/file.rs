@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use giro_base::Region;
 use giro_log::storage::{Access, Storage, StorageFile};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::error::StoreError;
 use crate::format::{Header, MAGIC, SECTIONS, VERSION};
@@ -134,6 +134,25 @@ impl PageFile {
             return Err(self.damaged(page, "the file ends here"));
         }
         self.check(memory, page)
+    }
+
+    /// Reads pages that follow each other, as they are on disk, each checked.
+    ///
+    /// # Errors
+    /// The system's, and that one is damaged.
+    pub fn read_pages(&self, first: u64, pages: &mut [Page]) -> Result<(), StoreError> {
+        let count = self
+            .file
+            .read_at(pages.as_mut_bytes(), first * PAGE_BYTES as u64)
+            .map_err(StoreError::io("read", &self.path))?;
+        if count != size_of_val(pages) {
+            let page = first + (count / PAGE_BYTES) as u64;
+            return Err(self.damaged(page, "the file ends here"));
+        }
+        for (page, number) in pages.iter().zip(first..) {
+            self.check(page, number)?;
+        }
+        Ok(())
     }
 
     /// The error that `page` is not what it must be.

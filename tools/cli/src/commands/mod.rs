@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod backup;
 pub(crate) mod dev;
 pub(crate) mod format;
 pub(crate) mod inspect;

@@ -1,0 +1,342 @@
+//! Copying a ledger, running or not, to another directory: the history as of a checkpoint, and the
+//! log behind that. Everything is checked on the way, and the copy is opened at the end.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use giro_base::BufferPool;
+use giro_core::Digest;
+use giro_log::storage::{Access, RealStorage, Storage, StorageFile};
+use giro_log::{Identity, LogError, LogOptions, Recovery, read_identity, segment_path};
+use giro_store::copy::copy_file;
+use giro_store::reader::PageFile;
+use giro_store::{Catalog, History, Names, StoreError};
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::open::{Options, Progress, read_history};
+
+/// Why a ledger cannot be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The system refused a file operation.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Something is there already.
+    #[error("{} is not empty: choose a new directory", dir.display())]
+    NotEmpty {
+        /// The directory to copy to.
+        dir: PathBuf,
+    },
+    /// The ledger gave its log up faster than it could be copied.
+    #[error(
+        "the ledger makes checkpoints faster than its log can be copied: try again when it is \
+         less busy, or copy to a faster disk"
+    )]
+    TooBusy,
+    /// The ledger, or its copy.
+    #[error(transparent)]
+    Ledger(#[from] Error),
+}
+
+impl From<LogError> for BackupError {
+    fn from(error: LogError) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+impl From<StoreError> for BackupError {
+    fn from(error: StoreError) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+/// How far a copy is.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage {
+    /// Bytes of the history that are copied, of all.
+    History {
+        /// Copied.
+        bytes: u64,
+        /// All there are.
+        bytes_total: u64,
+    },
+    /// Bytes of the log that are copied. Nobody knows how many there will be.
+    Log {
+        /// Copied.
+        bytes: u64,
+    },
+    /// The copy is being opened.
+    Check(Progress),
+}
+
+/// A copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Number of its last op.
+    pub op: u64,
+    /// The digest there.
+    pub digest: Digest,
+    /// Transfers ever made.
+    pub transfers: u64,
+    /// Bytes that were copied.
+    pub bytes: u64,
+}
+
+/// How often the log is tried again when the ledger gave up what was being copied.
+const ATTEMPTS: usize = 20;
+
+/// Copies the ledger in `from`, which may be running, to the directory `to`, which must be new or
+/// empty. The copy has everything acknowledged before the call, and perhaps more.
+///
+/// It has the ledger's secret, as the original does: keep it as safe.
+///
+/// # Errors
+/// [`BackupError`]. What was copied stays; without its `giro.format` it is no ledger.
+pub fn copy(
+    from: &Path,
+    to: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(Stage),
+) -> Result<Copied, BackupError> {
+    let identity = read_identity(from)?;
+    let storage: Arc<dyn Storage> = Arc::new(RealStorage);
+    make_empty(&*storage, to)?;
+    let mut copier = Copier {
+        storage: Arc::clone(&storage),
+        from,
+        to,
+        identity: &identity,
+        bytes: 0,
+        progress,
+    };
+    copier.copy_history_and_log()?;
+    copier.copy_whole("giro.toml")?;
+    // Last: until now it is no ledger.
+    copier.copy_whole("giro.format")?;
+    let bytes = copier.bytes;
+    let check = &mut |at| progress(Stage::Check(at));
+    let engine = Engine::replay_only(to, options, check)?;
+    Ok(Copied {
+        op: engine.commit_op(),
+        digest: engine.digest(),
+        transfers: engine.machine().tables().window.end_row(),
+        bytes,
+    })
+}
+
+fn make_empty(storage: &dyn Storage, dir: &Path) -> Result<(), BackupError> {
+    storage.create_dir(dir).map_err(failed("create", dir))?;
+    let found = storage.list(dir).map_err(failed("list", dir))?;
+    if !found.is_empty() {
+        return Err(BackupError::NotEmpty {
+            dir: dir.to_owned(),
+        });
+    }
+    let log = dir.join("log");
+    storage.create_dir(&log).map_err(failed("create", &log))
+}
+
+struct Copier<'a> {
+    storage: Arc<dyn Storage>,
+    from: &'a Path,
+    to: &'a Path,
+    identity: &'a Identity,
+    bytes: u64,
+    progress: &'a mut dyn FnMut(Stage),
+}
+
+impl Copier<'_> {
+    fn copy_history_and_log(&mut self) -> Result<(), BackupError> {
+        let mut obstacle = BackupError::TooBusy;
+        for _ in 0..ATTEMPTS {
+            // Its files are open: they can be read even when the ledger removes them.
+            let history = match read_history(&self.storage, self.from, self.identity) {
+                Err(Error::History(error)) if is_moving(&error) => {
+                    obstacle = error.into();
+                    continue;
+                }
+                history => history?,
+            };
+            let first_index = match &history {
+                None => 1,
+                Some(history) => self.copy_history(history)?,
+            };
+            match self.copy_log(first_index)? {
+                Ok(()) => return Ok(()),
+                Err(error) => obstacle = error,
+            }
+        }
+        Err(obstacle)
+    }
+
+    /// Copies what is not there yet, and gives the index of the log's record that comes next.
+    fn copy_history(&mut self, history: &History) -> Result<u64, BackupError> {
+        let catalog: &Catalog = history.catalog();
+        let names = Names::new(self.to);
+        let dirs = [&names.segments, &names.ids, &names.checkpoints];
+        let mut there = HashSet::new();
+        for dir in dirs {
+            self.storage
+                .create_dir(dir)
+                .map_err(failed("create", dir))?;
+            let found = self.storage.list(dir).map_err(failed("list", dir))?;
+            there.extend(found.into_iter().map(|name| dir.join(name)));
+        }
+        let segments = catalog.segments.iter();
+        let segments = segments.map(|s| (names.segment(s.number()), s.file()));
+        let runs = catalog.runs.iter();
+        let runs = runs.map(|run| (names.run(run.first(), run.last()), run.file()));
+        let pieces = catalog.pieces.iter();
+        let pieces = pieces.map(|p| (names.piece(p.first(), p.last()), p.file()));
+        let wanted: Vec<(PathBuf, &PageFile)> = segments.chain(runs).chain(pieces).collect();
+        let bytes_of = |file: &PageFile| file.pages() * giro_store::page::PAGE_BYTES as u64;
+        let bytes_total = wanted.iter().map(|(_, file)| bytes_of(file)).sum();
+        let mut done = 0;
+        for (path, file) in &wanted {
+            if there.remove(path) {
+                done += bytes_of(file);
+                continue;
+            }
+            let progress = &mut *self.progress;
+            copy_file(file, &*self.storage, path, &mut |bytes| {
+                done += bytes;
+                progress(Stage::History {
+                    bytes: done,
+                    bytes_total,
+                });
+            })?;
+            self.bytes += bytes_of(file);
+        }
+        // Copied by an earlier attempt, and merged since.
+        for path in there.iter().filter(|path| !dirs.contains(path)) {
+            self.storage.remove(path).map_err(failed("remove", path))?;
+        }
+        let whole = catalog
+            .checkpoint()
+            .expect("a history that is read has one");
+        Ok(whole.state().record)
+    }
+
+    /// Copies the log from this record on. The inner error is what can come of a ledger that gave
+    /// it up meanwhile.
+    fn copy_log(&mut self, first_index: u64) -> Result<Result<(), BackupError>, BackupError> {
+        let log = self.to.join("log");
+        for name in self.storage.list(&log).map_err(failed("list", &log))? {
+            let path = log.join(name);
+            self.storage
+                .remove(&path)
+                .map_err(failed("remove", &path))?;
+        }
+        let options = LogOptions {
+            first_index,
+            ..LogOptions::default()
+        };
+        let storage = Arc::clone(&self.storage);
+        let recovery = Recovery::open_on(storage, self.from, self.identity, &options);
+        let mut recovery = match recovery {
+            Ok(recovery) => recovery,
+            // Segments change their names while they are listed.
+            Err(error) => return Ok(Err(error.into())),
+        };
+        recovery.include_whole_segment();
+        let oldest = recovery.place().segment;
+        let copied = self.copy_records(&mut recovery, oldest);
+        // Segments are given up in order: if the first is still there, all were.
+        let still_there = self
+            .storage
+            .open(&segment_path(&self.from.join("log"), oldest), Access::Read)
+            .is_ok();
+        match copied {
+            Err(error) if still_there => Err(error),
+            _ if still_there => Ok(Ok(())),
+            _ => Ok(Err(BackupError::TooBusy)),
+        }
+    }
+
+    fn copy_records(&mut self, recovery: &mut Recovery, oldest: u64) -> Result<(), BackupError> {
+        let pool = BufferPool::new(1).map_err(|source| Error::Memory {
+            what: "a message buffer",
+            source,
+        })?;
+        let mut buffer = pool.take().expect("a new pool has a buffer");
+        let mut segment = self.begin_segment(oldest)?;
+        let mut number = oldest;
+        let mut bytes = 0;
+        while let Some(record) = recovery.next_of_running(&mut buffer)? {
+            let place = recovery.place();
+            let padded = record.padded_bytes();
+            while number < place.segment {
+                self.end_segment(&*segment, number)?;
+                number += 1;
+                segment = self.begin_segment(number)?;
+            }
+            let path = segment_path(&self.to.join("log"), number);
+            segment
+                .write_at(&buffer[..padded], place.offset - padded as u64)
+                .map_err(failed("write", &path))?;
+            bytes += padded as u64;
+            (self.progress)(Stage::Log { bytes });
+        }
+        self.end_segment(&*segment, number)?;
+        self.bytes += bytes;
+        let log = self.to.join("log");
+        self.storage.sync_dir(&log).map_err(failed("flush", &log))
+    }
+
+    fn begin_segment(&self, number: u64) -> Result<Box<dyn StorageFile>, BackupError> {
+        let path = segment_path(&self.to.join("log"), number);
+        let file = self.storage.create(&path);
+        let file = file.map_err(failed("create", &path))?;
+        file.allocate(self.identity.segment_bytes)
+            .map_err(failed("allocate", &path))?;
+        Ok(file)
+    }
+
+    fn end_segment(&self, file: &dyn StorageFile, number: u64) -> Result<(), BackupError> {
+        let path = segment_path(&self.to.join("log"), number);
+        file.sync().map_err(failed("flush", &path))
+    }
+
+    /// Copies a small file if it is there.
+    fn copy_whole(&mut self, name: &str) -> Result<(), BackupError> {
+        let (from, to) = (self.from.join(name), self.to.join(name));
+        if !from.exists() {
+            return Ok(());
+        }
+        self.bytes += std::fs::copy(&from, &to).map_err(failed("copy", &from))?;
+        std::fs::File::open(&to)
+            .and_then(|file| file.sync_all())
+            .map_err(failed("flush", &to))?;
+        self.storage
+            .sync_dir(self.to)
+            .map_err(failed("flush", self.to))
+    }
+}
+
+/// Whether a file of the history was merged away while it was looked for.
+fn is_moving(error: &StoreError) -> bool {
+    match error {
+        StoreError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        StoreError::Missing { .. } => true,
+        _ => false,
+    }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |source| BackupError::Io {
+        action,
+        path,
+        source,
+    }
+}
