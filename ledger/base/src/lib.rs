@@ -12,6 +12,7 @@
 
 pub mod account;
 pub mod buffer;
+pub mod change;
 pub mod checksum;
 pub mod filter;
 pub mod hash;
@@ -28,6 +29,7 @@ pub mod transfer;
 
 pub use account::{Account, AccountFlags};
 pub use buffer::{Buffer, BufferPool};
+pub use change::{ChangeEvent, ChangeKind, Position};
 pub use checksum::checksum;
 pub use operation::Operation;
 pub use region::Region;

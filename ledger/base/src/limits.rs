@@ -27,6 +27,9 @@ pub const EVENTS_MAX: usize = 8189;
 /// Most events in one request of the deprecated operations, which have no trailer.
 pub const EVENTS_MAX_UNBATCHED: usize = 8190;
 
+/// Most change events in one reply.
+pub const CHANGE_EVENTS_MAX: usize = BODY_BYTES_MAX / 384;
+
 /// Most bytes of the reply body of a create operation: a result of 16 bytes an event and a
 /// trailer of at most one batch an event.
 pub const CREATE_REPLY_BYTES_MAX: usize = 16 * EVENTS_MAX_UNBATCHED + 2 * EVENTS_MAX_UNBATCHED;
@@ -37,4 +40,5 @@ pub const EXPIRIES_PER_PULSE_MAX: usize = 8190;
 const _: () = assert!(BUFFER_BYTES == 257 * SECTOR_BYTES);
 const _: () = assert!(EVENTS_MAX * 128 + 128 == BODY_BYTES_MAX);
 const _: () = assert!(EVENTS_MAX_UNBATCHED * 128 <= BODY_BYTES_MAX);
+const _: () = assert!(CHANGE_EVENTS_MAX == 2730);
 const _: () = assert!(RECORD_HEADER_BYTES.is_multiple_of(64) && OP_HEADER_BYTES.is_multiple_of(64));

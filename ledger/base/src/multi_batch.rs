@@ -185,7 +185,7 @@ impl<'a> Body<'a> {
 /// The `limit` of a filter, which bounds the rows of its reply.
 fn filter_limit(operation: Operation, filter: &[u8]) -> usize {
     let at = match operation {
-        Operation::GetChangeEvents => 16,
+        Operation::GetChangeEvents | Operation::GetChangesAfter => 16,
         _ if filter.len() == 128 => 120,
         _ => 56,
     };

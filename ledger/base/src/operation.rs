@@ -3,7 +3,7 @@
 use num_enum::{IntoPrimitive, TryFromPrimitive};
 use strum::{Display, EnumIter, IntoStaticStr};
 
-use crate::limits::{EVENTS_MAX, EVENTS_MAX_UNBATCHED};
+use crate::limits::{CHANGE_EVENTS_MAX, EVENTS_MAX, EVENTS_MAX_UNBATCHED};
 
 /// What a request asks for. The numbers are the protocol's; those below 128 belong to sessions,
 /// 128 is internal, and clients send the rest.
@@ -67,6 +67,8 @@ pub enum Operation {
     CreateAccounts = 146,
     /// Creates transfers, one result an event.
     CreateTransfers = 147,
+    /// Events in the order they took effect, after a position. Giro's own.
+    GetChangesAfter = 192,
 }
 
 /// What an operation does, whatever form its body has.
@@ -94,8 +96,10 @@ pub enum Kind {
     QueryAccounts,
     /// Scans transfers.
     QueryTransfers,
-    /// Reads change events.
+    /// Reads change events by time.
     GetChangeEvents,
+    /// Reads change events by position.
+    GetChangesAfter,
 }
 
 /// The form of a create operation's results.
@@ -132,6 +136,7 @@ impl Operation {
             Self::QueryAccountsUnbatched | Self::QueryAccounts => Kind::QueryAccounts,
             Self::QueryTransfersUnbatched | Self::QueryTransfers => Kind::QueryTransfers,
             Self::GetChangeEvents => Kind::GetChangeEvents,
+            Self::GetChangesAfter => Kind::GetChangesAfter,
         }
     }
 
@@ -147,7 +152,8 @@ impl Operation {
     /// Whether its body ends in a multi-batch trailer ([`crate::multi_batch`]).
     #[must_use]
     pub const fn is_multi_batch(self) -> bool {
-        self as u8 >= Self::CreateAccountsSparse as u8
+        let number = self as u8;
+        number >= Self::CreateAccountsSparse as u8 && number <= Self::CreateTransfers as u8
     }
 
     /// Bytes of one event of its body; 0 where the body has no events.
@@ -160,7 +166,10 @@ impl Operation {
             | Kind::GetAccountTransfers
             | Kind::GetAccountBalances => 128,
             Kind::LookupAccounts | Kind::LookupTransfers => 16,
-            Kind::QueryAccounts | Kind::QueryTransfers | Kind::GetChangeEvents => 64,
+            Kind::QueryAccounts
+            | Kind::QueryTransfers
+            | Kind::GetChangeEvents
+            | Kind::GetChangesAfter => 64,
         }
     }
 
@@ -173,7 +182,7 @@ impl Operation {
                 ResultForm::Dense => 16,
                 ResultForm::Sparse => 8,
             },
-            Kind::GetChangeEvents => 384,
+            Kind::GetChangeEvents | Kind::GetChangesAfter => 384,
             _ => 128,
         }
     }
@@ -197,6 +206,7 @@ impl Operation {
                 | Kind::QueryAccounts
                 | Kind::QueryTransfers
                 | Kind::GetChangeEvents
+                | Kind::GetChangesAfter
         )
     }
 
@@ -204,7 +214,7 @@ impl Operation {
     #[must_use]
     pub const fn events_max(self) -> usize {
         match self.kind() {
-            Kind::GetChangeEvents => 2730,
+            Kind::GetChangeEvents | Kind::GetChangesAfter => CHANGE_EVENTS_MAX,
             _ if self.is_multi_batch() => EVENTS_MAX,
             _ => EVENTS_MAX_UNBATCHED,
         }
