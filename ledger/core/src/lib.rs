@@ -20,6 +20,7 @@
 
 pub mod archive;
 pub mod batch;
+pub mod changes;
 pub mod conservation;
 pub mod decide;
 pub mod digest;
@@ -32,6 +33,7 @@ pub mod pendings;
 pub mod phase;
 pub mod place;
 pub mod query;
+pub mod replay;
 pub mod restore;
 pub mod scratch;
 pub mod shard;

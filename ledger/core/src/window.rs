@@ -127,6 +127,12 @@ impl Window {
         self.open_extra.phases.prefault(rows);
     }
 
+    /// Whether generations leave memory, and so note their openings.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        self.is_archived
+    }
+
     /// Whether the generation being filled has room for what this many events make.
     #[must_use]
     pub fn has_room(&self, events: usize) -> bool {

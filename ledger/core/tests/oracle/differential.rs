@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use giro_base::change::{ChangeEventsFilter, ChangesAfter};
 use giro_base::filter::QueryFilter;
 use giro_base::limits::CREATE_REPLY_BYTES_MAX;
-use giro_base::operation::Operation;
+use giro_base::operation::{Kind, Operation};
 use giro_base::{Account, Transfer};
+use giro_core::changes::ChangesQuery;
 use giro_core::{Batch, StateMachine};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -33,15 +35,18 @@ pub(crate) trait Subject {
             Wanted::Ids(ids) => machine.lookup_transfers(ids, out),
             Wanted::AccountTransfers(filter, max) => machine.account_transfers(filter, max, out),
             Wanted::QueryTransfers(filter, max) => machine.query_transfers(filter, max, out),
+            Wanted::Changes(kind, filter, max) => ChangesQuery::parse(kind, filter, max)
+                .map_or(0, |query| machine.change_events(&query, out)),
         }
     }
 }
 
-/// A read of transfers: ids or a filter as bytes, and the most rows.
+/// A read of transfers or changes: ids or a filter as bytes, and the most rows.
 pub(crate) enum Wanted<'a> {
     Ids(&'a [u8]),
     AccountTransfers(&'a [u8], usize),
     QueryTransfers(&'a [u8], usize),
+    Changes(Kind, &'a [u8], usize),
 }
 
 /// Makes an engine with nothing in it.
@@ -224,6 +229,12 @@ impl Pair {
                 let wanted = Wanted::QueryTransfers(filter.as_bytes(), *max);
                 self.read_transfers(*max, &wanted)
             }
+            Action::ChangeEvents(filter, max) => {
+                self.read_changes(Kind::GetChangeEvents, filter.as_bytes(), *max)
+            }
+            Action::ChangesAfter(filter, max) => {
+                self.read_changes(Kind::GetChangesAfter, filter.as_bytes(), *max)
+            }
         }
     }
 
@@ -241,6 +252,15 @@ impl Pair {
         let mut out = vec![0; rows * 128];
         let count = self.engine.read(wanted, &mut out);
         out.truncate(count * 128);
+        out
+    }
+
+    fn read_changes(&mut self, kind: Kind, filter: &[u8], rows: usize) -> Vec<u8> {
+        let mut out = vec![0; rows * 384];
+        let count = self
+            .engine
+            .read(&Wanted::Changes(kind, filter, rows), &mut out);
+        out.truncate(count * 384);
         out
     }
 
@@ -296,10 +316,41 @@ impl Pair {
         let by_id = by_id.chunks(128).map(Transfer::read_from_bytes);
         let by_id: Vec<_> = by_id.map(|row| row.expect("whole rows")).collect();
         equal("transfers by id", by_id, transfers)?;
+        self.compare_changes(model)?;
         let burned: Vec<u128> = state.burned().iter().copied().collect();
         let found = self.read_transfers(burned.len(), &Wanted::Ids(burned.as_bytes()));
         equal("burned transfers", found, Vec::new())?;
         conserved(&accounts)
+    }
+}
+
+impl Pair {
+    /// Compares all change events, in both orders.
+    fn compare_changes(&mut self, model: &Model) -> Result<(), String> {
+        let max = model.state().changes().len() + 1;
+        let by_time = ChangeEventsFilter {
+            limit: u32::MAX,
+            ..ChangeEventsFilter::default()
+        };
+        let by_position = ChangesAfter {
+            position: giro_base::Position::START,
+            limit: u32::MAX,
+            reserved: [0; 44],
+        };
+        for action in [
+            Action::ChangeEvents(by_time, max),
+            Action::ChangesAfter(by_position, max),
+        ] {
+            let request = Request {
+                timestamp: 0,
+                action,
+            };
+            let expected = model.read(&request.action);
+            if self.execute(&request) != expected.reply {
+                return Err(format!("{:?} differs", request.action));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests as the oracle makes them, and their bodies on the wire.
 
+use giro_base::change::{ChangeEventsFilter, ChangesAfter};
 use giro_base::filter::{AccountFilter, QueryFilter};
 use giro_base::{Account, Operation, Transfer};
 use zerocopy::IntoBytes;
@@ -24,6 +25,8 @@ pub(crate) enum Action {
     AccountTransfers(AccountFilter, usize),
     QueryAccounts(QueryFilter, usize),
     QueryTransfers(QueryFilter, usize),
+    ChangeEvents(ChangeEventsFilter, usize),
+    ChangesAfter(ChangesAfter, usize),
 }
 
 /// Which of the three forms of a create operation.
@@ -65,7 +68,11 @@ impl Action {
     pub(crate) fn reads_transfers(&self) -> bool {
         matches!(
             self,
-            Self::LookupTransfers(_) | Self::AccountTransfers(..) | Self::QueryTransfers(..)
+            Self::LookupTransfers(_)
+                | Self::AccountTransfers(..)
+                | Self::QueryTransfers(..)
+                | Self::ChangeEvents(..)
+                | Self::ChangesAfter(..)
         )
     }
 }

@@ -1,5 +1,7 @@
 //! Lookups and queries.
 
+use giro_base::Position;
+use giro_base::change::{ChangeEventsFilter, ChangesAfter};
 use giro_base::filter::{AccountFilter, QueryFilter};
 use rand::Rng;
 
@@ -11,12 +13,14 @@ use super::{Generator, account_id};
 impl Generator {
     pub(super) fn query(&mut self, state: &State) -> Request {
         let rows_max = self.one_of(&[3, 100, 8189, 8190]);
-        let action = match self.rng.random_range(0..5) {
+        let action = match self.rng.random_range(0..7) {
             0 => Action::LookupAccounts(self.account_ids()),
             1 => Action::LookupTransfers(self.transfer_ids(state)),
             2 => Action::AccountTransfers(self.account_filter(state), rows_max),
             3 => Action::QueryAccounts(self.query_filter(state), rows_max),
-            _ => Action::QueryTransfers(self.query_filter(state), rows_max),
+            4 => Action::QueryTransfers(self.query_filter(state), rows_max),
+            5 => Action::ChangeEvents(self.changes_filter(state), self.one_of(&[3, 100, 2730])),
+            _ => Action::ChangesAfter(self.changes_after(state), self.one_of(&[3, 100, 2730])),
         };
         Request {
             timestamp: self.advance(0),
@@ -84,6 +88,42 @@ impl Generator {
             0 => filter.reserved[self.rng.random_range(0..6)] = 1,
             1 => filter.limit = 0,
             2 => filter.flags = self.one_of(&[2, 3, 1 << 31]),
+            _ => {}
+        }
+        filter
+    }
+
+    fn changes_filter(&mut self, state: &State) -> ChangeEventsFilter {
+        let (timestamp_min, timestamp_max) = self.range(state);
+        let mut filter = ChangeEventsFilter {
+            timestamp_min,
+            timestamp_max,
+            limit: self.one_of(&[1, 2, 10, 2730, u32::MAX]),
+            reserved: [0; 44],
+        };
+        match self.rng.random_range(0..30) {
+            0 => filter.reserved[self.rng.random_range(0..44)] = 1,
+            1 => filter.limit = 0,
+            _ => {}
+        }
+        filter
+    }
+
+    /// Sometimes a position that no reader would come to.
+    fn changes_after(&mut self, state: &State) -> ChangesAfter {
+        let (transfers, expiries) = self.range(state);
+        let position = Position {
+            transfers,
+            expiries,
+        };
+        let mut filter = ChangesAfter {
+            position,
+            limit: self.one_of(&[1, 2, 10, 2730, u32::MAX]),
+            reserved: [0; 44],
+        };
+        match self.rng.random_range(0..30) {
+            0 => filter.reserved[self.rng.random_range(0..44)] = 1,
+            1 => filter.limit = 0,
             _ => {}
         }
         filter

@@ -1,5 +1,6 @@
 //! Expiry of pending transfers (specification section 7).
 
+use super::changes::Change;
 use super::digest;
 use super::state::{Phase, State};
 use super::transfers::reopen;
@@ -14,7 +15,7 @@ pub(super) fn pulse(state: &mut State, timestamp: u64) -> Vec<u64> {
     let due = due.take_while(|(expires_at, ..)| *expires_at <= timestamp);
     let ids: Vec<u128> = due.take(PULSE_MAX).map(|(.., id)| *id).collect();
     let mut effects = Vec::new();
-    for id in &ids {
+    for (k, id) in ids.iter().enumerate() {
         let p = state.transfer(*id).expect("due transfers exist");
         let mut dr = state.account(p.debit_account_id).expect("it exists");
         let mut cr = state.account(p.credit_account_id).expect("it exists");
@@ -24,6 +25,8 @@ pub(super) fn pulse(state: &mut State, timestamp: u64) -> Vec<u64> {
         state.set_account(dr);
         state.set_account(cr);
         state.set_phase(*id, Phase::Expired);
+        let at = timestamp - ids.len() as u64 + k as u64 + 1;
+        state.note_change(Change::expiry(&p, at, [&dr, &cr]));
         effects.push(digest::of_balances(&dr, &cr));
     }
     effects

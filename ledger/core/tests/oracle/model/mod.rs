@@ -5,6 +5,7 @@
 
 mod accounts;
 mod batch;
+mod changes;
 mod digest;
 mod exists;
 mod expiry;
@@ -45,13 +46,23 @@ pub(crate) struct Answer {
 impl Model {
     /// Executes one request.
     pub(crate) fn execute(&mut self, request: &Request) -> Answer {
-        let state = &self.state;
         match &request.action {
             Action::CreateAccounts(form, batches) => self.create(*form, batches, request.timestamp),
             Action::CreateTransfers(form, batches) => {
                 self.create(*form, batches, request.timestamp)
             }
             Action::Pulse => self.pulse(request.timestamp),
+            action => self.read(action),
+        }
+    }
+
+    /// Answers a request that changes nothing.
+    pub(crate) fn read(&self, action: &Action) -> Answer {
+        let state = &self.state;
+        match action {
+            Action::CreateAccounts(..) | Action::CreateTransfers(..) | Action::Pulse => {
+                unreachable!("it changes something")
+            }
             Action::LookupAccounts(ids) => rows(queries::lookup_accounts(state, ids).as_bytes()),
             Action::LookupTransfers(ids) => rows(queries::lookup_transfers(state, ids).as_bytes()),
             Action::AccountTransfers(filter, max) => {
@@ -62,6 +73,12 @@ impl Model {
             }
             Action::QueryTransfers(filter, max) => {
                 rows(queries::query_transfers(state, filter, *max).as_bytes())
+            }
+            Action::ChangeEvents(filter, max) => {
+                rows(changes::by_time(state, filter, *max).as_bytes())
+            }
+            Action::ChangesAfter(filter, max) => {
+                rows(changes::by_position(state, filter, *max).as_bytes())
             }
         }
     }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use giro_base::{Account, Transfer};
 
+use super::changes::Change;
+
 /// What became of a pending transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -24,6 +26,8 @@ pub(crate) struct State {
     /// Open pending transfers with a timeout: when they expire, when they were made, their id.
     due: BTreeSet<(u64, u64, u128)>,
     burned: BTreeSet<u128>,
+    /// What changed accounts, in the order it took effect.
+    changes: Vec<Change>,
     journal: Option<Vec<Undo>>,
 }
 
@@ -55,6 +59,7 @@ impl State {
                 Undo::Transfer(id) => {
                     let transfer = self.transfers.remove(&id).expect("it was inserted");
                     self.transfer_times.remove(&transfer.timestamp);
+                    self.changes.pop();
                 }
                 Undo::Phase(id, before) => self.put_phase(id, before),
             }
@@ -68,7 +73,7 @@ impl State {
         self.put_account(account.id, Some(account));
     }
 
-    /// Creates the transfer; transfers never change.
+    /// Creates the transfer, whose accounts are as it leaves them; transfers never change.
     pub(crate) fn insert_transfer(&mut self, transfer: Transfer) {
         self.note(Undo::Transfer(transfer.id));
         assert!(!self.account_times.contains_key(&transfer.timestamp));
@@ -76,12 +81,25 @@ impl State {
         assert_eq!(time, None, "timestamps are unique");
         let old = self.transfers.insert(transfer.id, transfer);
         assert_eq!(old, None, "ids are unique");
+        let sides = [transfer.debit_account_id, transfer.credit_account_id];
+        let [dr, cr] = sides.map(|id| self.accounts[&id]);
+        self.note_change(Change::transfer(&transfer, [&dr, &cr]));
     }
 
     /// Sets what became of a pending transfer that exists.
     pub(crate) fn set_phase(&mut self, id: u128, phase: Phase) {
         self.note(Undo::Phase(id, self.phases.get(&id).copied()));
         self.put_phase(id, Some(phase));
+    }
+
+    /// Adds what happened behind everything else.
+    pub(crate) fn note_change(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// What changed accounts, in the order it took effect.
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
     /// The id can never be used again, whatever is rolled back.

@@ -1,0 +1,379 @@
+//! Changes in memory, in the order they took effect.
+//!
+//! A cursor knows the accounts as they are before its next change. It gets to know them from the
+//! side that is nearer: forward from the beginning of a generation, or back from now. What it
+//! knows from now ends there, and when it comes to that place it starts again from a newer now:
+//! over time that costs as much as the changes themselves.
+
+use std::collections::HashMap;
+
+use giro_base::{AccountFlags, Position, Timestamp, Transfer};
+
+use super::{Change, What};
+use crate::generation::{Expiry, Generation};
+use crate::replay::{AccountState, Side};
+use crate::tables::Tables;
+
+/// A place among the changes in memory.
+pub struct ChangeCursor {
+    place: Place,
+    /// Openings of the generation that were looked at.
+    openings: usize,
+    /// Accounts as they are before the next change; those touched since it began, or all that are
+    /// touched before `known_until`.
+    accounts: HashMap<u32, AccountState>,
+    /// Worked out back from there; none if forward from the generation's beginning.
+    known_until: Option<Place>,
+}
+
+/// A cursor that knows all accounts of its generation it has come across, so that another can go
+/// on in its place.
+pub struct WholeCursor {
+    /// Number of its generation.
+    pub generation: u64,
+    /// Its next row, counted from the generation's first.
+    pub row: u64,
+    /// Its next expiry, counted likewise.
+    pub expiry: u64,
+    /// Accounts the generation has touched so far, as they are there.
+    pub accounts: HashMap<u32, AccountState>,
+}
+
+/// Between two changes. The order of places is that of the changes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    generation: u64,
+    /// Next row, from the generation's first.
+    row: usize,
+    /// Next expiry.
+    expiry: usize,
+}
+
+/// The next change.
+enum Next<'a> {
+    Row(&'a Transfer),
+    Expiry(&'a Expiry),
+}
+
+impl ChangeCursor {
+    /// A cursor at the first change in memory that a reader who is at `after` lacks.
+    #[must_use]
+    pub fn at(tables: &Tables, after: Position) -> Self {
+        Self::from_place(tables, first_after(tables, after))
+    }
+
+    fn from_place(tables: &Tables, place: Place) -> Self {
+        let (before, behind) = distances(tables, place);
+        if before <= behind {
+            Self::forward_to(tables, place)
+        } else {
+            Self::back_to(tables, place)
+        }
+    }
+
+    fn forward_to(tables: &Tables, place: Place) -> Self {
+        let begin = Place {
+            row: 0,
+            expiry: 0,
+            ..place
+        };
+        let mut cursor = Self {
+            place: begin,
+            openings: 0,
+            accounts: HashMap::new(),
+            known_until: None,
+        };
+        let generation = generation(tables, place.generation).expect("the place is in memory");
+        while cursor.place < place {
+            let next = next_at(generation, cursor.place).expect("the place lies behind");
+            cursor.pass(tables, generation, &next);
+        }
+        cursor
+    }
+
+    fn back_to(tables: &Tables, place: Place) -> Self {
+        let mut cursor = Self {
+            place,
+            openings: 0,
+            accounts: HashMap::new(),
+            known_until: Some(end(tables)),
+        };
+        for generation in tables.window.generations().rev() {
+            if generation.number < place.generation {
+                break;
+            }
+            let (mut row, mut expiry) = (generation.transfers.len(), generation.expiries.len());
+            let (mut first_row, mut first_expiry) = (0, 0);
+            if generation.number == place.generation {
+                (first_row, first_expiry) = (place.row, place.expiry);
+            }
+            while row > first_row || expiry > first_expiry {
+                let last = expiry.checked_sub(1).map(|at| &generation.expiries[at]);
+                let is_expiry = |last: &&Expiry| {
+                    expiry > first_expiry && last.before_row >= generation.first_row + row as u64
+                };
+                if let Some(last) = last.filter(is_expiry) {
+                    expiry -= 1;
+                    cursor.take_back(tables, generation, &Next::Expiry(last), expiry);
+                } else {
+                    row -= 1;
+                    let transfer = &generation.transfers[row];
+                    cursor.take_back(tables, generation, &Next::Row(transfer), row);
+                }
+            }
+        }
+        cursor
+    }
+
+    /// Goes on, and appends the changes that a reader at `after` lacks to `found` until it has
+    /// `found_max`. False when there are no more.
+    ///
+    /// # Panics
+    /// When the cursor's generation has left memory.
+    pub fn step(
+        &mut self,
+        tables: &Tables,
+        after: Position,
+        found_max: usize,
+        found: &mut Vec<Change>,
+    ) -> bool {
+        while found.len() < found_max {
+            let generation = generation(tables, self.place.generation);
+            let generation = generation.expect("the cursor's generation is in memory");
+            let Some(next) = next_at(generation, self.place) else {
+                if generation.number == tables.window.open().number {
+                    return false;
+                }
+                self.enter_next();
+                continue;
+            };
+            if self.known_until.is_some_and(|until| self.place >= until) {
+                *self = Self::from_place(tables, self.place);
+            }
+            let change = self.pass(tables, generation, &next);
+            if change.is_after(after) {
+                found.push(change);
+            }
+        }
+        true
+    }
+
+    /// Timestamp of the next transfer (ns).
+    #[must_use]
+    pub fn next_transfer_at(&self, tables: &Tables) -> Option<Timestamp> {
+        let generations = tables.window.generations();
+        let left = generations.filter(|generation| generation.number >= self.place.generation);
+        let mut next = left.filter_map(|generation| {
+            let is_own = generation.number == self.place.generation;
+            let row = if is_own { self.place.row } else { 0 };
+            generation.transfers.get(row)
+        });
+        next.next().map(|transfer| transfer.timestamp)
+    }
+
+    /// Number of the generation it is in.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.place.generation
+    }
+
+    /// Itself for somebody who goes on where memory ends; none if it does not know enough.
+    #[must_use]
+    pub fn into_whole(self) -> Option<WholeCursor> {
+        self.known_until.is_none().then_some(WholeCursor {
+            generation: self.place.generation,
+            row: self.place.row as u64,
+            expiry: self.place.expiry as u64,
+            accounts: self.accounts,
+        })
+    }
+
+    fn enter_next(&mut self) {
+        self.place = Place {
+            generation: self.place.generation + 1,
+            row: 0,
+            expiry: 0,
+        };
+        self.openings = 0;
+        if self.known_until.is_none() {
+            // The next generation has openings of its own. So this never has more accounts than a
+            // generation touches.
+            self.accounts.clear();
+        }
+    }
+
+    /// Makes the next change and moves behind it.
+    fn pass(&mut self, tables: &Tables, generation: &Generation, next: &Next<'_>) -> Change {
+        let (slots, timestamp, what) = match next {
+            Next::Row(transfer) => {
+                let links = generation.links[self.place.row];
+                let row = generation.first_row + self.place.row as u64;
+                let transfer = **transfer;
+                let what = What::Transfer { row, transfer };
+                ([links.debit, links.credit], transfer.timestamp, what)
+            }
+            Next::Expiry(expiry) => {
+                let what = What::Expiry {
+                    pending_row: expiry.pending_row,
+                    pending_id: expiry.pending_id,
+                    amount: expiry.amount,
+                };
+                ([expiry.debit, expiry.credit], expiry.timestamp, what)
+            }
+        };
+        let closing = match next {
+            Next::Row(transfer) => closing_of(generation, transfer, self.place.row),
+            Next::Expiry(_) => None,
+        };
+        let mut after = [AccountState::default(); 2];
+        for ((slot, side), after) in slots.into_iter().zip(SIDES).zip(&mut after) {
+            let state = self.account(tables, generation, slot);
+            let changed = match next {
+                Next::Row(transfer) => state.after(transfer, side, closing),
+                Next::Expiry(e) => state.after_release(e.amount, e.pending_flags, side),
+            };
+            *state = changed.expect("balances in memory add up");
+            *after = *state;
+        }
+        match next {
+            Next::Row(_) => self.place.row += 1,
+            Next::Expiry(_) => self.place.expiry += 1,
+        }
+        Change {
+            timestamp,
+            what,
+            slots,
+            after,
+        }
+    }
+
+    /// An account before the next change.
+    fn account(
+        &mut self,
+        tables: &Tables,
+        generation: &Generation,
+        slot: u32,
+    ) -> &mut AccountState {
+        if self.known_until.is_none() && tables.window.is_archived() {
+            // Openings were noted in the order in which accounts were first touched.
+            while !self.accounts.contains_key(&slot) {
+                let opening = &generation.openings[self.openings];
+                self.openings += 1;
+                self.accounts.entry(opening.slot).or_insert(AccountState {
+                    balances: opening.balances,
+                    flags: opening.flags,
+                });
+            }
+        }
+        self.accounts.entry(slot).or_insert_with(|| {
+            assert!(
+                self.known_until.is_none(),
+                "all accounts on the way are known"
+            );
+            // Nothing ever left this ledger's memory, so this is the account's first change. One
+            // that was closed from the start would have none.
+            AccountState {
+                flags: tables.accounts[slot as usize].flags & !AccountFlags::CLOSED,
+                ..AccountState::default()
+            }
+        })
+    }
+
+    /// Takes a change back, with accounts that are not known yet as they are now.
+    fn take_back(
+        &mut self,
+        tables: &Tables,
+        generation: &Generation,
+        change: &Next<'_>,
+        at: usize,
+    ) {
+        let (slots, closing) = match change {
+            Next::Row(transfer) => {
+                let links = generation.links[at];
+                let closing = closing_of(generation, transfer, at);
+                ([links.debit, links.credit], closing)
+            }
+            Next::Expiry(expiry) => ([expiry.debit, expiry.credit], None),
+        };
+        for (slot, side) in slots.into_iter().zip(SIDES) {
+            let now = || AccountState::of(&tables.accounts[slot as usize]);
+            let state = self.accounts.entry(slot).or_insert_with(now);
+            let before = match change {
+                Next::Row(transfer) => state.before(transfer, side, closing),
+                Next::Expiry(e) => state.before_release(e.amount, e.pending_flags, side),
+            };
+            *state = before.expect("balances in memory add up");
+        }
+    }
+}
+
+const SIDES: [Side; 2] = [Side::Debit, Side::Credit];
+
+fn closing_of<'a>(
+    generation: &'a Generation,
+    transfer: &Transfer,
+    row: usize,
+) -> Option<&'a crate::generation::Closing> {
+    if transfer.pending_id == 0 {
+        return None;
+    }
+    let row = generation.first_row + row as u64;
+    let closings = &generation.closings;
+    let at = closings.binary_search_by_key(&row, |closing| closing.row);
+    at.ok().map(|at| &closings[at])
+}
+
+fn generation(tables: &Tables, number: u64) -> Option<&Generation> {
+    let mut generations = tables.window.generations();
+    generations.find(|generation| generation.number == number)
+}
+
+fn next_at(generation: &Generation, place: Place) -> Option<Next<'_>> {
+    let row = generation.first_row + place.row as u64;
+    match generation.expiries.get(place.expiry) {
+        Some(expiry) if expiry.before_row <= row => Some(Next::Expiry(expiry)),
+        _ => generation.transfers.get(place.row).map(Next::Row),
+    }
+}
+
+/// Behind everything.
+fn end(tables: &Tables) -> Place {
+    let open = tables.window.open();
+    Place {
+        generation: open.number,
+        row: open.transfers.len(),
+        expiry: open.expiries.len(),
+    }
+}
+
+fn first_after(tables: &Tables, after: Position) -> Place {
+    for generation in tables.window.generations() {
+        let (rows, expiries) = (&generation.transfers, &generation.expiries);
+        let row = rows.partition_point(|t| t.timestamp <= after.transfers);
+        let expiry = expiries.partition_point(|e| e.timestamp <= after.expiries);
+        if row == rows.len() && expiry == expiries.len() {
+            continue;
+        }
+        // Whichever took effect first.
+        let row_of = |e: &Expiry| (e.before_row - generation.first_row) as usize;
+        let (row, expiry) = match expiries.get(expiry).map(row_of) {
+            Some(expiry_row) if expiry_row <= row => (expiry_row, expiry),
+            _ => (row, expiries.partition_point(|e| row_of(e) <= row)),
+        };
+        return Place {
+            generation: generation.number,
+            row,
+            expiry,
+        };
+    }
+    end(tables)
+}
+
+/// Changes between the generation's beginning and the place, and from there to the end.
+fn distances(tables: &Tables, place: Place) -> (usize, usize) {
+    let generations = tables.window.generations();
+    let from = generations.filter(|generation| generation.number >= place.generation);
+    let behind: usize = from.map(|g| g.transfers.len() + g.expiries.len()).sum();
+    let before = place.row + place.expiry;
+    (before, behind - before)
+}
