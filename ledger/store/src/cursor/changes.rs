@@ -1,70 +1,33 @@
-//! What changed accounts, in order, with both accounts right after each change.
+//! What changed accounts, in the order it took effect, with both accounts right after each change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use giro_base::{Timestamp, Transfer};
+use giro_base::{Position, Timestamp, Transfer};
+use giro_core::changes::{Change, What, WholeCursor};
 
 use super::Progress;
 use super::balances::is_closing;
-use super::select::Window;
 use crate::error::StoreError;
 use crate::format::{ClosingRecord, ExpiryRecord, Part, Record, Sides};
 use crate::reader::Reader;
 use crate::replay::{AccountState, Side};
 use crate::segment::Segment;
 
-/// One change of two accounts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// When it took effect (ns).
-    pub timestamp: Timestamp,
-    /// What it was.
-    pub what: What,
-    /// Slots of the debit and the credit account.
-    pub sides: Sides,
-    /// The debit account after it.
-    pub debit: AccountState,
-    /// The credit account after it.
-    pub credit: AccountState,
-}
-
-/// What a change was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// A transfer.
-    Transfer {
-        /// Its row.
-        row: u64,
-        /// The transfer.
-        transfer: Transfer,
-    },
-    /// A pending transfer's end by time.
-    Expiry {
-        /// Row of the pending transfer, perhaps in an earlier segment.
-        pending_row: u64,
-        /// Its id.
-        pending_id: u128,
-        /// What it had reserved.
-        amount: u128,
-    },
-}
-
-/// Goes through one segment, oldest first. It works from the segment's beginning, so that a
+/// Goes through one segment, in the order changes took effect. It works from the segment's beginning, so that a
 /// consumer that comes back for more does well to keep its cursor.
 pub struct ChangeCursor {
     segment: Arc<Segment>,
-    window: Window,
+    /// What the reader has.
+    after: Position,
     /// Rows and expiries that are left.
     rows: Range<u64>,
     expiries: Range<u64>,
     /// Accounts as they are before the next change.
     accounts: HashMap<u32, AccountState>,
-    /// Expiries worked out. Imported transfers behind them may have earlier timestamps.
-    held: std::collections::VecDeque<Change>,
     /// Worked out, not handed over yet.
-    ready: std::collections::VecDeque<Change>,
+    ready: VecDeque<Change>,
 }
 
 /// Some changes as they were read.
@@ -77,24 +40,70 @@ struct Chunk {
 }
 
 impl ChangeCursor {
-    /// A cursor before the first change in the window. Oldest come first in any case.
+    /// A cursor before the first change that a reader who is at `after` lacks.
     #[must_use]
-    pub fn new(segment: Arc<Segment>, window: Window) -> Self {
+    pub fn new(segment: Arc<Segment>, after: Position) -> Self {
         let count = |part| segment.section(part).count;
         let (rows, expiries) = (count(Part::Rows), count(Part::Expiries));
         // Nothing in it is wanted: no need to read it.
-        let header = segment.header();
-        let over = header.event_last < window.min || header.event_first > window.max;
+        let over = segment.header().event_last <= after.transfers.min(after.expiries);
         let left = |count| if over { count..count } else { 0..count };
         Self {
             rows: left(rows),
             expiries: left(expiries),
             segment,
-            window,
+            after,
             accounts: HashMap::new(),
-            held: std::collections::VecDeque::new(),
-            ready: std::collections::VecDeque::new(),
+            ready: VecDeque::new(),
         }
+    }
+
+    /// The same in the place of a cursor on the generation that the segment was made of.
+    #[must_use]
+    pub fn resume(segment: Arc<Segment>, after: Position, cursor: WholeCursor) -> Self {
+        debug_assert_eq!(segment.number(), cursor.generation);
+        let count = |part| segment.section(part).count;
+        Self {
+            rows: cursor.row..count(Part::Rows),
+            expiries: cursor.expiry..count(Part::Expiries),
+            after,
+            accounts: cursor.accounts,
+            ready: VecDeque::new(),
+            segment,
+        }
+    }
+
+    /// Number of its segment.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.segment.number()
+    }
+
+    /// From now on the reader is at `after`, which is not before where it was.
+    pub fn set_after(&mut self, after: Position) {
+        self.after = after;
+        self.ready.retain(|change| change.is_after(after));
+    }
+
+    /// Timestamp of the next transfer of the segment (ns), if there is one: of one wanted, or of
+    /// the first one not read yet.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn next_transfer_at(
+        &mut self,
+        reader: &mut Reader,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let ready = self.ready.iter().find(|change| change.is_transfer());
+        if let Some(ready) = ready {
+            return Ok(Some(ready.timestamp));
+        }
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        let section = self.segment.section(Part::Rows);
+        let next: Transfer = reader.one(self.segment.file(), section, self.rows.start)?;
+        Ok(Some(next.timestamp))
     }
 
     /// Works on, reading about `pages_max` pages, and appends changes to `found` until it has
@@ -124,9 +133,6 @@ impl ChangeCursor {
             let chunk = self.read(reader, left)?;
             self.load_accounts(reader, &chunk)?;
             self.replay(chunk)?;
-            if self.is_read() {
-                self.ready.append(&mut self.held);
-            }
         }
         let done = self.is_read() && self.ready.is_empty();
         Ok(if done { Progress::Done } else { Progress::More })
@@ -140,7 +146,7 @@ impl ChangeCursor {
     fn read(&mut self, reader: &mut Reader, pages: u64) -> Result<Chunk, StoreError> {
         let (segment, file) = (&self.segment, self.segment.file());
         let section = |part| segment.section(part);
-        let expiries_end = (self.expiries.start + ExpiryRecord::PER_PAGE).min(self.expiries.end);
+        let expiries_end = (self.expiries.start + EXPIRIES_PER_CHUNK).min(self.expiries.end);
         let range = self.expiries.start..expiries_end;
         let mut expiries = reader.range::<ExpiryRecord>(file, section(Part::Expiries), range)?;
         let first = self.rows.start;
@@ -259,42 +265,17 @@ impl ChangeCursor {
         let change = Change {
             timestamp,
             what,
-            sides,
-            debit,
-            credit,
+            slots: [sides.debit, sides.credit],
+            after: [debit, credit],
         };
-        self.arrange(change);
+        if change.is_after(self.after) {
+            self.ready.push_back(change);
+        }
         Ok(())
-    }
-
-    /// Brings changes into the order of their timestamps. Those of transfers rise, and those of
-    /// expiries; and an expiry is later than all transfers before it.
-    fn arrange(&mut self, change: Change) {
-        let is_transfer = matches!(change.what, What::Transfer { .. });
-        if is_transfer {
-            let due = self
-                .held
-                .iter()
-                .take_while(|held| held.timestamp < change.timestamp);
-            let due = due.count();
-            self.ready.extend(self.held.drain(..due));
-        }
-        if change.timestamp > self.window.max {
-            if is_transfer {
-                // Nothing behind it is wanted.
-                self.rows.start = self.rows.end;
-                self.expiries.start = self.expiries.end;
-            }
-        } else if change.timestamp >= self.window.min {
-            let to = if is_transfer {
-                &mut self.ready
-            } else {
-                &mut self.held
-            };
-            to.push_back(change);
-        }
     }
 }
 
 /// Pages of rows worked on at once at most: 1 MiB.
 const CHUNK_PAGES_MAX: u64 = 256;
+/// Expiries worked on at once at most.
+const EXPIRIES_PER_CHUNK: u64 = 16 * ExpiryRecord::PER_PAGE;

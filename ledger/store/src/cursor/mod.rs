@@ -12,7 +12,7 @@ mod transfers;
 mod walk;
 
 pub use balances::{BalanceCursor, BalanceRow};
-pub use changes::{Change, ChangeCursor, What};
+pub use changes::ChangeCursor;
 pub use select::{AccountSides, Select, Window};
 pub use transfers::{Row, TransferCursor};
 pub use walk::{Cursor, Walk};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::Progress;
 use super::balances::{BalanceCursor, BalanceRow};
-use super::changes::{Change, ChangeCursor};
 use super::select::{Select, Window};
 use super::transfers::{Row, TransferCursor};
 use crate::error::StoreError;
@@ -68,16 +67,6 @@ impl Walk<BalanceCursor> {
     ) -> Option<Self> {
         select.account?;
         Some(Self::new(catalog, select, window, generations))
-    }
-}
-
-impl Walk<ChangeCursor> {
-    /// Changes in the first `generations` generations, oldest first.
-    #[must_use]
-    pub fn changes(catalog: Arc<Catalog>, window: Window, generations: u64) -> Self {
-        let reversed = false;
-        let window = Window { reversed, ..window };
-        Self::new(catalog, Select::default(), window, generations)
     }
 }
 
@@ -175,24 +164,6 @@ impl Cursor for BalanceCursor {
         pages_max: usize,
         found_max: usize,
         found: &mut Vec<BalanceRow>,
-    ) -> Result<Progress, StoreError> {
-        self.step(reader, pages_max, found_max, found)
-    }
-}
-
-impl Cursor for ChangeCursor {
-    type Found = Change;
-
-    fn open(segment: Arc<Segment>, _: Select, window: Window) -> Self {
-        Self::new(segment, window)
-    }
-
-    fn step(
-        &mut self,
-        reader: &mut Reader,
-        pages_max: usize,
-        found_max: usize,
-        found: &mut Vec<Change>,
     ) -> Result<Progress, StoreError> {
         self.step(reader, pages_max, found_max, found)
     }

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use giro_base::filter::{AccountFilter, QueryFilter};
-use giro_base::{Transfer, time};
+use giro_base::{Position, Transfer, time};
+use giro_core::changes::What;
 use giro_store::cursor::{
-    BalanceCursor, BalanceRow, ChangeCursor, Progress, Row, Select, TransferCursor, Walk, What,
-    Window,
+    BalanceCursor, BalanceRow, ChangeCursor, Progress, Row, Select, TransferCursor, Walk, Window,
 };
 use giro_store::replay::AccountState;
 use giro_store::{Catalog, Reader};
@@ -291,44 +291,39 @@ fn check_changes(
     world: &mut World,
     catalog: &Catalog,
     reader: &mut Reader,
-    (min, max): (u64, u64),
+    (transfers, expiries): (u64, u64),
 ) {
-    let window = Window {
-        min,
-        max: if max == 0 { time::TIMESTAMP_MAX } else { max },
-        reversed: false,
+    let after = Position {
+        transfers,
+        expiries,
     };
     let mut found = Vec::new();
     for segment in &catalog.segments {
-        let mut cursor = ChangeCursor::new(segment.clone(), window);
+        let mut cursor = ChangeCursor::new(segment.clone(), after);
         loop {
-            let pages = world.rng.random_range(1..40);
+            let next = cursor.next_transfer_at(reader).unwrap();
+            let (read, pages) = (found.len(), world.rng.random_range(1..40));
             let limit = found.len() + world.rng.random_range(1..300);
-            if cursor.step(reader, pages, limit, &mut found).unwrap() == Progress::Done {
+            let progress = cursor.step(reader, pages, limit, &mut found).unwrap();
+            let transfer = found[read..].iter().find(|change| change.is_transfer());
+            if let Some(transfer) = transfer {
+                assert!(next.unwrap() <= transfer.timestamp);
+            }
+            if progress == Progress::Done {
                 break;
             }
         }
     }
-    let mut walked = Vec::new();
-    let mut walk = Walk::changes(Arc::new(catalog.clone()), window, catalog.generations());
-    while walk
-        .step(reader, 30, walked.len() + 40, &mut walked)
-        .unwrap()
-        == Progress::More
-    {}
-    assert_eq!(walked, found);
-    let wanted = window.min..=window.max;
-    let expected = world
-        .events
-        .iter()
-        .filter(|event| wanted.contains(&event.timestamp));
-    let mut expected: Vec<_> = expected.collect();
-    expected.sort_by_key(|event| event.timestamp);
+    let is_wanted = |event: &&Event| {
+        let reached = if event.expiry { expiries } else { transfers };
+        event.timestamp > reached
+    };
+    let expected: Vec<_> = world.events.iter().filter(is_wanted).collect();
     assert_eq!(found.len(), expected.len());
     for (change, event) in found.iter().zip(expected) {
         assert_eq!(change.timestamp, event.timestamp);
-        assert_eq!([change.sides.debit, change.sides.credit], event.slots);
-        assert_eq!([state(change.debit), state(change.credit)], event.after);
+        assert_eq!(change.slots, event.slots);
+        assert_eq!(change.after.map(state), event.after);
         let pending = world.rows[event.row as usize];
         let what = if event.expiry {
             What::Expiry {

@@ -54,7 +54,7 @@ pub(crate) struct World {
     pub(crate) rising: bool,
     open: Vec<u64>,
     clock: u64,
-    /// When the generation began: only within one are events in the order of their timestamps.
+    /// When the generation began.
     began: u64,
 }
 
