@@ -252,7 +252,7 @@ impl Engine {
     /// Whether a request of this operation has an answer other than an eviction.
     #[must_use]
     pub fn supports(&self, operation: Operation) -> bool {
-        !matches!(operation.kind(), Kind::Pulse | Kind::GetChangeEvents)
+        operation.kind() != Kind::Pulse
     }
 
     /// Answers a read from the executed state: writes the reply's body to `out`, which has room

@@ -9,6 +9,7 @@ use giro_core::{Batch, Digest, StateMachine};
 use giro_store::{Mark, Offer};
 
 use crate::error::Error;
+use crate::feed::Feeds;
 use crate::handover::Workers;
 use crate::past::Past;
 use crate::reading::Both;
@@ -27,6 +28,8 @@ pub struct Executor {
     resolved: Option<u64>,
     /// The last operation's ids, when they are not in the indexes yet.
     unapplied: Option<Made>,
+    /// Readers of the change feed that may come back.
+    pub(crate) feeds: Feeds,
 }
 
 impl Executor {
@@ -47,6 +50,7 @@ impl Executor {
             workers: Workers::start(shards as usize, pin)?,
             resolved: None,
             unapplied: None,
+            feeds: Feeds::default(),
         })
     }
 

@@ -22,6 +22,7 @@ pub mod engine;
 pub mod error;
 #[cfg(not(loom))]
 pub mod executor;
+mod feed;
 #[cfg(not(loom))]
 mod group;
 mod handover;

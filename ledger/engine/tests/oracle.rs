@@ -62,6 +62,9 @@ impl Subject for Threads {
                 self.executor.account_transfers(filter, max, out)
             }
             Wanted::QueryTransfers(filter, max) => self.executor.query_transfers(filter, max, out),
+            Wanted::Changes(kind, filter, max) => {
+                self.executor.change_events(kind, filter, max, out)
+            }
         };
         read.unwrap()
     }

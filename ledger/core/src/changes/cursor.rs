@@ -177,14 +177,14 @@ impl ChangeCursor {
         self.place.generation
     }
 
-    /// Itself for somebody who goes on where memory ends; none if it does not know enough.
-    #[must_use]
-    pub fn into_whole(self) -> Option<WholeCursor> {
-        self.known_until.is_none().then_some(WholeCursor {
+    /// What somebody needs who goes on where memory ends, taken out of it; none if it does not
+    /// know enough. It is of no more use then.
+    pub fn take_whole(&mut self) -> Option<WholeCursor> {
+        self.known_until.is_none().then(|| WholeCursor {
             generation: self.place.generation,
             row: self.place.row as u64,
             expiry: self.place.expiry as u64,
-            accounts: self.accounts,
+            accounts: std::mem::take(&mut self.accounts),
         })
     }
 

@@ -240,6 +240,9 @@ fn read_batch(
         Kind::GetAccountBalances => executor.account_balances(events, limit, out),
         Kind::QueryAccounts => Ok(executor.machine().query_accounts(events, limit, out)),
         Kind::QueryTransfers => executor.query_transfers(events, limit, out),
+        kind @ (Kind::GetChangeEvents | Kind::GetChangesAfter) => {
+            executor.change_events(kind, events, limit, out)
+        }
         kind => unreachable!("{kind:?} is not a supported read"),
     }
 }

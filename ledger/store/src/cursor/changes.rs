@@ -58,6 +58,27 @@ impl ChangeCursor {
         }
     }
 
+    /// Whether a segment has changes that a reader who is at `after` lacks. Reads one page at most.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn has_some(
+        segment: &Segment,
+        after: Position,
+        reader: &mut Reader,
+    ) -> Result<bool, StoreError> {
+        let header = segment.header();
+        if header.timestamp_last > after.transfers {
+            return Ok(true);
+        }
+        let expiries = segment.section(Part::Expiries);
+        if expiries.count == 0 || header.event_last <= after.expiries {
+            return Ok(false);
+        }
+        let last: ExpiryRecord = reader.one(segment.file(), expiries, expiries.count - 1)?;
+        Ok(last.timestamp > after.expiries)
+    }
+
     /// The same in the place of a cursor on the generation that the segment was made of.
     #[must_use]
     pub fn resume(segment: Arc<Segment>, after: Position, cursor: WholeCursor) -> Self {
