@@ -1,0 +1,249 @@
+//! Readers of the change feed who come back again and again while the ledger goes on: in memory,
+//! and with generations that leave it under them. Each answer must be the reference model's.
+#![cfg(not(loom))]
+
+#[allow(dead_code)]
+#[path = "../../core/tests/oracle/differential.rs"]
+mod differential;
+#[path = "../../core/tests/oracle/generate/mod.rs"]
+mod generate;
+#[allow(dead_code)]
+#[path = "../../core/tests/oracle/model/mod.rs"]
+mod model;
+#[path = "../../core/tests/oracle/request.rs"]
+mod request;
+#[allow(dead_code)]
+#[path = "../../core/tests/oracle/shrink.rs"]
+mod shrink;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use giro::{Executor, Past};
+use giro_base::change::{ChangeEventsFilter, ChangesAfter};
+use giro_base::operation::Kind;
+use giro_base::{ChangeEvent, Position};
+use giro_core::{Batch, Options, StateMachine};
+use giro_log::storage::RealStorage;
+use giro_store::History;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use zerocopy::{FromBytes, IntoBytes};
+
+use generate::Generator;
+use model::Model;
+use request::{Action, Request, body};
+
+const KEY: [u64; 2] = [3, 4];
+const EVENTS_MAX: usize = 2730;
+
+fn executor(dir: Option<&Path>, shards: u32, rows: usize) -> Executor {
+    let transfers_max = if dir.is_some() {
+        rows + (1 << 14)
+    } else {
+        1 << 18
+    };
+    let options = Options {
+        shards,
+        hash_key: KEY,
+        accounts_max: 1 << 16,
+        transfers_max,
+        is_archived: dir.is_some(),
+        ..Options::default()
+    };
+    let past = dir.map(|dir| {
+        History::create(&RealStorage, dir).unwrap();
+        let identity = giro_store::Identity {
+            cluster: 0,
+            hash_key: KEY,
+        };
+        let options = giro_store::Options::default();
+        let history = History::open(Arc::new(RealStorage), dir, identity, options).unwrap();
+        Past::new(history, KEY, rows).unwrap()
+    });
+    Executor::new(StateMachine::new(&options).unwrap(), past, shards, false).unwrap()
+}
+
+fn execute(executor: &mut Executor, op: u64, request: &Request) {
+    let (operation, body) = match &request.action {
+        Action::CreateAccounts(form, batches) => (form.accounts(), body(*form, batches)),
+        Action::CreateTransfers(form, batches) => (form.transfers(), body(*form, batches)),
+        Action::Pulse => {
+            executor.expire(request.timestamp);
+            return executor.turn_over().unwrap();
+        }
+        _ => return,
+    };
+    let mut aligned = vec![0_u128; body.len().div_ceil(16)];
+    let bytes = &mut aligned.as_mut_bytes()[..body.len()];
+    bytes.copy_from_slice(&body);
+    let batch = Batch::parse(operation, request.timestamp, bytes).unwrap();
+    let mut out = vec![0; 1 << 18];
+    executor.execute(op, &batch, &mut out).unwrap();
+    executor.turn_over().unwrap();
+}
+
+/// Reads everything there is, some at a time, and remembers only its position.
+struct Reader {
+    position: Position,
+    /// It asks only for what happened since its last event's time.
+    by_time: bool,
+    /// One request in so many is followed by a look at the feed.
+    pause: u32,
+    read: Vec<ChangeEvent>,
+}
+
+impl Reader {
+    fn new(by_time: bool, pause: u32) -> Self {
+        Self {
+            position: Position::START,
+            by_time,
+            pause,
+            read: Vec::new(),
+        }
+    }
+
+    /// What it asks next.
+    fn action(&self, limit: u32) -> Action {
+        if self.by_time {
+            let filter = ChangeEventsFilter {
+                timestamp_min: self.position.transfers + 1,
+                limit,
+                ..ChangeEventsFilter::default()
+            };
+            return Action::ChangeEvents(filter, EVENTS_MAX);
+        }
+        let position = self.position;
+        let filter = ChangesAfter {
+            position,
+            limit,
+            reserved: [0; 44],
+        };
+        Action::ChangesAfter(filter, EVENTS_MAX)
+    }
+
+    fn take(&mut self, answer: &[u8]) {
+        for bytes in answer.chunks_exact(size_of::<ChangeEvent>()) {
+            let event = ChangeEvent::read_from_bytes(bytes).unwrap();
+            self.position = if self.by_time {
+                Position::at(event.timestamp)
+            } else {
+                self.position.behind(&event)
+            };
+            self.read.push(event);
+        }
+    }
+}
+
+fn ask(executor: &mut Executor, action: &Action) -> Vec<u8> {
+    let mut out = vec![0; EVENTS_MAX * size_of::<ChangeEvent>()];
+    let count = match action {
+        Action::ChangeEvents(filter, max) => {
+            executor.change_events(Kind::GetChangeEvents, filter.as_bytes(), *max, &mut out)
+        }
+        Action::ChangesAfter(filter, max) => {
+            executor.change_events(Kind::GetChangesAfter, filter.as_bytes(), *max, &mut out)
+        }
+        _ => unreachable!("readers ask for changes only"),
+    };
+    out.truncate(count.unwrap() * size_of::<ChangeEvent>());
+    out
+}
+
+#[derive(Default)]
+struct Seen {
+    events: usize,
+    /// Events with an earlier timestamp than the one before.
+    back_in_time: usize,
+    expiries: usize,
+}
+
+fn run(seed: u64, events: usize, mut executor: Executor, seen: &mut Seen) {
+    let mut generator = Generator::new(seed, false);
+    let mut model = Model::default();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // More of them than have their cursors kept, from those who are up to date to laggards.
+    let mut readers: Vec<Reader> = [1, 2, 7, 40, 150]
+        .into_iter()
+        .flat_map(|pause| [Reader::new(false, pause), Reader::new(true, pause)])
+        .collect();
+    let (mut done, mut op) = (0, 0);
+    while done < events {
+        let request = generator.next(model.state());
+        model.execute(&request);
+        done += request.event_count().max(1);
+        op += 1;
+        execute(&mut executor, op, &request);
+        for reader in &mut readers {
+            while rng.random_ratio(1, reader.pause) {
+                let limit = [1, 5, 60, 3000][rng.random_range(0..4)];
+                let action = reader.action(limit);
+                let answer = ask(&mut executor, &action);
+                let expected = model.read(&action).reply;
+                assert!(answer == expected, "seed {seed} op {op} {action:?}");
+                reader.take(&answer);
+                if reader.pause == 1 {
+                    break;
+                }
+            }
+        }
+    }
+    for reader in readers.iter_mut().filter(|reader| !reader.by_time) {
+        loop {
+            let answer = ask(&mut executor, &reader.action(3000));
+            if answer.is_empty() {
+                break;
+            }
+            reader.take(&answer);
+        }
+        let all = Action::ChangesAfter(
+            ChangesAfter {
+                position: Position::START,
+                limit: u32::MAX,
+                reserved: [0; 44],
+            },
+            usize::MAX,
+        );
+        assert_eq!(reader.read.as_bytes(), model.read(&all).reply);
+    }
+    let read = &readers[0].read;
+    seen.events += read.len();
+    let back = |pair: &&[ChangeEvent]| pair[1].timestamp < pair[0].timestamp;
+    seen.back_in_time += read.windows(2).filter(back).count();
+    seen.expiries += read.iter().filter(|event| event.kind == 4).count();
+}
+
+#[test]
+fn readers_of_a_ledger_in_memory_miss_nothing_and_see_nothing_twice() {
+    let mut seen = Seen::default();
+    for seed in 1..=12 {
+        run(
+            seed,
+            2_000,
+            executor(None, 1 + seed as u32 % 2, 0),
+            &mut seen,
+        );
+    }
+    assert!(seen.events > 3_000, "{} events", seen.events);
+    assert!(seen.expiries > 50, "{} expiries", seen.expiries);
+    assert!(seen.back_in_time > 10, "{} went back", seen.back_in_time);
+}
+
+#[test]
+fn readers_miss_nothing_and_see_nothing_twice_while_generations_leave_memory() {
+    let mut seen = Seen::default();
+    for seed in 1..=16 {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let rows = [5, 20, 100, 500][seed as usize % 4];
+        let shards = 1 + (seed / 4) as u32 % 4;
+        run(
+            seed,
+            2_000,
+            executor(Some(dir.path()), shards, rows),
+            &mut seen,
+        );
+    }
+    assert!(seen.events > 3_000, "{} events", seen.events);
+    assert!(seen.expiries > 50, "{} expiries", seen.expiries);
+    assert!(seen.back_in_time > 10, "{} went back", seen.back_in_time);
+}
