@@ -45,13 +45,13 @@ pub use self::{
     engine::Engine,
     error::Error,
     executor::Executor,
-    ledger::Ledger,
+    ledger::{Change, Changes, Ledger},
     open::Options,
     past::Past,
     session::{DropReason, EvictReason, Reply, RequestMeta, Sessions, Verdict},
 };
 #[cfg(not(loom))]
 pub use giro_base::{
-    Account, AccountFlags, CreateAccountStatus, CreateTransferStatus, Operation, Transfer,
-    TransferFlags,
+    Account, AccountFlags, ChangeEvent, ChangeKind, CreateAccountStatus, CreateTransferStatus,
+    Operation, Position, Transfer, TransferFlags, change::ChangeEventsFilter,
 };

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use giro_base::change::{ChangeEventsFilter, ChangesAfter};
 use giro_base::limits::EVENTS_MAX;
-use giro_base::{Account, Operation, Transfer};
+use giro_base::{Account, ChangeEvent, Operation, Position, Transfer};
 use giro_wire::Address;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::call::{Call, Stage};
+use crate::changes::Changes;
 use crate::dial::{Dial, LastError};
 use crate::driver::{Command, Driver};
 use crate::error::{CallError, ConnectError, Refusal, Uncertainty};
@@ -160,6 +162,46 @@ impl Client {
     pub async fn query_transfers(&self, filter: QueryFilter) -> Result<Vec<Transfer>, CallError> {
         let operation = Operation::QueryTransfers;
         self.query(operation, filter, filter.limit).await
+    }
+
+    /// Change events in a window of time, by their timestamps; at most 2,730.
+    ///
+    /// Who wants to follow the ledger does better with [`Client::changes`]: an imported transfer
+    /// may come with a timestamp behind which one has read on.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`].
+    pub async fn get_change_events(
+        &self,
+        filter: ChangeEventsFilter,
+    ) -> Result<Vec<ChangeEvent>, CallError> {
+        let operation = Operation::GetChangeEvents;
+        self.query(operation, filter, filter.limit).await
+    }
+
+    /// The change events that a reader who is at `position` lacks, in the order they took effect;
+    /// at most `limit`, and at most 2,730. [`Client::changes`] asks again and again.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`].
+    pub async fn get_changes_after(
+        &self,
+        position: Position,
+        limit: u32,
+    ) -> Result<Vec<ChangeEvent>, CallError> {
+        let operation = Operation::GetChangesAfter;
+        let filter = ChangesAfter {
+            position,
+            limit,
+            reserved: [0; 44],
+        };
+        self.query(operation, filter, limit).await
+    }
+
+    /// The change feed from a position on.
+    #[must_use]
+    pub fn changes(&self, position: Position) -> Changes {
+        Changes::new(self.clone(), position)
     }
 
     /// Tells what became of transfers whose call ended as [`CallError::Unknown`], in the order of

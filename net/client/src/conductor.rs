@@ -457,6 +457,11 @@ fn answer(operation: Operation, calls: Vec<Call>, body: &[u8]) {
 /// Where each call's rows lie; none when the reply does not fit the calls.
 fn divide(operation: Operation, calls: &[Call], body: &[u8]) -> Option<Vec<Range<usize>>> {
     let row_bytes = operation.result_bytes();
+    if !operation.is_multi_batch() {
+        let [call] = calls else { return None };
+        let fits = body.len().is_multiple_of(row_bytes) && body.len() / row_bytes <= call.rows_max;
+        return fits.then(|| Vec::from([0..body.len()]));
+    }
     let (_, counts) = split_trailer(body, row_bytes).ok()?;
     if counts.len() != 2 * calls.len() {
         return None;

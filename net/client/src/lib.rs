@@ -25,6 +25,7 @@
 struct Readme;
 
 mod call;
+mod changes;
 mod client;
 mod conductor;
 mod dial;
@@ -37,11 +38,14 @@ mod outcome;
 mod queue;
 mod session;
 
+pub use changes::{Change, Changes};
 pub use client::{Client, new_id};
 pub use error::{CallError, ConnectError, Refusal, Uncertainty};
+pub use giro_base::change::{ChangeEventsFilter, ChangedAccount, PositionError};
 pub use giro_base::filter::{AccountBalance, AccountFilter, QueryFilter};
 pub use giro_base::{
-    Account, AccountFlags, CreateAccountStatus, CreateTransferStatus, Transfer, TransferFlags,
+    Account, AccountFlags, ChangeEvent, ChangeKind, CreateAccountStatus, CreateTransferStatus,
+    Position, Transfer, TransferFlags,
 };
 pub use giro_wire::{AddressError, EvictionReason, Release};
 pub use options::ClientOptions;

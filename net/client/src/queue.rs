@@ -8,9 +8,11 @@ use giro_base::multi_batch::{trailer_bytes, write_trailer};
 
 use crate::call::Call;
 
-/// The operations a client sends have consecutive numbers.
+/// The operations a client sends that take several batches have consecutive numbers.
 const OPERATION_MIN: u8 = Operation::LookupAccounts as u8;
-const LANES: usize = Operation::CreateTransfers as usize - OPERATION_MIN as usize + 1;
+const LANES_BATCHED: usize = Operation::CreateTransfers as usize - OPERATION_MIN as usize + 1;
+/// Behind them the operations that take one.
+const LANES: usize = LANES_BATCHED + 2;
 
 /// Calls by operation, each lane in the order they came.
 pub(crate) struct Queue {
@@ -119,11 +121,19 @@ impl Queue {
 }
 
 impl Gathered {
-    /// Appends the body of the request: events, then the trailer.
+    /// Appends the body of the request: events, then the trailer if the operation has one.
     pub(crate) fn write_body(&self, out: &mut Vec<u8>) {
         let start = out.len();
         for call in &self.calls {
             out.extend_from_slice(&call.events);
+        }
+        if !self.operation.is_multi_batch() {
+            assert_eq!(
+                self.calls.len(),
+                1,
+                "there is no trailer to tell calls apart"
+            );
+            return;
         }
         let counts = self.calls.iter().map(Call::event_count);
         append_trailer(self.operation, out, start, counts);
@@ -157,6 +167,9 @@ impl Load {
     }
 
     fn fits(&self, operation: Operation, body_bytes_max: usize) -> bool {
+        if !operation.is_multi_batch() {
+            return self.calls == 1;
+        }
         let (event, row) = (operation.event_bytes(), operation.result_bytes());
         let request = self.event_bytes + trailer_bytes(self.calls, event);
         let reply = self.rows * row + trailer_bytes(self.calls, row);
@@ -165,7 +178,11 @@ impl Load {
 }
 
 fn lane_of(operation: Operation) -> usize {
-    usize::from(u8::from(operation) - OPERATION_MIN)
+    match operation {
+        Operation::GetChangeEvents => LANES_BATCHED,
+        Operation::GetChangesAfter => LANES_BATCHED + 1,
+        batched => usize::from(u8::from(batched) - OPERATION_MIN),
+    }
 }
 
 #[cfg(test)]
@@ -241,6 +258,20 @@ mod tests {
         }
         assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [1, 1]);
         assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [1]);
+    }
+
+    #[test]
+    fn a_query_of_the_change_feed_has_a_message_of_its_own() {
+        let query = Operation::GetChangesAfter;
+        let (mut queue, _answers) = queue(&[(query, 1), (query, 1)]);
+        for _ in 0..2 {
+            let gathered = queue.take(BODY_BYTES_MAX).unwrap();
+            let mut body = Vec::new();
+            gathered.write_body(&mut body);
+            assert_eq!(body.len(), query.event_bytes());
+            assert!(Body::parse(query, &body).is_ok());
+        }
+        assert!(queue.is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The ledger as a service links it: a handle for many threads, and the thread that drives the
 //! engine for them.
 
+mod changes;
 mod driver;
 mod pending;
 mod wake;
@@ -10,10 +11,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
+use giro_base::change::{ChangeEventsFilter, ChangesAfter};
 use giro_base::limits::EVENTS_MAX;
 use giro_base::multi_batch::{trailer_bytes, write_trailer};
 use giro_base::{
-    Account, CreateAccountStatus, CreateTransferStatus, Operation, Timestamp, Transfer,
+    Account, ChangeEvent, CreateAccountStatus, CreateTransferStatus, Operation, Position,
+    Timestamp, Transfer,
 };
 use giro_core::Digest;
 use zerocopy::{Immutable, IntoBytes};
@@ -24,6 +27,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::open::{Options, new_identity};
 
+pub use self::changes::{Change, Changes};
 pub use self::pending::Pending;
 
 /// A handle on a ledger that runs in this process. Clones share it; the ledger stops when the
@@ -173,6 +177,33 @@ impl Ledger {
         self.request(Operation::LookupTransfers, ids, pending::rows)
     }
 
+    /// Change events in a window of time, by their timestamps; at most 2,730.
+    ///
+    /// Who wants to follow the ledger does better with [`Ledger::changes`]: an imported transfer
+    /// may come with a timestamp behind which one has read on.
+    pub fn get_change_events(&self, filter: ChangeEventsFilter) -> Pending<Vec<ChangeEvent>> {
+        let body = filter.as_bytes().to_vec();
+        self.ask(Operation::GetChangeEvents, body, pending::change_events)
+    }
+
+    /// The change events that a reader who is at `position` lacks, in the order they took effect;
+    /// at most `limit`, and at most 2,730.
+    pub fn get_changes_after(&self, position: Position, limit: u32) -> Pending<Vec<ChangeEvent>> {
+        let filter = ChangesAfter {
+            position,
+            limit,
+            reserved: [0; 44],
+        };
+        let body = filter.as_bytes().to_vec();
+        self.ask(Operation::GetChangesAfter, body, pending::change_events)
+    }
+
+    /// The change feed from a position on.
+    #[must_use]
+    pub fn changes(&self, position: Position) -> Changes {
+        Changes::new(self.clone(), position)
+    }
+
     /// The digest over everything executed so far, and the number of the last operation.
     pub fn digest(&self) -> Pending<(Digest, u64)> {
         let (answer, receiver) = oneshot::channel();
@@ -189,13 +220,22 @@ impl Ledger {
         events: &[E],
         decode: fn(&[u8]) -> T,
     ) -> Pending<T> {
-        let (answer, receiver) = oneshot::channel();
         if events.len() > EVENTS_MAX {
+            let (answer, receiver) = oneshot::channel();
             let (events, events_max) = (events.len(), EVENTS_MAX);
             let _ = answer.send(Err(Error::TooManyEvents { events, events_max }));
             return Pending::new(receiver);
         }
-        let body = body_of(events);
+        self.ask(operation, body_of(events), decode)
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        body: Vec<u8>,
+        decode: fn(&[u8]) -> T,
+    ) -> Pending<T> {
+        let (answer, receiver) = oneshot::channel();
         let answer = Box::new(move |reply: Result<&[u8], Error>| {
             // Whoever asked may have gone; the request took effect all the same.
             let _ = answer.send(reply.map(decode));

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use giro_base::ChangeEvent;
 use giro_base::multi_batch::split_trailer;
 use giro_base::result::CreateResult;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -61,6 +62,13 @@ pub(super) fn transfer_results(reply: &[u8]) -> Vec<TransferResult> {
         .into_iter()
         .map(result)
         .collect()
+}
+
+/// The change events of a reply, which has no batches.
+pub(super) fn change_events(reply: &[u8]) -> Vec<ChangeEvent> {
+    let event = |bytes| ChangeEvent::read_from_bytes(bytes).expect("cut to an event's size");
+    let events = reply.chunks_exact(size_of::<ChangeEvent>());
+    events.map(event).collect()
 }
 
 /// The elements of a reply of one batch, copied to where they are aligned.
