@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use common::Running;
 use giro_client::{
-    Account, AccountFilter, AccountFlags, CallError, Client, ClientOptions, CreateAccountStatus,
-    CreateTransferStatus, Fate, QueryFilter, Transfer, TransferFlags, Uncertainty, new_id,
+    Account, AccountFilter, AccountFlags, CallError, ChangeEvent, ChangeEventsFilter, ChangeKind,
+    Client, ClientOptions, CreateAccountStatus, CreateTransferStatus, Fate, Position, QueryFilter,
+    Transfer, TransferFlags, Uncertainty, new_id,
 };
 use giro_log::{Identity, SEGMENT_BYTES_MIN, format};
 use support::Relay;
@@ -232,6 +233,95 @@ async fn an_unknown_transfer_that_did_not_happen_never_will() {
     assert_eq!(posted(&client).await, 0);
     let again = client.create_transfers(&[transfer(10, 30)]).await.unwrap();
     assert_eq!(again[0].status, CreateTransferStatus::Created);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_page_of_change_events_fills_a_message() {
+    let directory = ledger();
+    let server = Running::on_disk(directory.path());
+    let client = client_of(server.address).await;
+    let batch: Vec<_> = (10..5010).map(|id| transfer(id, 1)).collect();
+    client.create_transfers(&batch).await.unwrap();
+    let filter = ChangeEventsFilter {
+        limit: u32::MAX,
+        ..ChangeEventsFilter::default()
+    };
+    let first = client.get_change_events(filter).await.unwrap();
+    assert_eq!(first.len(), 2730);
+    assert_eq!(first[2729].debit_account.debits_posted, 2730);
+    let filter = ChangeEventsFilter {
+        timestamp_min: first[2729].timestamp + 1,
+        ..filter
+    };
+    let second = client.get_change_events(filter).await.unwrap();
+    assert_eq!(second.len(), 5000 - 2730);
+    let after = client.get_changes_after(Position::START, 3).await.unwrap();
+    assert_eq!(after, first[..3]);
+    let nonsense = ChangeEventsFilter {
+        limit: 0,
+        ..ChangeEventsFilter::default()
+    };
+    assert_eq!(client.get_change_events(nonsense).await, Ok(Vec::new()));
+}
+
+/// A reader that keeps nothing but its position is stopped again and again, while payers pay,
+/// reservations expire, and the server restarts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_the_feed_misses_nothing_over_restarts() {
+    const PAYMENTS: u128 = 300;
+    let directory = ledger();
+    let mut server = Running::on_disk(directory.path());
+    let relay = Relay::to(server.address).await;
+    let client = client_of(relay.address).await;
+    let payer = tokio::spawn({
+        let client = client.clone();
+        async move {
+            for id in 10..10 + PAYMENTS {
+                let reserves = id % 3 == 0;
+                let payment = Transfer {
+                    flags: if reserves { TransferFlags::PENDING } else { 0 },
+                    timeout: u32::from(reserves),
+                    ..transfer(id, 1)
+                };
+                client.create_transfers(&[payment]).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+        }
+    });
+    let expected = (PAYMENTS + PAYMENTS / 3) as usize;
+    let (mut read, mut position) = (Vec::<ChangeEvent>::new(), Position::START);
+    let mut restarted = 0;
+    while read.len() < expected {
+        let mut changes = client
+            .changes(position)
+            .with_page(1 + read.len() as u32 % 7);
+        for _ in 0..1 + read.len() % 23 {
+            let next = tokio::time::timeout(Duration::from_millis(20), changes.follow());
+            let Ok(change) = next.await else { break };
+            let change = change.unwrap();
+            read.push(change.event);
+            position = change.position;
+        }
+        if read.len() > expected / 4 * (restarted + 1) && restarted < 3 {
+            restarted += 1;
+            server.stop();
+            server = Running::on_disk(directory.path());
+            relay.point_at(server.address);
+            relay.cut();
+        }
+    }
+    payer.await.unwrap();
+    assert_eq!(restarted, 3);
+    let mut all = client.changes(Position::START);
+    let mut at = 0;
+    while let Some(change) = all.next().await.unwrap() {
+        assert_eq!(change.event, read[at]);
+        at += 1;
+    }
+    assert_eq!((at, read.len()), (expected, expected));
+    assert_eq!(all.position(), position);
+    let expired = |event: &&ChangeEvent| event.kind == u8::from(ChangeKind::TwoPhaseExpired);
+    assert_eq!(read.iter().filter(expired).count(), PAYMENTS as usize / 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
