@@ -7,6 +7,7 @@ use thiserror::Error;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::Timestamp;
+use crate::time::TIMESTAMP_MAX;
 
 /// A transfer or the expiry of one, with both accounts as they were right after it (384 bytes;
 /// `docs/reference/protocol.md`, section "Records").
@@ -217,7 +218,8 @@ impl FromStr for Position {
         let number = |part: &str| -> Option<Timestamp> {
             // `parse` also takes a sign.
             let digits = part.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| part.parse().ok()).flatten()
+            let number = digits.then(|| part.parse().ok()).flatten();
+            number.filter(|number| *number <= TIMESTAMP_MAX)
         };
         let position = match text.split_once('-') {
             None => number(text).map(Self::at),
@@ -258,7 +260,7 @@ mod tests {
             "+17",
             "17-5-1",
             "x",
-            "18446744073709551616",
+            "9223372036854775808",
         ] {
             assert!(wrong.parse::<Position>().is_err(), "{wrong:?}");
         }

@@ -460,7 +460,8 @@ fn divide(operation: Operation, calls: &[Call], body: &[u8]) -> Option<Vec<Range
     if !operation.is_multi_batch() {
         let [call] = calls else { return None };
         let fits = body.len().is_multiple_of(row_bytes) && body.len() / row_bytes <= call.rows_max;
-        return fits.then(|| Vec::from([0..body.len()]));
+        let whole = 0..body.len();
+        return fits.then(|| vec![whole]);
     }
     let (_, counts) = split_trailer(body, row_bytes).ok()?;
     if counts.len() != 2 * calls.len() {

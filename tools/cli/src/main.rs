@@ -27,6 +27,8 @@ enum Command {
     Start(commands::start::Arguments),
     /// Talk to a running ledger in statements.
     Repl(commands::repl::Arguments),
+    /// Show what happens in a running ledger: its change feed.
+    Tail(commands::tail::Arguments),
     /// Show what a stopped ledger holds: its identity, log, sessions, history, checkpoint.
     Inspect(commands::inspect::Arguments),
     /// Check a stopped ledger: history, indexes, checkpoint, log, and each against the others.
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Format(arguments) => commands::format::run(&arguments),
         Command::Start(arguments) => commands::start::run(&arguments),
         Command::Repl(arguments) => commands::repl::run(&arguments),
+        Command::Tail(arguments) => commands::tail::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Backup(arguments) => commands::backup::back_up(&arguments),

@@ -7,5 +7,6 @@ pub(crate) mod inspect;
 pub(crate) mod repl;
 pub(crate) mod serve;
 pub(crate) mod start;
+pub(crate) mod tail;
 pub(crate) mod verify;
 pub(crate) mod version;

@@ -5,7 +5,7 @@
 mod console;
 mod execute;
 mod fault;
-mod fields;
+pub(super) mod fields;
 mod parse;
 mod show;
 

@@ -15,9 +15,9 @@ pub(super) trait Record: Default {
 }
 
 /// The names of a field's bits.
-pub(super) type FlagNames<T> = &'static [(&'static str, T)];
+pub(crate) type FlagNames<T> = &'static [(&'static str, T)];
 
-pub(super) const ACCOUNT_FLAGS: FlagNames<u16> = &[
+pub(crate) const ACCOUNT_FLAGS: FlagNames<u16> = &[
     ("linked", 1),
     ("debits_must_not_exceed_credits", 2),
     ("credits_must_not_exceed_debits", 4),
@@ -25,7 +25,7 @@ pub(super) const ACCOUNT_FLAGS: FlagNames<u16> = &[
     ("imported", 16),
     ("closed", 32),
 ];
-pub(super) const TRANSFER_FLAGS: FlagNames<u16> = &[
+pub(crate) const TRANSFER_FLAGS: FlagNames<u16> = &[
     ("linked", 1),
     ("pending", 2),
     ("post_pending_transfer", 4),
@@ -122,6 +122,12 @@ fn number<T: TryFrom<u128>>(text: &str) -> Result<T, Option<String>> {
     value
         .and_then(|value| T::try_from(value).ok())
         .ok_or_else(too_large)
+}
+
+/// The names of the flags that are set.
+pub(crate) fn names(flags: u16, names: FlagNames<u16>) -> Vec<&'static str> {
+    let is_set = |(_, bit): &&(&str, u16)| flags & bit != 0;
+    names.iter().filter(is_set).map(|(name, _)| *name).collect()
 }
 
 /// Names with `|` between them.

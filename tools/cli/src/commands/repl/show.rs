@@ -4,7 +4,7 @@
 use giro_client::{Account, AccountBalance, AccountResult, Transfer, TransferResult};
 use serde::Serialize;
 
-use super::fields::{ACCOUNT_FLAGS, FlagNames, TRANSFER_FLAGS};
+use super::fields::{ACCOUNT_FLAGS, TRANSFER_FLAGS, names};
 
 #[derive(Serialize)]
 struct AccountLine {
@@ -114,11 +114,6 @@ pub(super) fn transfer_result((index, result): (usize, &TransferResult)) -> Stri
         status: result.status.to_string(),
         timestamp: result.timestamp.to_string(),
     })
-}
-
-fn names(flags: u16, names: FlagNames<u16>) -> Vec<&'static str> {
-    let is_set = |(_, bit): &&(&str, u16)| flags & bit != 0;
-    names.iter().filter(is_set).map(|(name, _)| *name).collect()
 }
 
 fn line(fields: &impl Serialize) -> String {
