@@ -15,8 +15,8 @@ use crate::reader::Reader;
 use crate::replay::{AccountState, Side};
 use crate::segment::Segment;
 
-/// Goes through one segment, in the order changes took effect. It works from the segment's beginning, so that a
-/// consumer that comes back for more does well to keep its cursor.
+/// Goes through one segment, in the order changes took effect. It works from the segment's
+/// beginning, so that a consumer that comes back for more does well to keep its cursor.
 pub struct ChangeCursor {
     segment: Arc<Segment>,
     /// What the reader has.
