@@ -25,7 +25,7 @@ use giro_base::operation::Kind;
 use giro_base::{ChangeEvent, Position};
 use giro_core::{Batch, Options, StateMachine};
 use giro_log::storage::RealStorage;
-use giro_store::History;
+use giro_store::{History, Mark};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use zerocopy::{FromBytes, IntoBytes};
@@ -59,7 +59,7 @@ fn executor(dir: Option<&Path>, shards: u32, rows: usize) -> Executor {
         };
         let options = giro_store::Options::default();
         let history = History::open(Arc::new(RealStorage), dir, identity, options).unwrap();
-        Past::new(history, KEY, rows).unwrap()
+        Past::new(history, KEY, Some(rows)).unwrap()
     });
     Executor::new(StateMachine::new(&options).unwrap(), past, shards, false).unwrap()
 }
@@ -70,7 +70,7 @@ fn execute(executor: &mut Executor, op: u64, request: &Request) {
         Action::CreateTransfers(form, batches) => (form.transfers(), body(*form, batches)),
         Action::Pulse => {
             executor.expire(request.timestamp);
-            return executor.turn_over().unwrap();
+            return executor.turn_over(0, |_| Mark::default()).unwrap();
         }
         _ => return,
     };
@@ -80,7 +80,7 @@ fn execute(executor: &mut Executor, op: u64, request: &Request) {
     let batch = Batch::parse(operation, request.timestamp, bytes).unwrap();
     let mut out = vec![0; 1 << 18];
     executor.execute(op, &batch, &mut out).unwrap();
-    executor.turn_over().unwrap();
+    executor.turn_over(0, |_| Mark::default()).unwrap();
 }
 
 /// Reads everything there is, some at a time, and remembers only its position.
