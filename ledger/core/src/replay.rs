@@ -1,5 +1,9 @@
 //! What transfers and expiries do to an account, worked out again, forward or back.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use giro_base::hash::fold;
 use giro_base::{Account, AccountFlags, Transfer, TransferFlags as Flags};
 
 use crate::generation::{Balances, Closing};
@@ -11,6 +15,32 @@ pub enum Side {
     Debit,
     /// Its credits change.
     Credit,
+}
+
+/// Accounts by slot.
+pub type States = HashMap<u32, AccountState, BuildHasherDefault<SlotHasher>>;
+
+/// Hashes slots, which nobody outside chooses.
+#[derive(Default)]
+pub struct SlotHasher(u64);
+
+impl Hasher for SlotHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, slot: u32) {
+        self.0 = fold(
+            self.0 ^ u64::from(slot) ^ 0x9e37_79b9_7f4a_7c15,
+            0xd1b5_4a32_d192_ed03,
+        );
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What changes about an account.

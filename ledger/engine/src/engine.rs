@@ -255,6 +255,22 @@ impl Engine {
         operation.kind() != Kind::Pulse
     }
 
+    /// Does some of the work that a read needs beforehand. False when there is more to do: call it
+    /// again, with other work in between. A read that was not prepared does all of it at once.
+    ///
+    /// # Errors
+    /// The history's, when it cannot be read or is damaged.
+    pub fn prepare_read(&mut self, operation: Operation, body: &Body<'_>) -> Result<bool, Error> {
+        match operation.kind() {
+            kind @ (Kind::GetChangeEvents | Kind::GetChangesAfter) => {
+                let events_max = operation.events_max();
+                self.executor
+                    .prepare_change_events(kind, body.events, events_max)
+            }
+            _ => Ok(true),
+        }
+    }
+
     /// Answers a read from the executed state: writes the reply's body to `out`, which has room
     /// for the largest body, and returns its length.
     ///

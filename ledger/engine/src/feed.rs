@@ -20,23 +20,52 @@ use zerocopy::IntoBytes;
 
 use crate::error::Error;
 use crate::executor::Executor;
+use crate::reading::Both;
 
 /// Readers whose cursors are kept. One takes some 100 bytes for each account it came across in a
 /// generation.
-const FEEDS_MAX: usize = 4;
+const FEEDS_MAX: usize = 8;
+/// A cursor on its way is given up when its reader did not ask in so many requests of others.
+const FEED_REQUESTS_MAX: u64 = 4096;
 /// Pages of the history read at a time.
 const PAGES_PER_STEP: usize = 256;
+
+/// What a cursor on its way does before others have their turn.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedTurn {
+    /// Pages of the history.
+    pub pages: usize,
+    /// Changes in memory.
+    pub changes: usize,
+}
+
+impl Default for FeedTurn {
+    /// About a millisecond.
+    fn default() -> Self {
+        Self {
+            pages: 64,
+            changes: 8192,
+        }
+    }
+}
 
 /// Cursors of readers that may come back, the last one used at the end.
 #[derive(Default)]
 pub(crate) struct Feeds {
     kept: Vec<Feed>,
+    turn: FeedTurn,
+    /// Requests so far.
+    requests: u64,
 }
 
 struct Feed {
     /// Everything before the cursor is at this position or before.
     reached: Position,
     place: Place,
+    /// It is still on its way to the first change that its reader lacks.
+    is_on_its_way: bool,
+    /// The last request that used it.
+    used: u64,
 }
 
 enum Place {
@@ -55,21 +84,80 @@ impl Feeds {
                 && reached.expiries <= after.expiries
                 && latest(reached) == latest(after)
         };
+        self.requests += 1;
         let found = self.kept.iter().rposition(fits)?;
         Some(self.kept.remove(found).place)
     }
 
-    fn keep(&mut self, feed: Feed) {
+    /// Whether a new reader can be kept without giving up another's way.
+    fn has_room(&self) -> bool {
+        self.kept.len() < FEEDS_MAX || self.dispensable().is_some()
+    }
+
+    /// The one that was used longest ago, but for those on their way, which would begin anew and
+    /// perhaps never arrive.
+    fn dispensable(&self) -> Option<usize> {
+        let is_idle = |feed: &Feed| self.requests - feed.used > FEED_REQUESTS_MAX;
+        let mut kept = self.kept.iter();
+        kept.position(|feed| !feed.is_on_its_way || is_idle(feed))
+    }
+
+    fn keep(&mut self, reached: Position, place: Place, is_on_its_way: bool) {
         if self.kept.len() == FEEDS_MAX {
-            self.kept.remove(0);
+            self.kept.remove(self.dispensable().unwrap_or(0));
         }
-        self.kept.push(feed);
+        self.kept.push(Feed {
+            reached,
+            place,
+            is_on_its_way,
+            used: self.requests,
+        });
     }
 }
 
 impl Executor {
+    /// Makes turns of readers on their way shorter or longer.
+    pub fn set_feed_turn(&mut self, turn: FeedTurn) {
+        self.feeds.turn = turn;
+    }
+
+    /// Does some of the work that an answer to `get_change_events` or `get_changes_after`,
+    /// whichever `kind` is, needs beforehand. False when there is more to do: call it again, with
+    /// other work in between.
+    ///
+    /// # Errors
+    /// The history's.
+    pub fn prepare_change_events(
+        &mut self,
+        kind: Kind,
+        filter: &[u8],
+        events_max: usize,
+    ) -> Result<bool, Error> {
+        let Some(query) = ChangesQuery::parse(kind, filter, events_max) else {
+            return Ok(true);
+        };
+        let kept = self.feeds.take(query.after);
+        if kept.is_none() && !self.feeds.has_room() {
+            return Ok(false);
+        }
+        let turn = self.feeds.turn;
+        let (place, is_there) = match self.both() {
+            None => {
+                let tables = self.machine().tables();
+                let mut cursor = memory_cursor(tables, &query, kept);
+                let (after, soon) = (query.after, query.limit);
+                let is_there = cursor.advance(tables, after, turn.changes, soon);
+                (Place::Memory(cursor), is_there)
+            }
+            Some(both) => OfAll::new(&query, Past::of(both), kept)?.advance(turn, query.limit)?,
+        };
+        self.feeds.keep(query.after, place, !is_there);
+        Ok(is_there)
+    }
+
     /// Answers `get_change_events` and `get_changes_after`, whichever `kind` is: writes events to
-    /// `out`, at most `events_max`, and returns how many.
+    /// `out`, at most `events_max`, and returns how many. Does at once what was not
+    /// [prepared](Self::prepare_change_events).
     ///
     /// # Errors
     /// The history's.
@@ -84,24 +172,24 @@ impl Executor {
             return Ok(0);
         };
         let kept = self.feeds.take(query.after);
-        let (count, feed) = match self.both() {
-            None => {
-                let tables = self.machine().tables();
-                answer_from_memory(&query, tables, kept, out)
-            }
-            Some(both) => {
-                let past = Past {
-                    tables: both.machine.tables(),
-                    catalog: both.catalog,
-                    reader: both.reader,
-                };
-                answer_from_all(&query, past, kept, out)?
-            }
+        let (count, reached, place) = match self.both() {
+            None => answer_from_memory(&query, self.machine().tables(), kept, out),
+            Some(both) => answer_from_all(&query, Past::of(both), kept, out)?,
         };
-        if let Some(feed) = feed {
-            self.feeds.keep(feed);
+        if let Some(reached) = reached {
+            self.feeds.keep(reached, place, false);
         }
         Ok(count)
+    }
+}
+
+/// How many events there were, where their reader is if the cursor is there, too, and the cursor.
+type Answered = (usize, Option<Position>, Place);
+
+fn memory_cursor(tables: &Tables, query: &ChangesQuery, kept: Option<Place>) -> MemoryCursor {
+    match kept {
+        Some(Place::Memory(cursor)) => cursor,
+        _ => MemoryCursor::at(tables, query.after),
     }
 }
 
@@ -110,50 +198,28 @@ fn answer_from_memory(
     tables: &Tables,
     kept: Option<Place>,
     out: &mut [u8],
-) -> (usize, Option<Feed>) {
-    let cursor = match kept {
-        Some(Place::Memory(cursor)) => cursor,
-        _ => MemoryCursor::at(tables, query.after),
-    };
+) -> Answered {
     let mut source = OfMemory {
         tables,
         after: query.after,
-        cursor,
+        cursor: memory_cursor(tables, query, kept),
     };
     let Ok(gathered) = gather(query, &mut source);
     let count = write(&gathered.changes, tables, &HashMap::new(), out);
-    let place = Place::Memory(source.cursor);
-    let feed = gathered.reached.map(|reached| Feed { reached, place });
-    (count, feed)
+    (count, gathered.reached, Place::Memory(source.cursor))
 }
 
 fn answer_from_all(
     query: &ChangesQuery,
-    mut past: Past<'_>,
+    past: Past<'_>,
     kept: Option<Place>,
     out: &mut [u8],
-) -> Result<(usize, Option<Feed>), StoreError> {
-    let place = match kept {
-        Some(Place::Segment(mut cursor)) => {
-            cursor.set_after(query.after);
-            Place::Segment(cursor)
-        }
-        Some(place) => place,
-        None => past.place_from(0, query.after)?,
-    };
-    let mut source = OfAll {
-        past,
-        after: query.after,
-        place,
-    };
+) -> Result<Answered, StoreError> {
+    let mut source = OfAll::new(query, past, kept)?;
     let gathered = gather(query, &mut source)?;
-    let OfAll {
-        mut past, place, ..
-    } = source;
-    let older = past.older_pending_of(&gathered.changes)?;
-    let count = write(&gathered.changes, past.tables, &older, out);
-    let feed = gathered.reached.map(|reached| Feed { reached, place });
-    Ok((count, feed))
+    let older = source.past.older_pending_of(&gathered.changes)?;
+    let count = write(&gathered.changes, source.past.tables, &older, out);
+    Ok((count, gathered.reached, source.place))
 }
 
 /// Writes events, given the pending transfers of expiries that have left memory, by row.
@@ -203,6 +269,51 @@ struct OfAll<'a> {
     place: Place,
 }
 
+impl<'a> OfAll<'a> {
+    /// From the kept cursor on, or from the first change the reader lacks.
+    fn new(
+        query: &ChangesQuery,
+        mut past: Past<'a>,
+        kept: Option<Place>,
+    ) -> Result<Self, StoreError> {
+        let after = query.after;
+        let place = match kept {
+            Some(Place::Segment(mut cursor)) => {
+                cursor.set_after(after);
+                Place::Segment(cursor)
+            }
+            Some(place) => place,
+            None => past.place_from(0, after)?,
+        };
+        Ok(Self { past, after, place })
+    }
+
+    /// Goes on for a turn towards the first change that the reader lacks; whether it is there.
+    fn advance(mut self, turn: FeedTurn, soon: usize) -> Result<(Place, bool), StoreError> {
+        loop {
+            let is_there = match &mut self.place {
+                Place::Memory(cursor) if cursor.generation() >= self.past.first_in_memory() => {
+                    cursor.advance(self.past.tables, self.after, turn.changes, soon)
+                }
+                Place::Memory(cursor) => {
+                    self.place = self.past.go_on(cursor, self.after)?;
+                    continue;
+                }
+                Place::Segment(cursor) => {
+                    let is_there = cursor.advance(self.past.reader, turn.pages)?;
+                    if cursor.is_done() {
+                        let next = cursor.generation() + 1;
+                        self.place = self.past.place_from(next, self.after)?;
+                        continue;
+                    }
+                    is_there
+                }
+            };
+            return Ok((self.place, is_there));
+        }
+    }
+}
+
 impl Source for OfAll<'_> {
     type Error = StoreError;
 
@@ -247,7 +358,15 @@ struct Past<'a> {
     reader: &'a mut Reader,
 }
 
-impl Past<'_> {
+impl<'a> Past<'a> {
+    fn of(both: Both<'a>) -> Self {
+        Self {
+            tables: both.machine.tables(),
+            catalog: both.catalog,
+            reader: both.reader,
+        }
+    }
+
     /// Number of the oldest generation in memory. Those before it are on disk.
     fn first_in_memory(&self) -> u64 {
         let mut in_memory = self.tables.window.generations();

@@ -45,6 +45,7 @@ pub use self::{
     engine::Engine,
     error::Error,
     executor::Executor,
+    feed::FeedTurn,
     ledger::{Change, Changes, Ledger},
     open::Options,
     past::Past,

@@ -19,7 +19,7 @@ mod shrink;
 use std::path::Path;
 use std::sync::Arc;
 
-use giro::{Executor, Past};
+use giro::{Executor, FeedTurn, Past};
 use giro_base::change::{ChangeEventsFilter, ChangesAfter};
 use giro_base::operation::Kind;
 use giro_base::{ChangeEvent, Position};
@@ -135,17 +135,26 @@ impl Reader {
     }
 }
 
+fn filter_of(action: &Action) -> (Kind, &[u8]) {
+    match action {
+        Action::ChangeEvents(filter, _) => (Kind::GetChangeEvents, filter.as_bytes()),
+        Action::ChangesAfter(filter, _) => (Kind::GetChangesAfter, filter.as_bytes()),
+        _ => unreachable!("readers ask for changes only"),
+    }
+}
+
+/// Whether it can be answered now; else some of the work was done.
+fn is_prepared(executor: &mut Executor, action: &Action) -> bool {
+    let (kind, filter) = filter_of(action);
+    executor
+        .prepare_change_events(kind, filter, EVENTS_MAX)
+        .unwrap()
+}
+
 fn ask(executor: &mut Executor, action: &Action) -> Vec<u8> {
     let mut out = vec![0; EVENTS_MAX * size_of::<ChangeEvent>()];
-    let count = match action {
-        Action::ChangeEvents(filter, max) => {
-            executor.change_events(Kind::GetChangeEvents, filter.as_bytes(), *max, &mut out)
-        }
-        Action::ChangesAfter(filter, max) => {
-            executor.change_events(Kind::GetChangesAfter, filter.as_bytes(), *max, &mut out)
-        }
-        _ => unreachable!("readers ask for changes only"),
-    };
+    let (kind, filter) = filter_of(action);
+    let count = executor.change_events(kind, filter, EVENTS_MAX, &mut out);
     out.truncate(count.unwrap() * size_of::<ChangeEvent>());
     out
 }
@@ -156,9 +165,15 @@ struct Seen {
     /// Events with an earlier timestamp than the one before.
     back_in_time: usize,
     expiries: usize,
+    /// Answers that needed more work.
+    put_off: usize,
 }
 
 fn run(seed: u64, events: usize, mut executor: Executor, seen: &mut Seen) {
+    executor.set_feed_turn(FeedTurn {
+        pages: 2,
+        changes: 1 + seed as usize % 9,
+    });
     let mut generator = Generator::new(seed, false);
     let mut model = Model::default();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -178,6 +193,11 @@ fn run(seed: u64, events: usize, mut executor: Executor, seen: &mut Seen) {
             while rng.random_ratio(1, reader.pause) {
                 let limit = [1, 5, 60, 3000][rng.random_range(0..4)];
                 let action = reader.action(limit);
+                // What is not prepared is done at once.
+                if rng.random_ratio(4, 5) && !is_prepared(&mut executor, &action) {
+                    seen.put_off += 1;
+                    break;
+                }
                 let answer = ask(&mut executor, &action);
                 let expected = model.read(&action).reply;
                 assert!(answer == expected, "seed {seed} op {op} {action:?}");
@@ -226,6 +246,7 @@ fn readers_of_a_ledger_in_memory_miss_nothing_and_see_nothing_twice() {
     }
     assert!(seen.events > 3_000, "{} events", seen.events);
     assert!(seen.expiries > 50, "{} expiries", seen.expiries);
+    assert!(seen.put_off > 100, "{} were put off", seen.put_off);
     assert!(seen.back_in_time > 10, "{} went back", seen.back_in_time);
 }
 
@@ -245,5 +266,6 @@ fn readers_miss_nothing_and_see_nothing_twice_while_generations_leave_memory() {
     }
     assert!(seen.events > 3_000, "{} events", seen.events);
     assert!(seen.expiries > 50, "{} expiries", seen.expiries);
+    assert!(seen.put_off > 100, "{} were put off", seen.put_off);
     assert!(seen.back_in_time > 10, "{} went back", seen.back_in_time);
 }

@@ -1,6 +1,6 @@
 //! What transfers and expiries do to an account's balances, worked out again.
 
-pub use giro_core::replay::{AccountState, Closes, Side};
+pub use giro_core::replay::{AccountState, Closes, Side, States};
 
 use crate::format::ClosingRecord;
 

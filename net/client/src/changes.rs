@@ -8,12 +8,15 @@ use giro_base::{ChangeEvent, Position};
 use tokio::time::sleep;
 
 use crate::client::Client;
-use crate::error::CallError;
+use crate::error::{CallError, Refusal};
 
 /// Shortest and longest pause before an up-to-date feed is looked at again. It grows while nothing
 /// happens.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// How often a busy server is asked again. It takes half a second to say so.
+const BUSY_MAX: u32 = 20;
 
 /// An event, and where a reader stands who has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +90,7 @@ impl Changes {
     /// [`CallError::Refused`]. It may be called again.
     pub async fn next(&mut self) -> Result<Option<Change>, CallError> {
         if self.ready.is_empty() {
-            let call = self.client.get_changes_after(self.fetched, self.page);
-            let events = call.await?;
+            let events = self.fetch().await?;
             for event in &events {
                 self.fetched = self.fetched.behind(event);
             }
@@ -117,6 +119,20 @@ impl Changes {
             }
             sleep(pause).await;
             pause = (2 * pause).min(PAUSE_MAX);
+        }
+    }
+
+    /// The next page. A server that must find the way to a reader's place first may say that it is
+    /// busy; it goes on from there when it is asked again.
+    async fn fetch(&self) -> Result<Vec<ChangeEvent>, CallError> {
+        let mut left = BUSY_MAX;
+        loop {
+            let page = self.client.get_changes_after(self.fetched, self.page);
+            match page.await {
+                Err(CallError::Refused(Refusal::Busy(_))) if left > 0 => left -= 1,
+                page => return page,
+            }
+            sleep(PAUSE_MIN).await;
         }
     }
 }

@@ -82,6 +82,10 @@ impl Ledger for ServedEngine {
         self.engine.submit_copy(now, meta, body);
     }
 
+    fn prepare_read(&mut self, operation: Operation, body: &Body<'_>) -> Result<bool, Error> {
+        self.engine.prepare_read(operation, body)
+    }
+
     fn read(
         &mut self,
         operation: Operation,

@@ -48,6 +48,19 @@ pub trait Ledger {
     /// Takes a write whose body is copied, after `check` and `can_submit`.
     fn submit_copy(&mut self, now: Timestamp, meta: &RequestMeta, body: &[u8]);
 
+    /// Does some of the work that a read needs beforehand; false when there is more, and it is to
+    /// be asked again soon.
+    ///
+    /// # Errors
+    /// Those that must end the process.
+    fn prepare_read(
+        &mut self,
+        _operation: Operation,
+        _body: &Body<'_>,
+    ) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
+
     /// Answers a read from the state as executed; returns the bytes written to `out`, which has
     /// room for the largest reply.
     ///

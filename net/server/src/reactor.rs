@@ -114,6 +114,7 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
             more = self.take_completions()?;
             more |= self.front.serve(&mut self.turn, &mut self.service);
             more |= self.run_ledger()?;
+            more |= std::mem::take(&mut self.service.is_preparing);
             self.front.send(&mut self.turn);
             self.settle()?;
             self.pass_time()?;

@@ -27,6 +27,8 @@ pub(crate) struct Service<L: Ledger> {
     pub(crate) desk: Desk,
     /// Where reads write their results.
     scratch: Option<Buffer>,
+    /// A read is being prepared: the next turn must not wait.
+    pub(crate) is_preparing: bool,
     /// What a read failed with: the process ends with it.
     pub(crate) failure: Option<L::Error>,
 }
@@ -69,6 +71,7 @@ impl<L: Ledger> Service<L> {
             ledger,
             desk,
             scratch: None,
+            is_preparing: false,
             failure: None,
         }
     }
@@ -188,6 +191,17 @@ impl<L: Ledger> Service<L> {
     }
 
     fn read(&mut self, meta: &RequestMeta, body: &Body<'_>, outbox: &mut impl Outbox) -> Outcome {
+        match self.ledger.prepare_read(meta.operation, body) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.is_preparing = true;
+                return Outcome::HoldRead;
+            }
+            Err(error) => {
+                self.failure = Some(error);
+                return Outcome::Done;
+            }
+        }
         let Some(mut buffer) = self.scratch.take().or_else(|| self.desk.replies.take()) else {
             return Outcome::HoldRead;
         };

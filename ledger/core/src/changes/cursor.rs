@@ -4,26 +4,31 @@
 //! side that is nearer: forward from the beginning of a generation, or back from now. What it
 //! knows from now ends there, and when it comes to that place it starts again from a newer now:
 //! over time that costs as much as the changes themselves.
-
-use std::collections::HashMap;
+//!
+//! Getting there can be done piece by piece ([`ChangeCursor::advance`]), between operations.
 
 use giro_base::{AccountFlags, Position, Timestamp, Transfer};
 
 use super::{Change, What};
 use crate::generation::{Expiry, Generation};
-use crate::replay::{AccountState, Side};
+use crate::replay::{AccountState, Side, States};
 use crate::tables::Tables;
 
 /// A place among the changes in memory.
 pub struct ChangeCursor {
+    /// Where its next change is, once it has come there.
     place: Place,
+    /// Changes before this are behind it already: it only learns from them.
+    wanted_from: Place,
     /// Openings of the generation that were looked at.
     openings: usize,
     /// Accounts as they are before the next change; those touched since it began, or all that are
     /// touched before `known_until`.
-    accounts: HashMap<u32, AccountState>,
+    accounts: States,
     /// Worked out back from there; none if forward from the generation's beginning.
     known_until: Option<Place>,
+    /// On the way back: what lies behind this was taken back, and `place` is where it goes.
+    back_at: Option<Place>,
 }
 
 /// A cursor that knows all accounts of its generation it has come across, so that another can go
@@ -36,7 +41,7 @@ pub struct WholeCursor {
     /// Its next expiry, counted likewise.
     pub expiry: u64,
     /// Accounts the generation has touched so far, as they are there.
-    pub accounts: HashMap<u32, AccountState>,
+    pub accounts: States,
 }
 
 /// Between two changes. The order of places is that of the changes.
@@ -56,73 +61,58 @@ enum Next<'a> {
 }
 
 impl ChangeCursor {
-    /// A cursor at the first change in memory that a reader who is at `after` lacks.
+    /// A cursor on its way to the first change in memory that a reader who is at `after` lacks.
     #[must_use]
     pub fn at(tables: &Tables, after: Position) -> Self {
-        Self::from_place(tables, first_after(tables, after))
+        Self::to(tables, first_after(tables, after))
     }
 
-    fn from_place(tables: &Tables, place: Place) -> Self {
+    fn to(tables: &Tables, place: Place) -> Self {
         let (before, behind) = distances(tables, place);
-        if before <= behind {
-            Self::forward_to(tables, place)
-        } else {
-            Self::back_to(tables, place)
-        }
-    }
-
-    fn forward_to(tables: &Tables, place: Place) -> Self {
+        let end = (before > behind).then(|| end(tables));
         let begin = Place {
             row: 0,
             expiry: 0,
             ..place
         };
-        let mut cursor = Self {
-            place: begin,
+        Self {
+            place: if end.is_some() { place } else { begin },
+            wanted_from: place,
             openings: 0,
-            accounts: HashMap::new(),
-            known_until: None,
-        };
-        let generation = generation(tables, place.generation).expect("the place is in memory");
-        while cursor.place < place {
-            let next = next_at(generation, cursor.place).expect("the place lies behind");
-            cursor.pass(tables, generation, &next);
+            accounts: States::default(),
+            known_until: end,
+            back_at: end,
         }
-        cursor
     }
 
-    fn back_to(tables: &Tables, place: Place) -> Self {
-        let mut cursor = Self {
-            place,
-            openings: 0,
-            accounts: HashMap::new(),
-            known_until: Some(end(tables)),
-        };
-        for generation in tables.window.generations().rev() {
-            if generation.number < place.generation {
-                break;
-            }
-            let (mut row, mut expiry) = (generation.transfers.len(), generation.expiries.len());
-            let (mut first_row, mut first_expiry) = (0, 0);
-            if generation.number == place.generation {
-                (first_row, first_expiry) = (place.row, place.expiry);
-            }
-            while row > first_row || expiry > first_expiry {
-                let last = expiry.checked_sub(1).map(|at| &generation.expiries[at]);
-                let is_expiry = |last: &&Expiry| {
-                    expiry > first_expiry && last.before_row >= generation.first_row + row as u64
-                };
-                if let Some(last) = last.filter(is_expiry) {
-                    expiry -= 1;
-                    cursor.take_back(tables, generation, &Next::Expiry(last), expiry);
-                } else {
-                    row -= 1;
-                    let transfer = &generation.transfers[row];
-                    cursor.take_back(tables, generation, &Next::Row(transfer), row);
-                }
-            }
+    /// Goes on towards the next change that a reader at `after` lacks, over at most `changes_max`
+    /// others. True when it is there, or at the end. `soon` is how many will be asked for then.
+    ///
+    /// # Panics
+    /// When the cursor's generation has left memory.
+    pub fn advance(
+        &mut self,
+        tables: &Tables,
+        after: Position,
+        changes_max: usize,
+        soon: usize,
+    ) -> bool {
+        let mut left = changes_max;
+        if self.back_at.is_none() && self.ends_within(tables, soon) {
+            *self = Self::to(tables, self.place);
         }
-        cursor
+        self.go_back(tables, &mut left);
+        while left > 0 {
+            let Some((generation, next)) = self.next(tables) else {
+                return true;
+            };
+            if self.is_wanted(&next, after) {
+                return true;
+            }
+            self.pass(tables, generation, &next);
+            left -= 1;
+        }
+        false
     }
 
     /// Goes on, and appends the changes that a reader at `after` lacks to `found` until it has
@@ -138,24 +128,77 @@ impl ChangeCursor {
         found: &mut Vec<Change>,
     ) -> bool {
         while found.len() < found_max {
-            let generation = generation(tables, self.place.generation);
-            let generation = generation.expect("the cursor's generation is in memory");
-            let Some(next) = next_at(generation, self.place) else {
-                if generation.number == tables.window.open().number {
-                    return false;
-                }
-                self.enter_next();
-                continue;
+            let mut all = usize::MAX;
+            self.go_back(tables, &mut all);
+            let Some((generation, next)) = self.next(tables) else {
+                return false;
             };
             if self.known_until.is_some_and(|until| self.place >= until) {
-                *self = Self::from_place(tables, self.place);
+                *self = Self::to(tables, self.place);
+                continue;
             }
+            let is_wanted = self.is_wanted(&next, after);
             let change = self.pass(tables, generation, &next);
-            if change.is_after(after) {
+            if is_wanted {
                 found.push(change);
             }
         }
         true
+    }
+
+    fn is_wanted(&self, next: &Next<'_>, after: Position) -> bool {
+        let is_after = match next {
+            Next::Row(transfer) => transfer.timestamp > after.transfers,
+            Next::Expiry(expiry) => expiry.timestamp > after.expiries,
+        };
+        is_after && self.place >= self.wanted_from
+    }
+
+    /// Whether what it knows ends before so many changes, although there are more.
+    fn ends_within(&self, tables: &Tables, changes: usize) -> bool {
+        let Some(until) = self.known_until else {
+            return false;
+        };
+        if self.place >= until || until == end(tables) {
+            return until < end(tables);
+        }
+        let ((_, behind), (_, unknown)) = (distances(tables, self.place), distances(tables, until));
+        behind - unknown < changes
+    }
+
+    /// Takes changes back until `place` is reached or `left` is used up.
+    fn go_back(&mut self, tables: &Tables, left: &mut usize) {
+        let Some(mut at) = self.back_at else {
+            return;
+        };
+        let until = self.known_until.expect("it goes back from there");
+        let end = end(tables);
+        if until < end {
+            // What happened meanwhile: accounts it has not come across are not as they were.
+            let (mut now, mut all) = (States::default(), usize::MAX);
+            take_back(tables, &mut now, end, until, &mut all);
+            for (slot, state) in now {
+                self.accounts.entry(slot).or_insert(state);
+            }
+            self.known_until = Some(end);
+        }
+        at = take_back(tables, &mut self.accounts, at, self.place, left);
+        self.back_at = (at > self.place).then_some(at);
+    }
+
+    /// The next change, with its generation; moves on to the generation that has it.
+    fn next<'a>(&mut self, tables: &'a Tables) -> Option<(&'a Generation, Next<'a>)> {
+        loop {
+            let generation = generation(tables, self.place.generation);
+            let generation = generation.expect("the cursor's generation is in memory");
+            if let Some(next) = next_at(generation, self.place) {
+                return Some((generation, next));
+            }
+            if generation.number == tables.window.open().number {
+                return None;
+            }
+            self.enter_next();
+        }
     }
 
     /// Timestamp of the next transfer (ns).
@@ -278,32 +321,63 @@ impl ChangeCursor {
             }
         })
     }
+}
 
-    /// Takes a change back, with accounts that are not known yet as they are now.
-    fn take_back(
-        &mut self,
-        tables: &Tables,
-        generation: &Generation,
-        change: &Next<'_>,
-        at: usize,
-    ) {
-        let (slots, closing) = match change {
-            Next::Row(transfer) => {
-                let links = generation.links[at];
-                let closing = closing_of(generation, transfer, at);
-                ([links.debit, links.credit], closing)
-            }
-            Next::Expiry(expiry) => ([expiry.debit, expiry.credit], None),
-        };
-        for (slot, side) in slots.into_iter().zip(SIDES) {
-            let now = || AccountState::of(&tables.accounts[slot as usize]);
-            let state = self.accounts.entry(slot).or_insert_with(now);
-            let before = match change {
-                Next::Row(transfer) => state.before(transfer, side, closing),
-                Next::Expiry(e) => state.before_release(e.amount, e.pending_flags, side),
-            };
-            *state = before.expect("balances in memory add up");
+/// Takes the changes between two places back, newest first, until `left` is used up; accounts that
+/// are not known are as they are now. Returns the place it has come to.
+fn take_back(
+    tables: &Tables,
+    accounts: &mut States,
+    from: Place,
+    to: Place,
+    left: &mut usize,
+) -> Place {
+    let mut at = from;
+    while at > to && *left > 0 {
+        let generation = generation(tables, at.generation).expect("newer ones stay longer");
+        let is_last = |last: &&Expiry| last.before_row >= generation.first_row + at.row as u64;
+        let expiries = &generation.expiries[..at.expiry];
+        if let Some(last) = expiries.last().filter(is_last) {
+            at.expiry -= 1;
+            take_back_one(tables, accounts, generation, &Next::Expiry(last), at);
+        } else if at.row > 0 {
+            at.row -= 1;
+            let transfer = &generation.transfers[at.row];
+            take_back_one(tables, accounts, generation, &Next::Row(transfer), at);
+        } else {
+            let before = at.generation - 1;
+            let generation = self::generation(tables, before).expect("the place is in memory");
+            at = end_of(generation);
+            continue;
         }
+        *left -= 1;
+    }
+    at
+}
+
+fn take_back_one(
+    tables: &Tables,
+    accounts: &mut States,
+    generation: &Generation,
+    change: &Next<'_>,
+    at: Place,
+) {
+    let (slots, closing) = match change {
+        Next::Row(transfer) => {
+            let links = generation.links[at.row];
+            let closing = closing_of(generation, transfer, at.row);
+            ([links.debit, links.credit], closing)
+        }
+        Next::Expiry(expiry) => ([expiry.debit, expiry.credit], None),
+    };
+    for (slot, side) in slots.into_iter().zip(SIDES) {
+        let now = || AccountState::of(&tables.accounts[slot as usize]);
+        let state = accounts.entry(slot).or_insert_with(now);
+        let before = match change {
+            Next::Row(transfer) => state.before(transfer, side, closing),
+            Next::Expiry(e) => state.before_release(e.amount, e.pending_flags, side),
+        };
+        *state = before.expect("balances in memory add up");
     }
 }
 
@@ -338,11 +412,15 @@ fn next_at(generation: &Generation, place: Place) -> Option<Next<'_>> {
 
 /// Behind everything.
 fn end(tables: &Tables) -> Place {
-    let open = tables.window.open();
+    end_of(tables.window.open())
+}
+
+/// Behind everything of a generation.
+fn end_of(generation: &Generation) -> Place {
     Place {
-        generation: open.number,
-        row: open.transfers.len(),
-        expiry: open.expiries.len(),
+        generation: generation.number,
+        row: generation.transfers.len(),
+        expiry: generation.expiries.len(),
     }
 }
 

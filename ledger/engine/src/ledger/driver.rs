@@ -50,6 +50,8 @@ pub(super) struct Driver {
     wake: Arc<Wake>,
     /// Writes that found no room, in the order they came.
     held: VecDeque<Command>,
+    /// Reads that are being prepared.
+    preparing: VecDeque<Command>,
     /// Who waits for which write, in the order of submission: replies come in the same.
     answers: VecDeque<Answer>,
     /// For the replies of reads.
@@ -101,6 +103,7 @@ impl Driver {
             inbox,
             wake,
             held,
+            preparing: VecDeque::new(),
             answers,
             out,
             closed,
@@ -119,7 +122,7 @@ impl Driver {
             }
             // Nobody knows when a full disk has room again: what is held then was not begun.
             let held = !self.held.is_empty() && !self.engine.is_starved();
-            if self.closed && self.engine.is_idle() && !held {
+            if self.closed && self.engine.is_idle() && !held && self.preparing.is_empty() {
                 return;
             }
         }
@@ -135,6 +138,11 @@ impl Driver {
     }
 
     fn take_commands(&mut self) -> Result<(), Error> {
+        for _ in 0..self.preparing.len() {
+            if let Some(read) = self.preparing.pop_front() {
+                self.take(read)?;
+            }
+        }
         while let Some(command) = self.held.pop_front() {
             if let Some(refused) = self.take(command)? {
                 self.held.push_front(refused);
@@ -183,6 +191,14 @@ impl Driver {
         };
         if !operation.is_write() {
             let parsed = Body::parse(operation, &body).expect("made by the handle");
+            if !self.engine.prepare_read(operation, &parsed)? {
+                self.preparing.push_back(Command::Request {
+                    operation,
+                    body,
+                    answer,
+                });
+                return Ok(None);
+            }
             let bytes = self.engine.read(operation, &parsed, &mut self.out)?;
             answer(Ok(&self.out[..bytes]));
             return Ok(None);
@@ -258,7 +274,7 @@ impl Driver {
         // The history makes room without a completion.
         let commands = commands || self.can_take_held();
         let done = self.closed && self.engine.is_idle();
-        let busy = more || commands || done;
+        let busy = more || commands || done || !self.preparing.is_empty();
         match &mut self.storage {
             Storage::Ring(ring) => {
                 let sleep = if self.engine.is_stalled() {

@@ -1,6 +1,6 @@
 //! What changed accounts, in the order it took effect, with both accounts right after each change.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::balances::is_closing;
 use crate::error::StoreError;
 use crate::format::{ClosingRecord, ExpiryRecord, Part, Record, Sides};
 use crate::reader::Reader;
-use crate::replay::{AccountState, Side};
+use crate::replay::{AccountState, Side, States};
 use crate::segment::Segment;
 
 /// Goes through one segment, in the order changes took effect. It works from the segment's
@@ -25,7 +25,7 @@ pub struct ChangeCursor {
     rows: Range<u64>,
     expiries: Range<u64>,
     /// Accounts as they are before the next change.
-    accounts: HashMap<u32, AccountState>,
+    accounts: States,
     /// Worked out, not handed over yet.
     ready: VecDeque<Change>,
 }
@@ -53,7 +53,7 @@ impl ChangeCursor {
             expiries: left(expiries),
             segment,
             after,
-            accounts: HashMap::new(),
+            accounts: States::default(),
             ready: VecDeque::new(),
         }
     }
@@ -98,6 +98,29 @@ impl ChangeCursor {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.segment.number()
+    }
+
+    /// Reads on, about `pages_max` pages, towards the next change wanted. True when it is there, or
+    /// at the end.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn advance(&mut self, reader: &mut Reader, pages_max: usize) -> Result<bool, StoreError> {
+        let end = reader.pages_read() + pages_max as u64;
+        while self.ready.is_empty() && !self.is_read() {
+            let left = end.saturating_sub(reader.pages_read());
+            if left == 0 {
+                return Ok(false);
+            }
+            self.work_out(reader, left)?;
+        }
+        Ok(true)
+    }
+
+    /// Whether there is no more in its segment.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.ready.is_empty() && self.is_read()
     }
 
     /// From now on the reader is at `after`, which is not before where it was.
@@ -151,12 +174,20 @@ impl ChangeCursor {
             if self.is_read() || found.len() >= changes_max || left == 0 {
                 break;
             }
-            let chunk = self.read(reader, left)?;
-            self.load_accounts(reader, &chunk)?;
-            self.replay(chunk)?;
+            self.work_out(reader, left)?;
         }
-        let done = self.is_read() && self.ready.is_empty();
-        Ok(if done { Progress::Done } else { Progress::More })
+        Ok(if self.is_done() {
+            Progress::Done
+        } else {
+            Progress::More
+        })
+    }
+
+    /// Works out some more changes, from about so many pages.
+    fn work_out(&mut self, reader: &mut Reader, pages: u64) -> Result<(), StoreError> {
+        let chunk = self.read(reader, pages)?;
+        self.load_accounts(reader, &chunk)?;
+        self.replay(chunk)
     }
 
     fn is_read(&self) -> bool {
