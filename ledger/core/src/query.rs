@@ -2,19 +2,156 @@
 //!
 //! Results are rows of 128 bytes, written one behind another. A filter that makes no sense
 //! selects nothing. Transfers that have left memory are not found here.
+//!
+//! A query can be done piece by piece, between operations: [`Asked`] is what it asks for, and
+//! [`Recent`] the way through memory.
 
+mod accounts;
 mod balances;
 mod filters;
+mod rows;
 
-use std::collections::VecDeque;
-
-use giro_base::{Account, Transfer};
+use giro_base::operation::Kind;
+use giro_base::{AccountFlags, Timestamp, Transfer};
 use zerocopy::IntoBytes;
-
-use self::filters::{matches_account, matches_transfer, selects};
 
 pub use self::filters::{AccountQuery, Query};
 use crate::machine::StateMachine;
+
+use self::accounts::AccountScan;
+use self::balances::BalanceWalk;
+use self::rows::{AccountWalk, RowScan};
+
+/// A query that has an answer.
+#[derive(Clone, Copy)]
+pub enum Asked {
+    /// The transfers of the account in a slot.
+    AccountTransfers(AccountQuery, u32),
+    /// The account's balances after its transfers.
+    AccountBalances(AccountQuery, u32),
+    /// Transfers.
+    Transfers(Query),
+    /// Accounts.
+    Accounts(Query),
+}
+
+impl Asked {
+    /// What a filter (as bytes) asks for; none when nothing can answer it: it makes no sense, or
+    /// its account is not there, or keeps no history of balances. An answer has room for
+    /// `rows_max`.
+    #[must_use]
+    pub fn parse(
+        machine: &StateMachine,
+        kind: Kind,
+        filter: &[u8],
+        rows_max: usize,
+    ) -> Option<Self> {
+        let account = || {
+            let query = AccountQuery::parse(filter, rows_max)?;
+            let slot = machine.account_slot(query.filter.account_id)?;
+            Some((query, slot))
+        };
+        let keeps = |slot: u32| {
+            let flags = machine.tables().accounts[slot as usize].flags;
+            flags & AccountFlags::HISTORY != 0
+        };
+        match kind {
+            Kind::GetAccountTransfers => {
+                account().map(|(query, slot)| Self::AccountTransfers(query, slot))
+            }
+            Kind::GetAccountBalances => account()
+                .filter(|(_, slot)| keeps(*slot))
+                .map(|(query, slot)| Self::AccountBalances(query, slot)),
+            Kind::QueryTransfers => Query::parse(filter, rows_max).map(Self::Transfers),
+            Kind::QueryAccounts => Query::parse(filter, rows_max).map(Self::Accounts),
+            _ => None,
+        }
+    }
+
+    /// Most rows of the answer.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        match self {
+            Self::AccountTransfers(query, _) | Self::AccountBalances(query, _) => query.limit,
+            Self::Transfers(query) | Self::Accounts(query) => query.limit,
+        }
+    }
+
+    /// Newest first.
+    #[must_use]
+    pub fn reversed(&self) -> bool {
+        match self {
+            Self::AccountTransfers(query, _) | Self::AccountBalances(query, _) => query.reversed,
+            Self::Transfers(query) | Self::Accounts(query) => query.reversed,
+        }
+    }
+
+    /// The way through what is in memory, to the first `limit` rows whose timestamps are not
+    /// above `until`.
+    #[must_use]
+    pub fn recent(&self, machine: &StateMachine, limit: usize, until: Timestamp) -> Recent {
+        let ends = |mut query: AccountQuery| {
+            query.limit = limit;
+            query.bounds.timestamp_max = query.bounds.timestamp_max.min(until);
+            query
+        };
+        match *self {
+            Self::AccountTransfers(query, slot) => {
+                Recent::AccountTransfers(AccountWalk::new(machine, ends(query), slot))
+            }
+            Self::AccountBalances(query, slot) => {
+                Recent::AccountBalances(BalanceWalk::new(machine, ends(query), slot))
+            }
+            Self::Transfers(mut query) => {
+                query.limit = limit;
+                query.bounds.timestamp_max = query.bounds.timestamp_max.min(until);
+                Recent::Transfers(RowScan::new(machine, query))
+            }
+            Self::Accounts(mut query) => {
+                query.limit = limit;
+                Recent::Accounts(AccountScan::new(machine, query))
+            }
+        }
+    }
+}
+
+/// A way through what is in memory. What it has seen must stay there until it is written.
+pub enum Recent {
+    /// Of [`Asked::AccountTransfers`].
+    AccountTransfers(AccountWalk),
+    /// Of [`Asked::AccountBalances`].
+    AccountBalances(BalanceWalk),
+    /// Of [`Asked::Transfers`].
+    Transfers(RowScan),
+    /// Of [`Asked::Accounts`].
+    Accounts(AccountScan),
+}
+
+impl Recent {
+    /// Goes on, over at most `work` rows or accounts, of which it subtracts what it did. True when
+    /// it has found everything.
+    pub fn step(&mut self, machine: &StateMachine, work: &mut usize) -> bool {
+        match self {
+            Self::AccountTransfers(walk) => walk.step(machine, work),
+            Self::AccountBalances(walk) => walk.step(machine, work),
+            Self::Transfers(scan) => scan.step(machine, work),
+            Self::Accounts(scan) => scan.step(machine, work),
+        }
+    }
+
+    /// Writes what was found to `out`, in the order asked for, and returns how many rows. Accounts
+    /// are written as they are now.
+    pub fn write(&self, machine: &StateMachine, out: &mut [u8]) -> usize {
+        let mut rows = Rows::new(out);
+        match self {
+            Self::AccountTransfers(walk) => walk.write(machine, &mut rows),
+            Self::AccountBalances(walk) => walk.write(&mut rows),
+            Self::Transfers(scan) => scan.write(machine, &mut rows),
+            Self::Accounts(scan) => scan.write(machine, &mut rows),
+        }
+        rows.count
+    }
+}
 
 impl StateMachine {
     /// Writes the accounts with these ids to `out` in the order asked, missing ones left out, and
@@ -36,124 +173,38 @@ impl StateMachine {
         rows.count
     }
 
-    /// Writes the transfers in memory that an [`giro_base::filter::AccountFilter`] (as bytes)
-    /// selects to `out`, at most
-    /// `rows_max`, and returns how many.
+    /// Writes what is in memory of the answer to a query, at most `rows_max` rows, and returns how
+    /// many: all at once.
+    pub fn query(&self, kind: Kind, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
+        let Some(asked) = Asked::parse(self, kind, filter, rows_max) else {
+            return 0;
+        };
+        let mut recent = asked.recent(self, asked.limit(), Timestamp::MAX);
+        let mut unbounded = usize::MAX;
+        let is_done = recent.step(self, &mut unbounded);
+        debug_assert!(is_done, "nothing stops it");
+        recent.write(self, out)
+    }
+
+    /// [`Self::query`] for an [`giro_base::filter::AccountFilter`].
     pub fn account_transfers(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
-        let Some(query) = AccountQuery::parse(filter, rows_max) else {
-            return 0;
-        };
-        let AccountQuery {
-            filter,
-            bounds,
-            limit,
-            reversed,
-        } = query;
-        let Some(slot) = self.account_slot(filter.account_id) else {
-            return 0;
-        };
-        // The account's rows are linked newest first; oldest first keeps the last ones seen.
-        let mut selected = VecDeque::with_capacity(limit);
-        for row in self.rows_of(slot) {
-            let transfer = self.tables().transfer(row);
-            if transfer.timestamp < bounds.timestamp_min {
-                break;
-            }
-            if !bounds.contains(transfer.timestamp) || !selects(&filter, transfer) {
-                continue;
-            }
-            if selected.len() == limit {
-                if reversed {
-                    break;
-                }
-                selected.pop_front();
-            }
-            selected.push_back(row);
-        }
-        let mut rows = Rows::new(out);
-        let mut push = |row: &u64| rows.push(self.tables().transfer(*row));
-        if reversed {
-            selected.iter().for_each(&mut push);
-        } else {
-            selected.iter().rev().for_each(&mut push);
-        }
-        rows.count
+        self.query(Kind::GetAccountTransfers, filter, rows_max, out)
     }
 
-    /// Writes the accounts that a [`giro_base::filter::QueryFilter`] (as bytes) selects to `out`,
-    /// at most
-    /// `rows_max`, and returns how many.
+    /// [`Self::query`] for an [`giro_base::filter::AccountFilter`].
+    pub fn account_balances(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
+        self.query(Kind::GetAccountBalances, filter, rows_max, out)
+    }
+
+    /// [`Self::query`] for a [`giro_base::filter::QueryFilter`].
     pub fn query_accounts(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
-        let accounts = &self.tables().accounts;
-        let Some(query) = Query::parse(filter, rows_max) else {
-            return 0;
-        };
-        let range = query
-            .bounds
-            .range(accounts.len(), |slot| accounts[slot].timestamp);
-        let mut rows = Rows::new(out);
-        for slot in ordered(range.start as u64..range.end as u64, query.reversed) {
-            let slot = slot as usize;
-            if rows.count == query.limit {
-                break;
-            }
-            if matches_account(&query.filter, &accounts[slot]) {
-                rows.push(&Account {
-                    reserved: 0,
-                    ..accounts[slot]
-                });
-            }
-        }
-        rows.count
+        self.query(Kind::QueryAccounts, filter, rows_max, out)
     }
 
-    /// As [`Self::query_accounts`], for transfers.
+    /// [`Self::query`] for a [`giro_base::filter::QueryFilter`].
     pub fn query_transfers(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
-        let Some(query) = Query::parse(filter, rows_max) else {
-            return 0;
-        };
-        let window = &self.tables().window;
-        let range = query.bounds.rows(|timestamp| window.row_from(timestamp));
-        let mut rows = Rows::new(out);
-        for row in ordered(range, query.reversed) {
-            if rows.count == query.limit {
-                break;
-            }
-            let transfer = window.transfer(row);
-            if matches_transfer(&query.filter, transfer) {
-                rows.push(transfer);
-            }
-        }
-        rows.count
+        self.query(Kind::QueryTransfers, filter, rows_max, out)
     }
-
-    /// The rows in memory that touched an account, newest first.
-    fn rows_of(&self, slot: u32) -> impl Iterator<Item = u64> + '_ {
-        let window = &self.tables().window;
-        let newest = self.tables().accounts[slot as usize].reserved;
-        let newest = window.row_of_head(newest, window.end_row());
-        std::iter::successors(newest, move |row| {
-            let links = window.links(*row);
-            let previous = if links.debit == slot {
-                links.debit_previous
-            } else {
-                links.credit_previous
-            };
-            window.row_of_head(previous, *row)
-        })
-    }
-}
-
-fn ordered(range: std::ops::Range<u64>, reversed: bool) -> impl Iterator<Item = u64> {
-    let last = range.end;
-    let start = range.start;
-    range.map(move |at| {
-        if reversed {
-            last - 1 - (at - start)
-        } else {
-            at
-        }
-    })
 }
 
 /// Results being written.
@@ -182,4 +233,4 @@ fn ids_in(bytes: &[u8]) -> impl Iterator<Item = u128> + '_ {
         .map(|id| u128::from_le_bytes(*id))
 }
 
-const _: () = assert!(size_of::<Account>() == size_of::<Transfer>());
+const _: () = assert!(size_of::<giro_base::Account>() == size_of::<Transfer>());

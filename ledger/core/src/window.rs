@@ -166,6 +166,19 @@ impl Window {
         sealed.chain(std::iter::once(&self.open))
     }
 
+    /// The generation with this number, if it is in memory.
+    #[must_use]
+    pub fn numbered(&self, number: u64) -> Option<&Generation> {
+        if number == self.open.number {
+            return Some(&self.open);
+        }
+        let oldest = self.sealed.front()?.generation.number;
+        let place = number.checked_sub(oldest)?;
+        self.sealed
+            .get(place as usize)
+            .map(|kept| &*kept.generation)
+    }
+
     /// For each complete generation in memory, newest first, whether it may hold the id: ids that
     /// rise are larger than all of them.
     #[inline(always)]

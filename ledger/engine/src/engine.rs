@@ -24,6 +24,7 @@ use giro_log::{DirLock, Disk, Log, LogError, NewRecord, OpHeader, Positions};
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::group::Group;
+use crate::reading::{ReadTurn, is_query};
 use crate::session::{Reply, RequestMeta, Sessions, Verdict};
 
 /// A ledger, ready to take requests.
@@ -176,6 +177,7 @@ impl Engine {
     /// # Errors
     /// The log's or the history's, when they cannot go on.
     pub fn flush(&mut self, disk: &mut impl Disk) -> Result<(), Error> {
+        self.executor.readings.begin_turn();
         self.executor.keep_up()?;
         self.release_log();
         while self.log.can_append() {
@@ -256,12 +258,19 @@ impl Engine {
     }
 
     /// Does some of the work that a read needs beforehand. False when there is more to do: call it
-    /// again, with other work in between. A read that was not prepared does all of it at once.
+    /// again, with other work in between ([`flush`](Self::flush) begins a turn). A read that was
+    /// not prepared does all of it at once. `key` tells this request from others.
     ///
     /// # Errors
     /// The history's, when it cannot be read or is damaged.
-    pub fn prepare_read(&mut self, operation: Operation, body: &Body<'_>) -> Result<bool, Error> {
+    pub fn prepare_read(
+        &mut self,
+        key: u128,
+        operation: Operation,
+        body: &Body<'_>,
+    ) -> Result<bool, Error> {
         match operation.kind() {
+            _ if is_query(operation) => self.executor.prepare_query(key, operation, body),
             kind @ (Kind::GetChangeEvents | Kind::GetChangesAfter) => {
                 let events_max = operation.events_max();
                 self.executor
@@ -271,6 +280,11 @@ impl Engine {
         }
     }
 
+    /// Makes the turns of queries shorter or longer.
+    pub fn set_read_turn(&mut self, turn: ReadTurn) {
+        self.executor.set_read_turn(turn);
+    }
+
     /// Answers a read from the executed state: writes the reply's body to `out`, which has room
     /// for the largest body, and returns its length.
     ///
@@ -278,13 +292,14 @@ impl Engine {
     /// The history's, when it cannot be read or is damaged.
     pub fn read(
         &mut self,
+        key: u128,
         operation: Operation,
         body: &Body<'_>,
         out: &mut [u8],
     ) -> Result<usize, Error> {
         assert!(out.len() >= BODY_BYTES_MAX);
         self.settle();
-        run::read(&mut self.executor, operation, body, out)
+        run::read(&mut self.executor, (key, operation), body, out)
     }
 
     /// Does what the last large operation left behind its reply. The next call that needs it does

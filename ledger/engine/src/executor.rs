@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::feed::Feeds;
 use crate::handover::Workers;
 use crate::past::Past;
-use crate::reading::Both;
+use crate::reading::{Both, Readings};
 
 /// Events below which an operation runs on the calling thread whatever the number of shards: a
 /// hand-over costs more than they do.
@@ -30,6 +30,8 @@ pub struct Executor {
     unapplied: Option<Made>,
     /// Readers of the change feed that may come back.
     pub(crate) feeds: Feeds,
+    /// Queries being worked on.
+    pub(crate) readings: Readings,
 }
 
 impl Executor {
@@ -51,6 +53,7 @@ impl Executor {
             resolved: None,
             unapplied: None,
             feeds: Feeds::default(),
+            readings: Readings::default(),
         })
     }
 
@@ -120,8 +123,9 @@ impl Executor {
                 generation: self.machine.rotate(spare),
             });
         }
+        let may_forget = !self.readings.are_in_memory();
         let past = self.past.as_mut().expect("looked at it above");
-        Ok(past.turn_over(&mut self.machine, complete)?)
+        Ok(past.turn_over(&mut self.machine, complete, may_forget)?)
     }
 
     /// Index of the first record of the log that the checkpoint does not hold; 0 without one.
@@ -135,9 +139,12 @@ impl Executor {
     /// # Errors
     /// The history's that do not pass.
     pub fn keep_up(&mut self) -> Result<(), Error> {
+        let may_forget = !self.readings.are_in_memory();
         // Places that were looked up ahead must stay where they are.
         match &mut self.past {
-            Some(past) if self.resolved.is_none() => Ok(past.turn_over(&mut self.machine, None)?),
+            Some(past) if self.resolved.is_none() => {
+                Ok(past.turn_over(&mut self.machine, None, may_forget)?)
+            }
             _ => Ok(()),
         }
     }

@@ -49,6 +49,7 @@ pub use self::{
     ledger::{Change, Changes, Ledger},
     open::Options,
     past::Past,
+    reading::ReadTurn,
     session::{DropReason, EvictReason, Reply, RequestMeta, Sessions, Verdict},
 };
 #[cfg(not(loom))]

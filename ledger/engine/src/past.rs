@@ -198,7 +198,8 @@ impl Past {
         machine.tables().window.open().is_full(rows) || self.log_bytes >= log_bytes_max
     }
 
-    /// Gives the history a complete generation, and lets go of those it has. Between operations.
+    /// Gives the history a complete generation, and lets go of those it has if that may be.
+    /// Between operations.
     ///
     /// # Errors
     /// The history's that do not pass.
@@ -206,12 +207,13 @@ impl Past {
         &mut self,
         machine: &mut StateMachine,
         complete: Option<Offer>,
+        may_forget: bool,
     ) -> Result<(), StoreError> {
         if complete.is_some() {
             self.log_bytes = 0;
         }
         self.unoffered.extend(complete);
-        match self.poll(machine, Duration::ZERO) {
+        match self.poll(machine, Duration::ZERO, may_forget) {
             Err(error) if error.is_passing() => Ok(()),
             polled => polled,
         }
@@ -228,7 +230,7 @@ impl Past {
     /// The history's, passing ones too: nobody could make it wait for a full disk.
     pub(crate) fn catch_up(&mut self, machine: &mut StateMachine) -> Result<(), StoreError> {
         while self.is_behind(machine) {
-            self.poll(machine, Duration::from_millis(100))?;
+            self.poll(machine, Duration::from_millis(100), true)?;
         }
         Ok(())
     }
@@ -243,7 +245,12 @@ impl Past {
         self.is_starved && self.is_behind(machine)
     }
 
-    fn poll(&mut self, machine: &mut StateMachine, wait: Duration) -> Result<(), StoreError> {
+    fn poll(
+        &mut self,
+        machine: &mut StateMachine,
+        wait: Duration,
+        may_forget: bool,
+    ) -> Result<(), StoreError> {
         while let Some(offer) = self.unoffered.pop_front() {
             if let Err(offer) = self.history.offer(offer) {
                 self.unoffered.push_front(offer);
@@ -267,7 +274,8 @@ impl Past {
             }
             Err(error) => return Err(error),
         };
-        while let Some(oldest) = machine.tables().window.oldest_sealed()
+        while may_forget
+            && let Some(oldest) = machine.tables().window.oldest_sealed()
             && oldest < self.history.generations()
         {
             let remains = machine.forget_oldest();

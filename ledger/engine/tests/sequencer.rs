@@ -286,7 +286,7 @@ fn what_a_large_batch_made_is_known_to_the_next_one() {
     assert_eq!(
         bench
             .engine
-            .read(Operation::LookupTransfers, &body, &mut out)
+            .read(0, Operation::LookupTransfers, &body, &mut out)
             .unwrap(),
         128 + 128
     );

@@ -82,17 +82,23 @@ impl Ledger for ServedEngine {
         self.engine.submit_copy(now, meta, body);
     }
 
-    fn prepare_read(&mut self, operation: Operation, body: &Body<'_>) -> Result<bool, Error> {
-        self.engine.prepare_read(operation, body)
+    fn prepare_read(
+        &mut self,
+        key: u128,
+        operation: Operation,
+        body: &Body<'_>,
+    ) -> Result<bool, Error> {
+        self.engine.prepare_read(key, operation, body)
     }
 
     fn read(
         &mut self,
+        key: u128,
         operation: Operation,
         body: &Body<'_>,
         out: &mut [u8],
     ) -> Result<usize, Error> {
-        self.engine.read(operation, body, out)
+        self.engine.read(key, operation, body, out)
     }
 
     fn touch(&mut self, client: u128) {

@@ -49,12 +49,13 @@ pub trait Ledger {
     fn submit_copy(&mut self, now: Timestamp, meta: &RequestMeta, body: &[u8]);
 
     /// Does some of the work that a read needs beforehand; false when there is more, and it is to
-    /// be asked again soon.
+    /// be asked again soon. `key` tells the request from others.
     ///
     /// # Errors
     /// Those that must end the process.
     fn prepare_read(
         &mut self,
+        _key: u128,
         _operation: Operation,
         _body: &Body<'_>,
     ) -> Result<bool, Self::Error> {
@@ -68,6 +69,7 @@ pub trait Ledger {
     /// Those that must end the process.
     fn read(
         &mut self,
+        key: u128,
         operation: Operation,
         body: &Body<'_>,
         out: &mut [u8],

@@ -191,7 +191,10 @@ impl<L: Ledger> Service<L> {
     }
 
     fn read(&mut self, meta: &RequestMeta, body: &Body<'_>, outbox: &mut impl Outbox) -> Outcome {
-        match self.ledger.prepare_read(meta.operation, body) {
+        match self
+            .ledger
+            .prepare_read(meta.request_checksum, meta.operation, body)
+        {
             Ok(true) => {}
             Ok(false) => {
                 self.is_preparing = true;
@@ -210,7 +213,9 @@ impl<L: Ledger> Service<L> {
         let out = &mut buffer[BODY_AT..MESSAGE_AT + MESSAGE_BYTES_MAX];
         let read = match meta.operation {
             Operation::Noop => Ok(0),
-            operation => self.ledger.read(operation, body, out),
+            operation => self
+                .ledger
+                .read(meta.request_checksum, operation, body, out),
         };
         let bytes = match read {
             Ok(bytes) => bytes,

@@ -398,8 +398,7 @@ fn closing_of<'a>(
 }
 
 fn generation(tables: &Tables, number: u64) -> Option<&Generation> {
-    let mut generations = tables.window.generations();
-    generations.find(|generation| generation.number == number)
+    tables.window.numbered(number)
 }
 
 fn next_at(generation: &Generation, place: Place) -> Option<Next<'_>> {

@@ -4,100 +4,154 @@
 use std::collections::VecDeque;
 
 use giro_base::filter::AccountBalance;
-use giro_base::{AccountFlags, Timestamp, Transfer, TransferFlags as Flags};
+use giro_base::{Timestamp, Transfer, TransferFlags as Flags};
 
 use super::Rows;
 use super::filters::{AccountQuery, selects};
+use super::rows::Links;
 use crate::generation::{Balances, Expiry};
 use crate::machine::StateMachine;
+use crate::tables::Tables;
+use crate::window::Window;
 
-impl StateMachine {
-    /// Writes the balances of an account with the history flag after each transfer in memory
-    /// that an [`giro_base::filter::AccountFilter`] (as bytes) selects to `out`, at most
-    /// `rows_max`, and returns how
-    /// many.
-    pub fn account_balances(&self, filter: &[u8], rows_max: usize, out: &mut [u8]) -> usize {
-        let Some(query) = AccountQuery::parse(filter, rows_max) else {
-            return 0;
-        };
+/// An account's balances, from now back.
+pub struct BalanceWalk {
+    query: AccountQuery,
+    slot: u32,
+    /// As they were right after the next row of `links`, but for expiries not passed yet.
+    balances: Balances,
+    links: Links,
+    expiries: Expiries,
+    /// Newest first. Where the oldest are wanted, the last ones seen.
+    selected: VecDeque<AccountBalance>,
+}
+
+impl BalanceWalk {
+    pub(super) fn new(machine: &StateMachine, query: AccountQuery, slot: u32) -> Self {
+        let tables = machine.tables();
+        Self {
+            query,
+            slot,
+            balances: Balances::of(&tables.accounts[slot as usize]),
+            links: Links::new(tables, slot),
+            expiries: Expiries::new(&tables.window),
+            selected: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn step(&mut self, machine: &StateMachine, work: &mut usize) -> bool {
+        let tables = machine.tables();
+        while let Some(row) = self.links.peek() {
+            if *work == 0 || !self.take_back_expiries(tables, row, work) {
+                return false;
+            }
+            *work = work.saturating_sub(1);
+            let transfer = tables.transfer(row);
+            if transfer.timestamp < self.query.bounds.timestamp_min || !self.show(transfer) {
+                return true;
+            }
+            let debit = tables.window.links(row).debit == self.slot;
+            undo(tables, &mut self.balances, row, transfer, debit);
+            self.links.pass(tables);
+        }
+        true
+    }
+
+    /// Takes back what expired behind `row`. False when `work` was used up on the way.
+    fn take_back_expiries(&mut self, tables: &Tables, row: u64, work: &mut usize) -> bool {
+        while let Some(expiry) = self.expiries.peek(&tables.window) {
+            if expiry.before_row <= row {
+                return true;
+            }
+            if *work == 0 {
+                return false;
+            }
+            *work -= 1;
+            if expiry.debit == self.slot || expiry.credit == self.slot {
+                *self.balances.pending(expiry.debit == self.slot) += expiry.amount;
+            }
+            self.expiries.pass();
+        }
+        true
+    }
+
+    /// Selects the balances right after a transfer if they are asked for. False when there are
+    /// enough.
+    fn show(&mut self, transfer: &Transfer) -> bool {
         let AccountQuery {
             filter,
             bounds,
             limit,
             reversed,
-        } = query;
-        let Some(slot) = self.account_slot(filter.account_id) else {
-            return 0;
-        };
-        if self.tables().accounts[slot as usize].flags & AccountFlags::HISTORY == 0 {
-            return 0;
+        } = &self.query;
+        if !bounds.contains(transfer.timestamp) || !selects(filter, transfer) {
+            return true;
         }
-        let mut selected = VecDeque::with_capacity(limit);
-        self.walk_balances(slot, |transfer, balances| {
-            if transfer.timestamp < bounds.timestamp_min {
-                return Walk::Stop;
+        if self.selected.len() == *limit {
+            if *reversed {
+                return false;
             }
-            if bounds.contains(transfer.timestamp) && selects(&filter, transfer) {
-                if selected.len() == limit {
-                    if reversed {
-                        return Walk::Stop;
-                    }
-                    selected.pop_front();
-                }
-                selected.push_back(balance_at(balances, transfer.timestamp));
-            }
-            Walk::On
-        });
-        let mut rows = Rows::new(out);
-        if reversed {
-            selected.iter().for_each(|balance| rows.push(balance));
-        } else {
-            selected.iter().rev().for_each(|balance| rows.push(balance));
+            self.selected.pop_front();
         }
-        rows.count
+        let balance = balance_at(&self.balances, transfer.timestamp);
+        self.selected.push_back(balance);
+        true
     }
 
-    /// Shows an account's transfers in memory, newest first, with its balances right after each.
-    fn walk_balances(&self, slot: u32, mut show: impl FnMut(&Transfer, &Balances) -> Walk) {
-        let mut balances = Balances::of(&self.tables().accounts[slot as usize]);
-        let window = &self.tables().window;
-        let generations = window.generations().rev();
-        let expiries = generations.flat_map(|generation| generation.expiries.iter().rev());
-        let touches = |expiry: &&Expiry| expiry.debit == slot || expiry.credit == slot;
-        let mut expiries = expiries.filter(touches).peekable();
-        for row in self.rows_of(slot) {
-            let transfer = window.transfer(row);
-            while let Some(e) = expiries.next_if(|e| e.before_row > row) {
-                *balances.pending(e.debit == slot) += e.amount;
-            }
-            if matches!(show(transfer, &balances), Walk::Stop) {
-                return;
-            }
-            let debit = window.links(row).debit == slot;
-            self.undo(&mut balances, row, transfer, debit);
-        }
-    }
-
-    /// Takes the effect of a transfer on one of its accounts back.
-    fn undo(&self, balances: &mut Balances, row: u64, t: &Transfer, debit: bool) {
-        if let Some(closing) = self.tables().window.closing(row) {
-            *balances.pending(debit) += closing.pending_amount;
-        }
-        if t.flags & Flags::VOID_PENDING_TRANSFER != 0 {
-            return;
-        }
-        if t.flags & Flags::PENDING != 0 {
-            *balances.pending(debit) -= t.amount;
+    pub(super) fn write(&self, rows: &mut Rows<'_>) {
+        if self.query.reversed {
+            self.selected.iter().for_each(|balance| rows.push(balance));
         } else {
-            *balances.posted(debit) -= t.amount;
+            let oldest_first = self.selected.iter().rev();
+            oldest_first.for_each(|balance| rows.push(balance));
         }
     }
 }
 
-/// Whether to go on.
-enum Walk {
-    On,
-    Stop,
+/// The expiries in memory, newest first.
+struct Expiries {
+    generation: u64,
+    /// Of the generation, so many are left.
+    left: usize,
+}
+
+impl Expiries {
+    fn new(window: &Window) -> Self {
+        Self {
+            generation: window.open().number,
+            left: window.open().expiries.len(),
+        }
+    }
+
+    /// The next one, which stays the next.
+    fn peek<'w>(&mut self, window: &'w Window) -> Option<&'w Expiry> {
+        while self.left == 0 {
+            let before = self.generation.checked_sub(1)?;
+            self.left = window.numbered(before)?.expiries.len();
+            self.generation = before;
+        }
+        let generation = window.numbered(self.generation)?;
+        Some(&generation.expiries[self.left - 1])
+    }
+
+    fn pass(&mut self) {
+        self.left -= 1;
+    }
+}
+
+/// Takes the effect of a transfer on one of its accounts back.
+fn undo(tables: &Tables, balances: &mut Balances, row: u64, t: &Transfer, debit: bool) {
+    if let Some(closing) = tables.window.closing(row) {
+        *balances.pending(debit) += closing.pending_amount;
+    }
+    if t.flags & Flags::VOID_PENDING_TRANSFER != 0 {
+        return;
+    }
+    if t.flags & Flags::PENDING != 0 {
+        *balances.pending(debit) -= t.amount;
+    } else {
+        *balances.posted(debit) -= t.amount;
+    }
 }
 
 fn balance_at(balances: &Balances, timestamp: Timestamp) -> AccountBalance {

@@ -62,7 +62,7 @@ impl Query {
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) timestamp_min: Timestamp,
-    timestamp_max: Timestamp,
+    pub(super) timestamp_max: Timestamp,
 }
 
 impl Bounds {

@@ -13,6 +13,7 @@ use zerocopy::IntoBytes;
 use super::Engine;
 use crate::error::Error;
 use crate::executor::Executor;
+use crate::reading::is_query;
 use crate::session::{Executed, Reply, RequestMeta};
 
 impl Engine {
@@ -194,16 +195,39 @@ pub(crate) fn meta_of(header: &OpHeader) -> RequestMeta {
 /// Answers a read; see [`Engine::read`].
 pub(super) fn read(
     executor: &mut Executor,
-    operation: Operation,
+    (key, operation): (u128, Operation),
     body: &Body<'_>,
     out: &mut [u8],
 ) -> Result<usize, Error> {
-    let event_bytes = operation.event_bytes();
-    let result_bytes = operation.result_bytes();
-    if event_bytes == 0 {
+    if operation.event_bytes() == 0 {
         return Ok(0);
     }
     let mut counts = SmallVec::<[u16; 64]>::with_capacity(body.batch_count());
+    let rows = if is_query(operation) {
+        let reading = executor.reading(key, operation, body)?;
+        counts.extend_from_slice(&reading.counts);
+        reading.write(out)
+    } else {
+        read_batches(executor, operation, body, out, &mut counts)?
+    };
+    let result_bytes = operation.result_bytes();
+    let bytes = rows * result_bytes;
+    if !operation.is_multi_batch() {
+        return Ok(bytes);
+    }
+    let counts = counts.iter().map(|count| usize::from(*count));
+    Ok(write_trailer(out, bytes, result_bytes, counts))
+}
+
+/// Answers each batch of a read by itself; returns how many rows there are in all.
+fn read_batches(
+    executor: &mut Executor,
+    operation: Operation,
+    body: &Body<'_>,
+    out: &mut [u8],
+    counts: &mut SmallVec<[u16; 64]>,
+) -> Result<usize, Error> {
+    let (event_bytes, result_bytes) = (operation.event_bytes(), operation.result_bytes());
     let mut events = body.events;
     let mut results = 0;
     for batch in body.batches() {
@@ -218,12 +242,7 @@ pub(super) fn read(
         counts.push(rows as u16);
         results += rows;
     }
-    let bytes = results * result_bytes;
-    if !operation.is_multi_batch() {
-        return Ok(bytes);
-    }
-    let counts = counts.iter().map(|count| usize::from(*count));
-    Ok(write_trailer(out, bytes, result_bytes, counts))
+    Ok(results)
 }
 
 fn read_batch(
@@ -236,10 +255,6 @@ fn read_batch(
     match operation.kind() {
         Kind::LookupAccounts => Ok(executor.machine().lookup_accounts(events, out)),
         Kind::LookupTransfers => lookup_transfers(executor, events, out),
-        Kind::GetAccountTransfers => executor.account_transfers(events, limit, out),
-        Kind::GetAccountBalances => executor.account_balances(events, limit, out),
-        Kind::QueryAccounts => Ok(executor.machine().query_accounts(events, limit, out)),
-        Kind::QueryTransfers => executor.query_transfers(events, limit, out),
         kind @ (Kind::GetChangeEvents | Kind::GetChangesAfter) => {
             executor.change_events(kind, events, limit, out)
         }

@@ -34,6 +34,14 @@ impl Command {
     }
 }
 
+/// A read that takes several turns.
+struct Read {
+    key: u128,
+    operation: Operation,
+    body: Vec<u8>,
+    answer: Answer,
+}
+
 pub(super) type Answer = Box<dyn FnOnce(Result<&[u8], Error>) + Send>;
 
 /// Where the engine's writes go.
@@ -51,7 +59,9 @@ pub(super) struct Driver {
     /// Writes that found no room, in the order they came.
     held: VecDeque<Command>,
     /// Reads that are being prepared.
-    preparing: VecDeque<Command>,
+    preparing: VecDeque<Read>,
+    /// Tells the next read from others.
+    next_key: u128,
     /// Who waits for which write, in the order of submission: replies come in the same.
     answers: VecDeque<Answer>,
     /// For the replies of reads.
@@ -104,6 +114,7 @@ impl Driver {
             wake,
             held,
             preparing: VecDeque::new(),
+            next_key: 1,
             answers,
             out,
             closed,
@@ -140,7 +151,7 @@ impl Driver {
     fn take_commands(&mut self) -> Result<(), Error> {
         for _ in 0..self.preparing.len() {
             if let Some(read) = self.preparing.pop_front() {
-                self.take(read)?;
+                self.read(read)?;
             }
         }
         while let Some(command) = self.held.pop_front() {
@@ -190,17 +201,14 @@ impl Driver {
             } => (operation, body, answer),
         };
         if !operation.is_write() {
-            let parsed = Body::parse(operation, &body).expect("made by the handle");
-            if !self.engine.prepare_read(operation, &parsed)? {
-                self.preparing.push_back(Command::Request {
-                    operation,
-                    body,
-                    answer,
-                });
-                return Ok(None);
-            }
-            let bytes = self.engine.read(operation, &parsed, &mut self.out)?;
-            answer(Ok(&self.out[..bytes]));
+            let key = self.next_key;
+            self.next_key += 1;
+            self.read(Read {
+                key,
+                operation,
+                body,
+                answer,
+            })?;
             return Ok(None);
         }
         if self.engine.is_full() && self.engine.is_idle() {
@@ -217,6 +225,19 @@ impl Driver {
         self.submit(operation, &body);
         self.answers.push_back(answer);
         Ok(None)
+    }
+
+    /// Answers a read, or does a part of it.
+    fn read(&mut self, read: Read) -> Result<(), Error> {
+        let (key, operation) = (read.key, read.operation);
+        let body = Body::parse(operation, &read.body).expect("made by the handle");
+        if self.engine.prepare_read(key, operation, &body)? {
+            let bytes = self.engine.read(key, operation, &body, &mut self.out)?;
+            (read.answer)(Ok(&self.out[..bytes]));
+        } else {
+            self.preparing.push_back(read);
+        }
+        Ok(())
     }
 
     fn submit(&mut self, operation: Operation, body: &[u8]) {

@@ -73,7 +73,7 @@ impl BalanceCursor {
         rows_max: usize,
         found: &mut Vec<BalanceRow>,
     ) -> Result<Progress, StoreError> {
-        let end = reader.pages_read() + pages_max as u64;
+        let end = reader.pages_read().saturating_add(pages_max as u64);
         let mut plan = match self.plan.take() {
             Some(plan) => plan,
             None => self.plan(reader)?,

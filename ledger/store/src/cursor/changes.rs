@@ -106,7 +106,7 @@ impl ChangeCursor {
     /// # Errors
     /// The system's, and that something is damaged.
     pub fn advance(&mut self, reader: &mut Reader, pages_max: usize) -> Result<bool, StoreError> {
-        let end = reader.pages_read() + pages_max as u64;
+        let end = reader.pages_read().saturating_add(pages_max as u64);
         while self.ready.is_empty() && !self.is_read() {
             let left = end.saturating_sub(reader.pages_read());
             if left == 0 {
@@ -162,7 +162,7 @@ impl ChangeCursor {
         changes_max: usize,
         found: &mut Vec<Change>,
     ) -> Result<Progress, StoreError> {
-        let end = reader.pages_read() + pages_max as u64;
+        let end = reader.pages_read().saturating_add(pages_max as u64);
         loop {
             while found.len() < changes_max {
                 let Some(change) = self.ready.pop_front() else {

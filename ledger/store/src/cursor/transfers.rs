@@ -68,7 +68,7 @@ impl TransferCursor {
         rows_max: usize,
         found: &mut Vec<Row>,
     ) -> Result<Progress, StoreError> {
-        let end = reader.pages_read() + pages_max as u64;
+        let end = reader.pages_read().saturating_add(pages_max as u64);
         let mut source = match self.source.take() {
             Some(source) => source,
             None => self.choose(reader)?,

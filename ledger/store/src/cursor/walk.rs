@@ -44,26 +44,26 @@ pub struct Walk<C> {
 }
 
 impl Walk<TransferCursor> {
-    /// Transfers of the first `generations` generations.
+    /// Transfers of these generations.
     #[must_use]
     pub fn transfers(
         catalog: Arc<Catalog>,
         select: Select,
         window: Window,
-        generations: u64,
+        generations: Range<u64>,
     ) -> Self {
         Self::new(catalog, select, window, generations)
     }
 }
 
 impl Walk<BalanceCursor> {
-    /// Balances after transfers of the first `generations` generations; none without an account.
+    /// Balances after transfers of these generations; none without an account.
     #[must_use]
     pub fn balances(
         catalog: Arc<Catalog>,
         select: Select,
         window: Window,
-        generations: u64,
+        generations: Range<u64>,
     ) -> Option<Self> {
         select.account?;
         Some(Self::new(catalog, select, window, generations))
@@ -71,14 +71,16 @@ impl Walk<BalanceCursor> {
 }
 
 impl<C: Cursor> Walk<C> {
-    fn new(catalog: Arc<Catalog>, select: Select, window: Window, generations: u64) -> Self {
+    fn new(catalog: Arc<Catalog>, select: Select, window: Window, generations: Range<u64>) -> Self {
         // Segments are in the order of their events but for those without any, whose times are 0.
-        let count = catalog.segments.len().min(generations as usize);
+        let count = catalog.segments.len();
+        let end = count.min(generations.end as usize);
+        let start = end.min(generations.start as usize);
         Self {
             catalog,
             select,
             window,
-            left: 0..count,
+            left: start..end,
             cursor: None,
         }
     }
@@ -95,7 +97,7 @@ impl<C: Cursor> Walk<C> {
         found_max: usize,
         found: &mut Vec<C::Found>,
     ) -> Result<Progress, StoreError> {
-        let end = reader.pages_read() + pages_max as u64;
+        let end = reader.pages_read().saturating_add(pages_max as u64);
         loop {
             let Some(cursor) = &mut self.cursor else {
                 let Some(segment) = self.next_segment() else {

@@ -220,7 +220,7 @@ fn check_walks(
 ) {
     let catalog = Arc::new(catalog.clone());
     let mut found = Vec::new();
-    let mut walk = Walk::transfers(catalog.clone(), select, window, catalog.generations());
+    let mut walk = Walk::transfers(catalog.clone(), select, window, 0..catalog.generations());
     while found.len() < limit && walk.step(reader, 20, limit, &mut found).unwrap() == Progress::More
     {
     }
@@ -228,7 +228,7 @@ fn check_walks(
     assert_eq!(found, expected);
     if select.account.is_some() {
         let mut found = Vec::new();
-        let walk = Walk::balances(catalog.clone(), select, window, catalog.generations());
+        let walk = Walk::balances(catalog.clone(), select, window, 0..catalog.generations());
         let mut walk = walk.unwrap();
         while found.len() < limit
             && walk.step(reader, 20, limit, &mut found).unwrap() == Progress::More
@@ -237,7 +237,7 @@ fn check_walks(
         assert_eq!(found, expected);
     }
     let mut found = Vec::new();
-    let mut walk = Walk::transfers(catalog.clone(), select, window, 1);
+    let mut walk = Walk::transfers(catalog.clone(), select, window, 0..1);
     while walk.step(reader, 20, usize::MAX, &mut found).unwrap() == Progress::More {}
     assert!(
         found

@@ -182,6 +182,7 @@ impl Ledger for SimpleLedger {
 
     fn read(
         &mut self,
+        _key: u128,
         operation: Operation,
         body: &Body<'_>,
         out: &mut [u8],
