@@ -9,7 +9,7 @@ use giro_base::hash::fold;
 use giro_base::prefetch::prefetch;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::sort::room;
+use crate::sort::{clear, nothing};
 
 /// Where a filter's fingerprints are looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,7 +136,8 @@ impl Filter {
     /// Peels hashes that have a place for themselves, one after the other, then gives out
     /// fingerprints in the opposite order. None if some hashes have no such place.
     fn attempt(hashes: &[u64], shape: Shape) -> Option<Self> {
-        let mut cells = room::<Cell>(shape.fingerprints as usize);
+        let mut cells = nothing::<Cell>();
+        clear(&mut cells, shape.fingerprints as usize);
         cells.set_len(shape.fingerprints as usize);
         for hash in hashes {
             for place in shape.places(*hash).0 {
@@ -146,7 +147,8 @@ impl Filter {
         }
         let mut alone: Vec<u32> = Vec::with_capacity(cells.len());
         alone.extend((0..shape.fingerprints).filter(|place| cells[*place as usize].count == 1));
-        let mut order = room(hashes.len());
+        let mut order = nothing();
+        clear(&mut order, hashes.len());
         while let Some(place) = alone.pop() {
             if cells[place as usize].count != 1 {
                 continue;

@@ -22,6 +22,7 @@ pub mod page;
 pub mod reader;
 pub mod replay;
 pub mod run;
+pub mod scratch;
 pub mod segment;
 mod sort;
 pub mod verify;

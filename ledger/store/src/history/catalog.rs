@@ -194,8 +194,7 @@ fn open_runs(
             return Err(missing_run(workshop, next, generations));
         }
         let identity = workshop.identity;
-        let found = (&mut *reader, &workshop.filters_wanted);
-        let opened = Run::open(&*workshop.storage, &path, identity, (first, last), found)?;
+        let opened = Run::open(&*workshop.storage, &path, identity, (first, last), reader)?;
         runs.push(Arc::new(opened));
         next = last + 1;
     }

@@ -24,6 +24,7 @@ pub use workshop::{FAN_IN, Workshop, mergeable};
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::run::Identity;
+use crate::scratch::ScratchPool;
 use crate::segment::Segment;
 use crate::writer::Pace;
 use threads::{Report, Threads};
@@ -35,8 +36,8 @@ pub struct Options {
     pub queue_max: usize,
     /// Rest of the background threads after each MiB.
     pub rest: Duration,
-    /// Reads all filters when it is opened. Otherwise each is read when an id first needs it,
-    /// which ids that rise never do; they cost 2.3 bytes of memory an id.
+    /// Reads all filters when it is opened. Otherwise each is read when an id first needs it.
+    /// Ids that follow time have none; others cost 2.3 bytes of memory an id.
     pub load_filters: bool,
 }
 
@@ -154,7 +155,7 @@ impl History {
             names: Names::new(dir),
             identity,
             pace,
-            filters_wanted: Arc::default(),
+            scratch: ScratchPool::default(),
         };
         let mut reader = Reader::new().map_err(StoreError::io("buffer", dir))?;
         let catalog = Catalog::open(&workshop, &mut reader)?;

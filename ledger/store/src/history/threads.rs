@@ -1,12 +1,13 @@
 //! The two threads behind the history: one writes generations, one merges runs. A merge of many
 //! millions of ids takes seconds, and generations must not wait for it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 use giro_core::generation::Generation;
 
 use super::workshop::{Workshop, mergeable};
@@ -44,8 +45,8 @@ fn yield_to_others() {
 const BACKGROUND_NICE: i32 = 10;
 /// Between attempts while the disk is full.
 const RETRY: Duration = Duration::from_secs(1);
-/// While ids rise, most questions are answered by comparing with the largest id of all, and merging
-/// would be work for nothing. It begins when a filter was needed, or with so many runs.
+/// While ids follow time, most questions are answered by comparing with ranges, and merging would be
+/// work for nothing. It is done where there are filters, or with so many runs.
 const RUNS_UNMERGED_MAX: usize = 256;
 /// How soon a thread that waits sees that it is to stop.
 const STOP_WAIT: Duration = Duration::from_millis(20);
@@ -119,6 +120,10 @@ impl Drop for Threads {
     }
 }
 
+fn has_filters(run: &Arc<Run>) -> bool {
+    run.has_filters()
+}
+
 struct Worker {
     workshop: Workshop,
     reader: Reader,
@@ -154,12 +159,19 @@ impl Worker {
     fn merge_all(&mut self, mut runs: Vec<Arc<Run>>, merges: &Receiver<Arc<Run>>) {
         loop {
             runs.extend(merges.try_iter());
-            let wanted = self.workshop.filters_wanted.load(Ordering::Relaxed);
-            let due = wanted || runs.len() > RUNS_UNMERGED_MAX;
-            let Some(range) = mergeable(&runs).filter(|_| due) else {
-                match merges.recv() {
+            for run in runs.iter().filter(|run| run.wants_filters()) {
+                let made = self.insist(|worker| run.make_filters(&mut worker.reader));
+                if made.is_none() {
+                    return;
+                }
+            }
+            let many = runs.len() > RUNS_UNMERGED_MAX;
+            let due = |range: &Range<usize>| many || runs[range.clone()].iter().any(has_filters);
+            let Some(range) = mergeable(&runs).filter(due) else {
+                match merges.recv_timeout(RETRY) {
                     Ok(run) => runs.push(run),
-                    Err(_) => return,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
                 continue;
             };

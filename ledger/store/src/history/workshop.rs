@@ -1,7 +1,6 @@
 //! Making files of the history: what its threads do, and tests do without threads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use giro_core::generation::Generation;
 use giro_log::storage::Storage;
@@ -12,6 +11,7 @@ use crate::reader::Reader;
 use crate::run::merge::merge_runs;
 use crate::run::write::write_run;
 use crate::run::{Identity, Run};
+use crate::scratch::ScratchPool;
 use crate::segment::Segment;
 use crate::segment::write::write_segment;
 use crate::writer::Pace;
@@ -30,8 +30,8 @@ pub struct Workshop {
     pub identity: Identity,
     /// How slowly they are written.
     pub pace: Pace,
-    /// Filters are needed in memory: an id was asked for that only they could tell. Set by runs.
-    pub filters_wanted: Arc<AtomicBool>,
+    /// Memory they are made in.
+    pub scratch: ScratchPool,
 }
 
 impl Workshop {
@@ -50,16 +50,14 @@ impl Workshop {
         let number = generation.number;
         let storage = &*self.storage;
         let path = self.names.run(number, number);
-        write_run(storage, &path, self.identity, &self.pace, generation)?;
+        let (identity, pace) = (self.identity, &self.pace);
+        self.scratch
+            .with(|scratch| write_run(storage, &path, identity, pace, generation, scratch))?;
         let run = self.open_run(reader, number, number)?;
         let path = self.names.segment(number);
-        write_segment(
-            storage,
-            &path,
-            self.identity.cluster,
-            &self.pace,
-            generation,
-        )?;
+        self.scratch.with(|scratch| {
+            write_segment(storage, &path, identity.cluster, pace, generation, scratch)
+        })?;
         let segment = Segment::open(storage, &path, (self.identity.cluster, number), reader)?;
         Ok((Arc::new(segment), Arc::new(run)))
     }
@@ -67,18 +65,9 @@ impl Workshop {
     /// Opens a run that was just written.
     fn open_run(&self, reader: &mut Reader, first: u64, last: u64) -> Result<Run, StoreError> {
         let path = self.names.run(first, last);
-        let wanted = &self.filters_wanted;
-        let range = (first, last);
-        let run = Run::open(
-            &*self.storage,
-            &path,
-            self.identity,
-            range,
-            (reader, wanted),
-        )?;
-        if wanted.load(Ordering::Relaxed) {
-            run.load_filters(reader)?;
-        }
+        let run = Run::open(&*self.storage, &path, self.identity, (first, last), reader)?;
+        // Whoever looks for an id should not have to wait for them.
+        run.load_filters(reader)?;
         Ok(run)
     }
 
@@ -93,7 +82,9 @@ impl Workshop {
         };
         let storage = &*self.storage;
         let path = self.names.run(first, last);
-        merge_runs(storage, &path, self.identity, (&self.pace, reader), runs)?;
+        let (identity, pace) = (self.identity, &self.pace);
+        self.scratch
+            .with(|scratch| merge_runs(storage, &path, identity, (pace, reader, scratch), runs))?;
         let merged = self.open_run(reader, first, last)?;
         for run in runs {
             let path = run.file().path();

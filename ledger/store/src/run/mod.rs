@@ -5,8 +5,8 @@ pub mod merge;
 pub mod write;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use giro_base::hash::IdHasher;
 use giro_log::storage::Storage;
@@ -50,14 +50,14 @@ pub struct Run {
     fences: Vec<u64>,
     /// So many top bits of a hash are its partition.
     bits: u32,
-    /// A filter of the history was missed: from now on all are worth their memory.
-    wanted: Arc<AtomicBool>,
+    /// Pages of entries that were read for nothing, because there is no filter.
+    vain: AtomicU32,
 }
 
 struct Partition {
     record: PartitionRecord,
     fence_start: usize,
-    /// Read when it is first needed.
+    /// Read when it is first needed, if it is on disk; otherwise made when many were missed.
     filter: OnceLock<Filter>,
 }
 
@@ -65,11 +65,17 @@ impl Partition {
     fn pages(&self) -> usize {
         self.record.count.div_ceil(Entry::PER_PAGE) as usize
     }
+
+    fn has_filter(&self) -> bool {
+        self.record.fingerprints > 0
+    }
 }
 
+/// So many pages read for nothing are worth a filter in memory.
+const VAIN_MAX: u32 = 1024;
+
 impl Run {
-    /// Opens the run of generations `first` to `last`. All runs of a history share `wanted`, which
-    /// says that its filters are needed.
+    /// Opens the run of generations `first` to `last`.
     ///
     /// # Errors
     /// The system's; that the file is damaged or another one.
@@ -78,7 +84,7 @@ impl Run {
         path: &Path,
         identity: Identity,
         (first, last): (u64, u64),
-        (reader, wanted): (&mut Reader, &Arc<AtomicBool>),
+        reader: &mut Reader,
     ) -> Result<Self, StoreError> {
         let expected = Expected {
             cluster: identity.cluster,
@@ -107,7 +113,7 @@ impl Run {
             bits: partitions.len().trailing_zeros(),
             partitions,
             fences,
-            wanted: Arc::clone(wanted),
+            vain: AtomicU32::new(0),
         })
     }
 
@@ -198,26 +204,29 @@ impl Run {
         }
     }
 
-    /// Whether the filter, which is in memory, holds this hash.
+    /// Whether it has filters on disk: its ids were not in order.
     #[must_use]
-    pub fn filter_holds(&self, hash: u64) -> bool {
-        let filter = self.partition(hash).filter.get();
-        filter.is_some_and(|filter| filter.may_hold(self.local(hash)))
+    pub fn has_filters(&self) -> bool {
+        self.partitions.iter().any(Partition::has_filter)
+    }
+
+    /// Whether so much was looked up in vain that filters should be made.
+    #[must_use]
+    pub fn wants_filters(&self) -> bool {
+        self.vain.load(Ordering::Relaxed) > VAIN_MAX
+    }
+
+    /// A page of entries was read, and there was nothing.
+    pub(crate) fn looked_in_vain(&self) {
+        self.vain.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether the filter lets this hash pass, or is not in memory.
     #[inline]
     #[must_use]
     pub fn filter_passes(&self, hash: u64) -> bool {
-        match self.partition(hash).filter.get() {
-            Some(filter) => filter.may_hold(self.local(hash)),
-            None => {
-                if !self.wanted.load(Ordering::Relaxed) {
-                    self.wanted.store(true, Ordering::Relaxed);
-                }
-                true
-            }
-        }
+        let filter = self.partition(hash).filter.get();
+        filter.is_none_or(|filter| filter.may_hold(self.local(hash)))
     }
 
     /// Bytes of filters in memory.
@@ -227,29 +236,50 @@ impl Run {
         filters.map(|filter| filter.fingerprints().len() * 2).sum()
     }
 
-    /// Reads the filter for `hash` if `id` is such that it is needed and it is not there.
+    /// Reads the filter for `hash` if `id` is such that it is needed, and it is on disk only.
     ///
     /// # Errors
     /// The system's, and that something is damaged.
     pub fn load_filter(&self, reader: &mut Reader, hash: u64, id: u128) -> Result<(), StoreError> {
         let partition = self.partition(hash);
-        if !self.in_range(id) || partition.filter.get().is_some() {
+        if !partition.has_filter() || partition.filter.get().is_some() || !self.in_range(id) {
             return Ok(());
         }
         self.load(reader, partition)
     }
 
-    /// Reads all filters that are not there.
+    /// Reads all filters that are on disk only.
     ///
     /// # Errors
     /// The system's, and that something is damaged.
     pub fn load_filters(&self, reader: &mut Reader) -> Result<(), StoreError> {
-        self.wanted.store(true, Ordering::Relaxed);
         for partition in &self.partitions {
-            if partition.filter.get().is_none() {
+            if partition.has_filter() && partition.filter.get().is_none() {
                 self.load(reader, partition)?;
             }
         }
+        Ok(())
+    }
+
+    /// Makes the filters that are not on disk, in memory.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn make_filters(&self, reader: &mut Reader) -> Result<(), StoreError> {
+        for partition in &self.partitions {
+            if partition.has_filter() || partition.filter.get().is_some() {
+                continue;
+            }
+            let section = self.entries_of(&partition.record);
+            let entries = reader.range::<Entry>(&self.file, &section, 0..section.count)?;
+            let mut hashes: Vec<u64> = entries.iter().map(|e| self.local(e.hash)).collect();
+            hashes.dedup();
+            if !hashes.is_sorted() {
+                return Err(self.file.damaged(section.page, "entries are not in order"));
+            }
+            let _ = partition.filter.set(Filter::of(&hashes));
+        }
+        self.vain.store(0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -344,7 +374,10 @@ fn arrange(
         let filter_pages = u64::from(record.fingerprints).div_ceil(u16::PER_PAGE);
         let entries_end = record.page.checked_add(own)?;
         let filter_end = record.filter_page.checked_add(filter_pages)?;
-        if entries_end > pages || filter_end > pages || !shape(record).is_sound() {
+        if entries_end > pages || filter_end > pages {
+            return None;
+        }
+        if record.fingerprints > 0 && !shape(record).is_sound() {
             return None;
         }
         partitions.push(Partition {

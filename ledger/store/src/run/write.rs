@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use giro_base::Region;
 use giro_core::generation::Generation;
 use giro_log::storage::Storage;
 use zerocopy::IntoBytes;
@@ -13,8 +14,10 @@ use crate::filter::Filter;
 use crate::format::{
     Entry, Header, MAGIC, PartitionRecord, Record, RunPart, SECTIONS, Section, VERSION,
 };
+use crate::output::Chunks;
 use crate::page::{FileTag, Kind};
-use crate::sort::room;
+use crate::scratch::Scratch;
+use crate::sort::{clear, nothing};
 use crate::writer::{Pace, PageWriter};
 
 /// Entries of a partition at most, about: so many hashes are in memory while a filter is made.
@@ -37,6 +40,8 @@ pub struct RunPlan {
     pub ids: IdRange,
     /// Ids of pending transfers that ended.
     pub fates: IdRange,
+    /// Each partition gets a filter.
+    pub filters: bool,
 }
 
 /// A run in the making, one partition after the other.
@@ -46,6 +51,8 @@ pub struct RunWriter<'a> {
     bits: u32,
     partitions: Vec<PartitionRecord>,
     fences: Vec<u64>,
+    /// What a filter is made of.
+    hashes: Region<u64>,
     entries: u64,
 }
 
@@ -57,11 +64,11 @@ impl<'a> RunWriter<'a> {
     pub fn create(
         storage: &'a dyn Storage,
         path: &Path,
-        pace: &'a Pace,
+        (pace, memory): (&'a Pace, &'a mut Chunks),
         plan: RunPlan,
     ) -> Result<Self, StoreError> {
         let tag = FileTag::new(plan.identity.cluster, Kind::Run, plan.first, plan.last);
-        let pages = PageWriter::create(storage, path, tag, pace)?;
+        let pages = PageWriter::create(storage, path, tag, pace, memory)?;
         let partitions = plan.entries.div_ceil(PARTITION_ENTRIES).max(1);
         Ok(Self {
             plan,
@@ -69,6 +76,7 @@ impl<'a> RunWriter<'a> {
             bits: partitions.next_power_of_two().trailing_zeros(),
             partitions: Vec::new(),
             fences: Vec::new(),
+            hashes: nothing(),
             entries: 0,
         })
     }
@@ -77,6 +85,12 @@ impl<'a> RunWriter<'a> {
     #[must_use]
     pub fn partitions(&self) -> usize {
         1 << self.bits
+    }
+
+    /// So many top bits of a hash are its partition.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        self.bits
     }
 
     /// The partition that entries with `hash` belong to.
@@ -96,29 +110,36 @@ impl<'a> RunWriter<'a> {
         let section = self.pages.section(entries)?;
         let firsts = entries.iter().step_by(Entry::PER_PAGE as usize);
         self.fences.extend(firsts.map(|entry| entry.hash));
-        let mut hashes = room(entries.len());
+        let mut record = PartitionRecord {
+            page: section.page,
+            count: section.count,
+            filter_page: self.pages.next_page(),
+            ..PartitionRecord::default()
+        };
+        if self.plan.filters {
+            let filter = self.filter(entries);
+            record.filter_page = self.pages.section(filter.fingerprints())?.page;
+            let shape = filter.shape();
+            record.seed = shape.seed;
+            record.window = shape.window;
+            record.starts = shape.starts;
+            record.fingerprints = shape.fingerprints;
+        }
+        self.partitions.push(record);
+        self.entries += section.count;
+        Ok(())
+    }
+
+    fn filter(&mut self, entries: &[Entry]) -> Filter {
+        clear(&mut self.hashes, entries.len());
         for entry in entries {
             let hash = local(entry.hash, self.bits);
             // A pending transfer and its end have the same hash.
-            if hashes.last() != Some(&hash) {
-                hashes.push(hash);
+            if self.hashes.last() != Some(&hash) {
+                self.hashes.push(hash);
             }
         }
-        let filter = Filter::of(&hashes);
-        let fingerprints = self.pages.section(filter.fingerprints())?;
-        let shape = filter.shape();
-        self.partitions.push(PartitionRecord {
-            page: section.page,
-            count: section.count,
-            filter_page: fingerprints.page,
-            seed: shape.seed,
-            window: shape.window,
-            starts: shape.starts,
-            fingerprints: shape.fingerprints,
-            reserved: 0,
-        });
-        self.entries += section.count;
-        Ok(())
+        Filter::of(&self.hashes)
     }
 
     /// Writes what follows the entries, and gives the file its name.
@@ -189,8 +210,12 @@ pub fn write_run(
     identity: Identity,
     pace: &Pace,
     generation: &Generation,
+    scratch: &mut Scratch,
 ) -> Result<(), StoreError> {
-    let found = GenerationEntries::of(generation, identity.hasher());
+    let Scratch {
+        entries, chunks, ..
+    } = scratch;
+    let found = GenerationEntries::of(generation, identity.hasher(), entries);
     let plan = RunPlan {
         identity,
         first: generation.number,
@@ -199,9 +224,10 @@ pub fn write_run(
         entries: found.entries.len() as u64,
         ids: found.ids,
         fates: found.fates,
+        filters: !found.in_order,
     };
-    let mut run = RunWriter::create(storage, path, pace, plan)?;
-    let mut rest = &found.entries[..];
+    let mut run = RunWriter::create(storage, path, (pace, chunks), plan)?;
+    let mut rest = found.entries;
     for partition in 0..run.partitions() {
         let own = rest.partition_point(|entry| run.partition_of(entry.hash) <= partition);
         let (entries, behind) = rest.split_at(own);

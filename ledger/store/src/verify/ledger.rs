@@ -17,22 +17,23 @@ impl Accounts {
     /// Goes through a segment's content: accounts begin as they ended before, and balances add
     /// up. Otherwise says what does not.
     pub(super) fn replay(&mut self, content: &Content<'_>) -> Result<(), &'static str> {
-        for (slot, opening) in &content.openings {
-            let before = self.states.insert(*slot, *opening);
-            if before.is_some_and(|before| before != *opening) {
+        for (slot, opening) in content.openings.iter() {
+            let before = self.states.insert(slot, opening);
+            if before.is_some_and(|before| before != opening) {
                 return Err("an account does not begin as it ended before");
             }
         }
         let mut expiries = content.expiries.iter().peekable();
         let mut closings = content.closings.iter().peekable();
-        for (row, (t, sides)) in content.transfers.iter().zip(&content.sides).enumerate() {
+        for (row, t) in content.transfers.iter().enumerate() {
+            let sides = content.sides.get(row);
             while let Some(expiry) = expiries.next_if(|e| e.place as usize <= row) {
                 self.release(expiry)?;
             }
             self.name(sides.debit, t.debit_account_id)?;
             self.name(sides.credit, t.credit_account_id)?;
             let closing = closings.next_if(|closing| closing.row as usize == row);
-            self.change(*sides, |state, side| state.after(t, side, closing))?;
+            self.change(sides, |state, side| state.after(t, side, closing))?;
         }
         for expiry in expiries {
             if expiry.place as usize > content.transfers.len() {
