@@ -116,6 +116,8 @@ struct Cost {
     thread_ns: f64,
     /// Of all threads.
     process_ns: f64,
+    /// The same of each call.
+    each_ns: Vec<f64>,
 }
 
 impl Cost {
@@ -128,16 +130,31 @@ impl Cost {
         let made = what();
         self.wall_ns += start.elapsed().as_nanos() as f64;
         self.thread_ns += clock_ns(ClockId::ThreadCPUTime) - thread;
-        self.process_ns += clock_ns(ClockId::ProcessCPUTime) - process;
+        let process_ns = clock_ns(ClockId::ProcessCPUTime) - process;
+        self.process_ns += process_ns;
+        self.each_ns.push(process_ns);
         Ok(made)
     }
 
-    fn print(&self, what: &str, rows: f64) {
+    fn print(&mut self, what: &str, rows: f64) {
+        self.each_ns.sort_unstable_by(f64::total_cmp);
+        let rows_of_call = rows / self.each_ns.len().max(1) as f64;
+        let each = |part: usize| {
+            let place = (self.each_ns.len() * part / 4).min(self.each_ns.len().saturating_sub(1));
+            self.each_ns.get(place).map_or(0.0, |ns| ns / rows_of_call)
+        };
         println!(
             "{what}: {:.0} ns of processor time a transfer ({:.0} in its own thread), {:.0} ns by the clock",
             self.process_ns / rows,
             self.thread_ns / rows,
             self.wall_ns / rows,
+        );
+        println!(
+            "  by generation: least {:.0}, quarter {:.0}, median {:.0}, most {:.0} ns",
+            each(0),
+            each(1),
+            each(2),
+            each(4),
         );
     }
 }

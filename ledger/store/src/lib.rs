@@ -12,6 +12,7 @@
 //!
 //! Where to start reading: `docs/internals/history.md`, then [`History`].
 
+mod buckets;
 pub mod cursor;
 mod error;
 pub mod filter;

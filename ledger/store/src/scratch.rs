@@ -3,46 +3,25 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use giro_base::Region;
-use zerocopy::{FromBytes, IntoBytes};
-
+use crate::buckets::Buckets;
 use crate::format::Entry;
 use crate::output::Chunks;
 use crate::segment::indexes::Indexes;
-use crate::sort::{clear, nothing};
 
 /// What making one file at a time takes.
+#[derive(Default)]
 pub struct Scratch {
     /// A segment's indexes.
     pub indexes: Indexes,
     /// A run's entries.
-    pub(crate) entries: EntryMemory,
+    pub(crate) entries: Buckets<Entry>,
     /// Pages before they are written.
     pub(crate) chunks: Chunks,
-}
-
-/// Room for entries, and as much again to sort them.
-pub(crate) struct EntryMemory {
-    words: Region<u64>,
-    spare: Region<u64>,
 }
 
 /// Scratch memory of threads that take turns.
 #[derive(Clone, Default)]
 pub struct ScratchPool(Arc<Mutex<Vec<Scratch>>>);
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self {
-            indexes: Indexes::default(),
-            entries: EntryMemory {
-                words: nothing(),
-                spare: nothing(),
-            },
-            chunks: Chunks::default(),
-        }
-    }
-}
 
 impl ScratchPool {
     /// Lends scratch memory.
@@ -54,21 +33,4 @@ impl ScratchPool {
         pool().push(scratch);
         made
     }
-}
-
-impl EntryMemory {
-    /// Memory for `count` entries, and as much again. What is in it is of no meaning.
-    pub(crate) fn room(&mut self, count: usize) -> (&mut [Entry], &mut [Entry]) {
-        (
-            entries(&mut self.words, count),
-            entries(&mut self.spare, count),
-        )
-    }
-}
-
-fn entries(words: &mut Region<u64>, count: usize) -> &mut [Entry] {
-    let count = 2 * count;
-    clear(words, count);
-    words.set_len(count);
-    <[Entry]>::mut_from_bytes(words.as_mut_bytes()).expect("an entry is two words")
 }

@@ -1,17 +1,17 @@
 //! What an id run says of a generation.
 
+use giro_base::TransferFlags;
 use giro_base::hash::IdHasher;
-use giro_base::{Transfer, TransferFlags};
+use giro_base::prefetch::prefetch;
 use giro_core::generation::Generation;
 
+use crate::buckets::Buckets;
 use crate::format::{Entry, EntryKind};
-use crate::scratch::EntryMemory;
-use crate::sort::sort;
 
-/// The entries of a generation, sorted, with the ranges of their ids.
-pub struct GenerationEntries<'m> {
-    /// Sorted.
-    pub entries: &'m [Entry],
+/// What is known of a generation's entries.
+pub struct GenerationIds {
+    /// How many entries.
+    pub entries: u64,
     /// Ids of transfers and burned ones.
     pub ids: IdRange,
     /// Ids of pending transfers that ended.
@@ -74,26 +74,37 @@ pub fn fate_of(closing_flags: u16) -> EntryKind {
     }
 }
 
-impl<'m> GenerationEntries<'m> {
-    /// Those of a generation.
+impl GenerationIds {
+    /// Puts the entries of a generation into buckets.
     #[must_use]
-    pub(crate) fn of(
+    pub(crate) fn collect(
         generation: &Generation,
         hasher: IdHasher,
-        memory: &'m mut EntryMemory,
+        buckets: &mut Buckets<Entry>,
     ) -> Self {
         let count = generation.transfers.len()
             + generation.closings.len()
             + generation.expiries.len()
             + generation.burned.len();
-        let (entries, spare) = memory.room(count);
-        let mut places = entries.iter_mut();
+        buckets.begin(count);
         let mut push = |id, kind, number| {
-            let place = places.next().expect("they were counted");
-            *place = Entry::new(hasher.hash(id), kind, number);
+            let entry = Entry::new(hasher.hash(id), kind, number);
+            buckets.push(entry.hash, entry);
         };
-        for (transfer, row) in generation.transfers.iter().zip(generation.first_row..) {
-            push(transfer.id, EntryKind::Transfer, row);
+        let mut order = Order::default();
+        let part = generation.transfers.len().div_ceil(PARTS).max(1);
+        let mut row = generation.first_row;
+        for transfers in generation.transfers.chunks(part) {
+            let mut range = IdRange::NONE;
+            for (place, transfer) in transfers.iter().enumerate() {
+                if let Some(ahead) = transfers.get(place + AHEAD) {
+                    prefetch(ahead);
+                }
+                range.add(transfer.id);
+                push(transfer.id, EntryKind::Transfer, row);
+                row += 1;
+            }
+            order.add(range);
         }
         let mut burned = IdRange::NONE;
         for (id, number) in generation.burned.iter().zip(0..) {
@@ -114,12 +125,11 @@ impl<'m> GenerationEntries<'m> {
             fates.add(expiry.pending_id);
             push(expiry.pending_id, EntryKind::Expired, expiry.pending_row);
         }
-        let (mut ids, in_order) = order(&generation.transfers);
-        let in_order = in_order && ids.is_near(burned);
+        let mut ids = order.all();
+        let in_order = order.is_kept() && ids.is_near(burned);
         ids.extend(burned);
-        let moved = sort(entries, spare, |entry| entry.hash, 0..u64::BITS);
         Self {
-            entries: if moved { spare } else { entries },
+            entries: count as u64,
             ids,
             fates,
             in_order,
@@ -127,23 +137,32 @@ impl<'m> GenerationEntries<'m> {
     }
 }
 
-/// Into so many parts rows are cut to see whether their ids are in order.
+/// Into so many parts rows are cut to see whether their ids follow time.
 const PARTS: usize = 8;
+/// So many rows ahead memory is asked for.
+const AHEAD: usize = 24;
 
-/// The range of the rows' ids, and whether they follow time: parts of the rows that are not
-/// neighbours have ranges one above the other.
-fn order(transfers: &[Transfer]) -> (IdRange, bool) {
-    let mut all = IdRange::NONE;
-    let parts = transfers.chunks(transfers.len().div_ceil(PARTS).max(1));
-    let ranges: Vec<IdRange> = parts
-        .map(|part| {
-            let mut range = IdRange::NONE;
-            part.iter().for_each(|transfer| range.add(transfer.id));
-            all.extend(range);
-            range
-        })
-        .collect();
-    let mut two = ranges.iter().zip(ranges.iter().skip(2));
-    let rising = two.clone().all(|(a, b)| a.max < b.min);
-    (all, rising || two.all(|(a, b)| a.min > b.max))
+/// Ranges of ids, in the order of time.
+#[derive(Default)]
+pub(crate) struct Order(Vec<IdRange>);
+
+impl Order {
+    /// The next range.
+    pub(crate) fn add(&mut self, range: IdRange) {
+        self.0.push(range);
+    }
+
+    /// Whether ids follow time: ranges that are not neighbours lie one above the other.
+    pub(crate) fn is_kept(&self) -> bool {
+        let mut two = self.0.iter().zip(self.0.iter().skip(2));
+        let rising = two.clone().all(|(a, b)| a.max < b.min);
+        rising || two.all(|(a, b)| a.min > b.max)
+    }
+
+    /// The range of all.
+    fn all(&self) -> IdRange {
+        let mut all = IdRange::NONE;
+        self.0.iter().for_each(|range| all.extend(*range));
+        all
+    }
 }

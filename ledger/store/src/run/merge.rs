@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use giro_log::storage::Storage;
 
-use super::entries::IdRange;
+use super::entries::{IdRange, Order};
 use super::write::{RunPlan, RunWriter};
 use super::{Identity, Run};
 use crate::error::StoreError;
@@ -146,7 +146,8 @@ pub fn merge_runs(
         spare.resize(entries.len(), Entry::default());
         let bits = 0..u64::BITS - writer.bits();
         let moved = sort(&mut entries, &mut spare, |entry| entry.hash, bits);
-        writer.partition(if moved { &spare } else { &entries })?;
+        writer.entries(if moved { &spare } else { &entries })?;
+        writer.end_partition()?;
     }
     let mut burned: VecDeque<Stream<u128>> = runs
         .iter()
@@ -191,11 +192,9 @@ fn plan(identity: Identity, runs: &[Arc<Run>]) -> RunPlan {
 /// Whether ranges alone would not tell ids from those of these runs: one of them has a filter, or
 /// their ids do not follow time from one to the next.
 fn needs_filters(runs: &[Arc<Run>]) -> bool {
-    let ranges: Vec<IdRange> = runs.iter().map(|run| run.ids()).collect();
-    let mut two = ranges.iter().zip(ranges.iter().skip(2));
-    let rising = two.clone().all(|(a, b)| a.max < b.min);
-    let in_order = rising || two.all(|(a, b)| a.min > b.max);
-    !in_order
+    let mut order = Order::default();
+    runs.iter().for_each(|run| order.add(run.ids()));
+    !order.is_kept()
         || runs
             .iter()
             .any(|run| run.has_filters() || run.wants_filters())

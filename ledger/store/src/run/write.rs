@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use giro_base::Region;
 use giro_core::generation::Generation;
 use giro_log::storage::Storage;
 use zerocopy::IntoBytes;
 
-use super::entries::{GenerationEntries, IdRange};
+use super::entries::{GenerationIds, IdRange};
 use super::{Identity, local, partition_of};
 use crate::error::StoreError;
 use crate::filter::Filter;
@@ -17,7 +16,6 @@ use crate::format::{
 use crate::output::Chunks;
 use crate::page::{FileTag, Kind};
 use crate::scratch::Scratch;
-use crate::sort::{clear, nothing};
 use crate::writer::{Pace, PageWriter};
 
 /// Entries of a partition at most, about: so many hashes are in memory while a filter is made.
@@ -52,7 +50,9 @@ pub struct RunWriter<'a> {
     partitions: Vec<PartitionRecord>,
     fences: Vec<u64>,
     /// What a filter is made of.
-    hashes: Region<u64>,
+    hashes: Vec<u64>,
+    /// The partition that is being written.
+    partition: PartitionRecord,
     entries: u64,
 }
 
@@ -70,15 +70,18 @@ impl<'a> RunWriter<'a> {
         let tag = FileTag::new(plan.identity.cluster, Kind::Run, plan.first, plan.last);
         let pages = PageWriter::create(storage, path, tag, pace, memory)?;
         let partitions = plan.entries.div_ceil(PARTITION_ENTRIES).max(1);
-        Ok(Self {
+        let mut run = Self {
             plan,
             pages,
             bits: partitions.next_power_of_two().trailing_zeros(),
             partitions: Vec::new(),
             fences: Vec::new(),
-            hashes: nothing(),
+            hashes: Vec::new(),
+            partition: PartitionRecord::default(),
             entries: 0,
-        })
+        };
+        run.begin_partition();
+        Ok(run)
     }
 
     /// How many partitions it wants.
@@ -99,25 +102,50 @@ impl<'a> RunWriter<'a> {
         partition_of(hash, self.bits)
     }
 
-    /// Takes all entries of the next partition, sorted.
+    /// Takes the next entries, sorted, of the partition that is being written.
     ///
     /// # Errors
     /// The system's.
-    pub fn partition(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        let own = self.partitions.len();
+    pub fn entries(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
         let mut ends = entries.first().into_iter().chain(entries.last());
+        let own = self.partitions.len();
         assert!(ends.all(|entry| self.partition_of(entry.hash) == own));
-        let section = self.pages.section(entries)?;
-        let firsts = entries.iter().step_by(Entry::PER_PAGE as usize);
-        self.fences.extend(firsts.map(|entry| entry.hash));
-        let mut record = PartitionRecord {
-            page: section.page,
-            count: section.count,
-            filter_page: self.pages.next_page(),
-            ..PartitionRecord::default()
-        };
+        let mut rest = entries;
+        while let Some(first) = rest.first() {
+            let on_page = self.partition.count % Entry::PER_PAGE;
+            if on_page == 0 {
+                self.pages.end_page();
+                self.fences.push(first.hash);
+            }
+            let fit = (Entry::PER_PAGE - on_page) as usize;
+            let (page, behind) = rest.split_at(fit.min(rest.len()));
+            self.pages.put_bytes(page.as_bytes())?;
+            self.partition.count += page.len() as u64;
+            rest = behind;
+        }
         if self.plan.filters {
-            let filter = self.filter(entries);
+            for entry in entries {
+                let hash = local(entry.hash, self.bits);
+                // A pending transfer and its end have the same hash.
+                if self.hashes.last() != Some(&hash) {
+                    self.hashes.push(hash);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the partition, and begins the next one.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn end_partition(&mut self) -> Result<(), StoreError> {
+        self.pages.end_page();
+        let mut record = self.partition;
+        record.filter_page = self.pages.next_page();
+        if self.plan.filters {
+            let filter = Filter::of(&self.hashes);
+            self.hashes.clear();
             record.filter_page = self.pages.section(filter.fingerprints())?.page;
             let shape = filter.shape();
             record.seed = shape.seed;
@@ -126,20 +154,16 @@ impl<'a> RunWriter<'a> {
             record.fingerprints = shape.fingerprints;
         }
         self.partitions.push(record);
-        self.entries += section.count;
+        self.entries += record.count;
+        self.begin_partition();
         Ok(())
     }
 
-    fn filter(&mut self, entries: &[Entry]) -> Filter {
-        clear(&mut self.hashes, entries.len());
-        for entry in entries {
-            let hash = local(entry.hash, self.bits);
-            // A pending transfer and its end have the same hash.
-            if self.hashes.last() != Some(&hash) {
-                self.hashes.push(hash);
-            }
-        }
-        Filter::of(&self.hashes)
+    fn begin_partition(&mut self) {
+        self.partition = PartitionRecord {
+            page: self.pages.next_page(),
+            ..PartitionRecord::default()
+        };
     }
 
     /// Writes what follows the entries, and gives the file its name.
@@ -215,24 +239,39 @@ pub fn write_run(
     let Scratch {
         entries, chunks, ..
     } = scratch;
-    let found = GenerationEntries::of(generation, identity.hasher(), entries);
+    let found = GenerationIds::collect(generation, identity.hasher(), entries);
     let plan = RunPlan {
         identity,
         first: generation.number,
         last: generation.number,
         level: 0,
-        entries: found.entries.len() as u64,
+        entries: found.entries,
         ids: found.ids,
         fates: found.fates,
         filters: !found.in_order,
     };
     let mut run = RunWriter::create(storage, path, (pace, chunks), plan)?;
-    let mut rest = found.entries;
-    for partition in 0..run.partitions() {
-        let own = rest.partition_point(|entry| run.partition_of(entry.hash) <= partition);
-        let (entries, behind) = rest.split_at(own);
-        run.partition(entries)?;
-        rest = behind;
+    let mut next = 0;
+    entries.drain(
+        |entry| entry.hash,
+        |mut sorted| {
+            // Partitions end with buckets, or within the last few.
+            while let Some(last) = sorted.last() {
+                let end = run.partition_of(last.hash);
+                let own = sorted.partition_point(|entry| run.partition_of(entry.hash) <= next);
+                run.entries(&sorted[..own])?;
+                sorted = &sorted[own..];
+                if next < end {
+                    run.end_partition()?;
+                    next += 1;
+                }
+            }
+            Ok(())
+        },
+    )?;
+    while next < run.partitions() {
+        run.end_partition()?;
+        next += 1;
     }
     run.finish(generation.burned.iter().copied().map(Ok))
 }

@@ -1,11 +1,13 @@
 //! The field indexes: for each value that rows have in a field, which rows. A value is filed under
 //! a key of 32 bits; two values that share one are told apart on the rows.
 
+use std::convert::Infallible;
+
 use giro_base::hash::fold;
 use giro_base::{Region, Transfer};
 
+use crate::buckets::Buckets;
 use crate::format::{DENSE_SHARE, Part, ROW_DENSE};
-use crate::sort::{clear, nothing, sort};
 
 /// A field of a transfer that can be searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +91,10 @@ pub fn entry_row(entry: u64) -> u32 {
     entry as u32
 }
 
-/// The index of one field, in memory that is used again for the next segment.
-pub struct FieldIndex {
-    /// Its entries, rising once it is complete.
-    pub entries: Region<u64>,
+/// What the index of one field is made of, in memory that is used again for the next segment.
+#[derive(Default)]
+pub(super) struct FieldRows {
+    buckets: Buckets<u64>,
     /// The first row's value. Where most rows have it, as with a ledger, nothing has to be sorted.
     common: u128,
     /// Rows that have it, until they are too many.
@@ -101,21 +103,10 @@ pub struct FieldIndex {
     dense: usize,
 }
 
-impl Default for FieldIndex {
-    fn default() -> Self {
-        Self {
-            entries: nothing(),
-            common: 0,
-            common_rows: Vec::new(),
-            dense: 0,
-        }
-    }
-}
-
-impl FieldIndex {
+impl FieldRows {
     /// Begins the index of these rows.
     pub(super) fn begin(&mut self, field: Field, transfers: &[Transfer]) {
-        clear(&mut self.entries, transfers.len() + 1);
+        self.buckets.begin(transfers.len());
         self.common = transfers.first().map_or(0, |first| field.value(first));
         self.common_rows.clear();
         self.dense = transfers.len() / DENSE_SHARE;
@@ -129,49 +120,54 @@ impl FieldIndex {
                 self.common_rows.push(row);
             }
         } else if value != 0 {
-            self.entries.push(entry(key_of(value), row));
+            let entry = entry(key_of(value), row);
+            self.buckets.push(entry, entry);
         }
     }
 
-    /// Completes it, once all rows were taken.
-    pub(super) fn finish(&mut self, spare: &mut Region<u64>) {
+    /// Puts the entries of the index in the place of `entries`, once all rows were taken.
+    pub(super) fn finish(&mut self, entries: &mut Region<u64>) {
         let key = key_of(self.common);
-        if self.common == 0 {
-            // 0 asks for any value, so nobody asks for it.
-        } else if self.common_rows.len() > self.dense {
-            self.entries.push(entry(key, ROW_DENSE));
-        } else {
-            for row in &self.common_rows {
-                self.entries.push(entry(key, *row));
-            }
+        let listed = self.common_rows.len() <= self.dense;
+        let mark = (!listed).then_some(ROW_DENSE);
+        // 0 asks for any value, so nobody asks for it.
+        let common = (self.common != 0).then_some(&self.common_rows);
+        let rows = common.into_iter().flatten().filter(|_| listed);
+        for row in rows.copied().chain(mark.filter(|_| common.is_some())) {
+            let entry = entry(key, row);
+            self.buckets.push(entry, entry);
         }
-        spare.set_len(self.entries.len());
-        if sort(&mut self.entries, spare, |entry| *entry, 0..64) {
-            self.entries.copy_from_slice(spare);
-        }
-        self.thin_out();
+        let Ok(()) = self.buckets.drain::<Infallible>(
+            |entry| *entry,
+            |some| {
+                let len = entries.len();
+                entries.set_len(len + some.len());
+                entries[len..].copy_from_slice(some);
+                Ok(())
+            },
+        );
+        thin_out(entries, self.dense);
     }
+}
 
-    /// Puts a mark in the place of entries of which there are too many with one key.
-    fn thin_out(&mut self) {
-        let dense = self.dense;
-        let step = (dense / 2).max(1);
-        // So many have two of these places.
-        let places = (0..self.entries.len()).step_by(step);
-        let places = places.zip((step..self.entries.len()).step_by(step));
-        let key = |place: usize| entry_key(self.entries[place]);
-        let suspects = places.filter(|(a, b)| key(*a) == key(*b));
-        let mut keys: Vec<u32> = suspects.map(|(place, _)| key(place)).collect();
-        keys.dedup();
-        for key in keys.into_iter().rev() {
-            let start = self.entries.partition_point(|e| entry_key(*e) < key);
-            let end = self.entries.partition_point(|e| entry_key(*e) <= key);
-            if end - start > dense {
-                self.entries[start] = entry(key, ROW_DENSE);
-                self.entries.copy_within(end.., start + 1);
-                let len = self.entries.len();
-                self.entries.set_len(len - (end - start - 1));
-            }
+/// Puts a mark in the place of entries of which there are more than `dense` with one key.
+fn thin_out(entries: &mut Region<u64>, dense: usize) {
+    let step = (dense / 2).max(1);
+    // So many have two of these places.
+    let places = (0..entries.len()).step_by(step);
+    let places = places.zip((step..entries.len()).step_by(step));
+    let key = |place: usize| entry_key(entries[place]);
+    let suspects = places.filter(|(a, b)| key(*a) == key(*b));
+    let mut keys: Vec<u32> = suspects.map(|(place, _)| key(place)).collect();
+    keys.dedup();
+    for key in keys.into_iter().rev() {
+        let start = entries.partition_point(|e| entry_key(*e) < key);
+        let end = entries.partition_point(|e| entry_key(*e) <= key);
+        if end - start > dense {
+            entries[start] = entry(key, ROW_DENSE);
+            entries.copy_within(end.., start + 1);
+            let len = entries.len();
+            entries.set_len(len - (end - start - 1));
         }
     }
 }

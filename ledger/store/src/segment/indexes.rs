@@ -5,7 +5,7 @@ use giro_base::{Region, Timestamp, Transfer};
 
 use super::accounts::AccountIndex;
 use super::content::Content;
-use super::fields::{FIELDS, FieldIndex, entry_key};
+use super::fields::{FIELDS, Field, FieldRows, entry_key};
 use crate::format::{AccountRecord, ClosingRecord, Part, Record};
 use crate::sort::{clear, nothing};
 
@@ -15,10 +15,12 @@ pub struct Indexes {
     pub accounts: AccountIndex,
     /// First timestamp of each page of rows.
     pub times: Vec<u64>,
-    /// Of each of [`FIELDS`].
-    pub fields: [FieldIndex; 5],
     /// First keys of pages, for each searched section in the order of the sections.
     pub fences: Vec<u128>,
+    /// Of each of [`FIELDS`].
+    fields: [FieldRows; 5],
+    /// Entries of the field that was finished last.
+    entries: Region<u64>,
     /// Sorting needs as much again as is sorted.
     spare: Region<u64>,
     rows: u32,
@@ -47,8 +49,9 @@ impl Default for Indexes {
         Self {
             accounts: AccountIndex::default(),
             times: Vec::new(),
-            fields: Default::default(),
             fences: Vec::new(),
+            fields: Default::default(),
+            entries: nothing(),
             spare: nothing(),
             rows: 0,
             last: 0,
@@ -58,7 +61,7 @@ impl Default for Indexes {
 }
 
 impl Indexes {
-    /// Works them out. None when the content contradicts itself.
+    /// Works them out, but for the fields'. None when the content contradicts itself.
     pub fn work_out(&mut self, content: &Content<'_>) -> Option<()> {
         self.begin(content);
         for rows in content.transfers.chunks(Transfer::PER_PAGE as usize) {
@@ -103,46 +106,45 @@ impl Indexes {
         }
     }
 
-    /// Completes them, once all rows were taken. None when the content contradicts itself.
+    /// Completes them, but for the fields', once all rows were taken. None when the content
+    /// contradicts itself.
     pub(super) fn finish(&mut self, content: &Content<'_>) -> Option<()> {
         if !self.sound {
             return None;
         }
-        for index in &mut self.fields {
-            index.finish(&mut self.spare);
-        }
         self.accounts.finish(content, &mut self.spare)?;
-        for (part, per_page) in FENCED {
-            self.push_fences(content, part, per_page as usize);
-        }
+        self.push_fences(content);
         Some(())
     }
 
-    fn push_fences(&mut self, content: &Content<'_>, part: Part, per_page: usize) {
-        let Self { fences, fields, .. } = self;
-        let mut of_field = |place: usize| {
-            let firsts = fields[place].entries.iter().step_by(per_page);
-            fences.extend(firsts.map(|entry| u128::from(entry_key(*entry))));
-        };
-        match part {
-            Part::UserData128 => of_field(0),
-            Part::UserData64 => of_field(1),
-            Part::UserData32 => of_field(2),
-            Part::Code => of_field(3),
-            Part::Ledger => of_field(4),
-            Part::Times => {
-                let times = self.times.iter().step_by(per_page);
-                fences.extend(times.map(|time| u128::from(*time)));
-            }
-            Part::Accounts => {
-                let accounts = self.accounts.accounts.iter().step_by(per_page);
-                fences.extend(accounts.map(|account| u128::from(account.slot)));
-            }
-            Part::Closings => {
-                let closings = content.closings.iter().step_by(per_page);
-                fences.extend(closings.map(|closing| u128::from(closing.row)));
-            }
-            _ => unreachable!("only searched sections have fences"),
-        }
+    /// The entries of a field, each of [`FIELDS`] in its turn, behind all else.
+    pub fn field(&mut self, field: Field) -> &[u64] {
+        let place = FIELDS.iter().position(|other| *other == field);
+        let rows = self.rows as usize;
+        clear(&mut self.entries, rows + 1);
+        self.fields[place.expect("it is one of all")].finish(&mut self.entries);
+        let firsts = self
+            .entries
+            .iter()
+            .step_by(<u64 as Record>::PER_PAGE as usize);
+        let keys = firsts.map(|entry| u128::from(entry_key(*entry)));
+        self.fences.extend(keys);
+        &self.entries
+    }
+
+    fn push_fences(&mut self, content: &Content<'_>) {
+        let times = self
+            .times
+            .iter()
+            .step_by(<u64 as Record>::PER_PAGE as usize);
+        self.fences.extend(times.map(|time| u128::from(*time)));
+        let accounts = self.accounts.accounts.iter();
+        let accounts = accounts.step_by(AccountRecord::PER_PAGE as usize);
+        self.fences
+            .extend(accounts.map(|account| u128::from(account.slot)));
+        let closings = content.closings.iter();
+        let closings = closings.step_by(ClosingRecord::PER_PAGE as usize);
+        self.fences
+            .extend(closings.map(|closing| u128::from(closing.row)));
     }
 }

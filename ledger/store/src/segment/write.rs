@@ -63,8 +63,8 @@ fn write_sections(
     sections[Part::Closings as usize] = pages.section(&content.closings)?;
     sections[Part::Expiries as usize] = pages.section(&content.expiries)?;
     sections[Part::Releases as usize] = pages.section(&accounts.releases)?;
-    for (field, index) in FIELDS.iter().zip(&indexes.fields) {
-        sections[field.part() as usize] = pages.section(&index.entries)?;
+    for field in FIELDS {
+        sections[field.part() as usize] = pages.section(indexes.field(field))?;
     }
     sections[Part::Fences as usize] = pages.section(&indexes.fences)?;
     Ok(sections)

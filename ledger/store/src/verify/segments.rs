@@ -80,7 +80,7 @@ fn check_header(segment: &Segment, content: &Content<'_>) -> Result<(), StoreErr
 fn compare(
     segment: &Segment,
     reader: &mut Reader,
-    indexes: &Indexes,
+    indexes: &mut Indexes,
     account_records: &[AccountRecord],
 ) -> Result<(), StoreError> {
     let accounts = &indexes.accounts;
@@ -92,11 +92,10 @@ fn compare(
     same(segment, reader, Part::Postings, &accounts.postings)?;
     same::<Snapshot>(segment, reader, Part::Snapshots, &accounts.snapshots)?;
     same::<Release>(segment, reader, Part::Releases, &accounts.releases)?;
-    same(segment, reader, Part::Fences, &indexes.fences)?;
-    for (field, index) in FIELDS.into_iter().zip(&indexes.fields) {
-        same::<u64>(segment, reader, field.part(), &index.entries)?;
+    for field in FIELDS {
+        same::<u64>(segment, reader, field.part(), indexes.field(field))?;
     }
-    Ok(())
+    same(segment, reader, Part::Fences, &indexes.fences)
 }
 
 fn same<T: Record + PartialEq>(
