@@ -394,16 +394,14 @@ pub struct PartitionRecord {
     pub count: u64,
     /// First page of the filter, right behind the entries.
     pub filter_page: u64,
-    /// The filter's seed.
-    pub seed: u64,
-    /// Fingerprints in one of the filter's windows, a power of two; 0 without filter.
-    pub window: u32,
-    /// Where a first fingerprint can lie: below this.
-    pub starts: u32,
-    /// How many fingerprints; 0 without filter.
-    pub fingerprints: u32,
+    /// Hashes in the filter.
+    pub filter_hashes: u64,
+    /// So many top bits of a hash, without the partition's, are its bucket in the filter.
+    pub bucket_bits: u32,
+    /// The filter's words; 0 without filter.
+    pub filter_words: u32,
     /// 0.
-    pub reserved: u32,
+    pub reserved: u64,
 }
 impl Record for PartitionRecord {}
 

@@ -37,7 +37,7 @@ pub struct Options {
     /// Rest of the background threads after each MiB.
     pub rest: Duration,
     /// Reads all filters when it is opened. Otherwise each is read when an id first needs it.
-    /// Ids that follow time have none; others cost 2.3 bytes of memory an id.
+    /// Ids that follow time have none; others cost 3.3 bytes of memory an id.
     pub load_filters: bool,
 }
 

@@ -12,7 +12,7 @@ use giro_base::hash::IdHasher;
 use giro_log::storage::Storage;
 
 use crate::error::StoreError;
-use crate::filter::{Filter, Shape};
+use crate::filter::{Filter, Shape, room};
 use crate::format::{Entry, Header, PartitionRecord, Record, RunPart, Section};
 use crate::page::Kind;
 use crate::reader::{Expected, PageFile, Reader, extents_of, records};
@@ -67,7 +67,7 @@ impl Partition {
     }
 
     fn has_filter(&self) -> bool {
-        self.record.fingerprints > 0
+        self.record.filter_words > 0
     }
 }
 
@@ -233,7 +233,7 @@ impl Run {
     #[must_use]
     pub fn filter_bytes(&self) -> usize {
         let filters = self.partitions.iter().filter_map(|p| p.filter.get());
-        filters.map(|filter| filter.fingerprints().len() * 2).sum()
+        filters.map(|filter| filter.words().len() * 2).sum()
     }
 
     /// Reads the filter for `hash` if `id` is such that it is needed, and it is on disk only.
@@ -272,8 +272,7 @@ impl Run {
             }
             let section = self.entries_of(&partition.record);
             let entries = reader.range::<Entry>(&self.file, &section, 0..section.count)?;
-            let mut hashes: Vec<u64> = entries.iter().map(|e| self.local(e.hash)).collect();
-            hashes.dedup();
+            let hashes: Vec<u64> = entries.iter().map(|e| self.local(e.hash)).collect();
             if !hashes.is_sorted() {
                 return Err(self.file.damaged(section.page, "entries are not in order"));
             }
@@ -285,19 +284,19 @@ impl Run {
 
     fn load(&self, reader: &mut Reader, partition: &Partition) -> Result<(), StoreError> {
         let record = &partition.record;
-        let count = record.fingerprints as usize;
+        let count = record.filter_words as usize;
         let per_page = u16::PER_PAGE as usize;
         let end = record.filter_page + count.div_ceil(per_page) as u64;
         let extents = extents_of(&self.file, record.filter_page..end);
-        let mut fingerprints = vec![0_u16; count];
+        let mut words = room(count);
         reader.read(&extents, |extent, page, payload| {
             let page = extents[extent].page - record.filter_page + page as u64;
             let start = page as usize * per_page;
             let here = per_page.min(count - start);
-            fingerprints[start..start + here].copy_from_slice(&records::<u16>(payload)[..here]);
+            words[start..start + here].copy_from_slice(&records::<u16>(payload)[..here]);
             Ok(())
         })?;
-        let filter = Filter::from_parts(shape(record), fingerprints);
+        let filter = Filter::from_parts(shape(record), words);
         let filter =
             filter.ok_or_else(|| self.file.damaged(record.filter_page, "no filter is there"))?;
         // Somebody else may have been faster; theirs is the same.
@@ -351,10 +350,8 @@ pub(crate) fn local(hash: u64, bits: u32) -> u64 {
 
 pub(crate) fn shape(record: &PartitionRecord) -> Shape {
     Shape {
-        seed: record.seed,
-        window: record.window,
-        starts: record.starts,
-        fingerprints: record.fingerprints,
+        hashes: record.filter_hashes,
+        bucket_bits: record.bucket_bits,
     }
 }
 
@@ -371,13 +368,14 @@ fn arrange(
     let mut partitions = Vec::with_capacity(partition_records.len());
     for record in partition_records {
         let own = record.count.div_ceil(Entry::PER_PAGE);
-        let filter_pages = u64::from(record.fingerprints).div_ceil(u16::PER_PAGE);
+        let filter_pages = u64::from(record.filter_words).div_ceil(u16::PER_PAGE);
         let entries_end = record.page.checked_add(own)?;
         let filter_end = record.filter_page.checked_add(filter_pages)?;
         if entries_end > pages || filter_end > pages {
             return None;
         }
-        if record.fingerprints > 0 && !shape(record).is_sound() {
+        let words = record.filter_words as usize;
+        if words > 0 && shape(record).words() != Some(words) {
             return None;
         }
         partitions.push(Partition {

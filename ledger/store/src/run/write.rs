@@ -124,13 +124,8 @@ impl<'a> RunWriter<'a> {
             rest = behind;
         }
         if self.plan.filters {
-            for entry in entries {
-                let hash = local(entry.hash, self.bits);
-                // A pending transfer and its end have the same hash.
-                if self.hashes.last() != Some(&hash) {
-                    self.hashes.push(hash);
-                }
-            }
+            let hashes = entries.iter().map(|entry| local(entry.hash, self.bits));
+            self.hashes.extend(hashes);
         }
         Ok(())
     }
@@ -146,12 +141,10 @@ impl<'a> RunWriter<'a> {
         if self.plan.filters {
             let filter = Filter::of(&self.hashes);
             self.hashes.clear();
-            record.filter_page = self.pages.section(filter.fingerprints())?.page;
-            let shape = filter.shape();
-            record.seed = shape.seed;
-            record.window = shape.window;
-            record.starts = shape.starts;
-            record.fingerprints = shape.fingerprints;
+            record.filter_page = self.pages.section(filter.words())?.page;
+            record.filter_hashes = filter.shape().hashes;
+            record.bucket_bits = filter.shape().bucket_bits;
+            record.filter_words = filter.words().len() as u32;
         }
         self.partitions.push(record);
         self.entries += record.count;
