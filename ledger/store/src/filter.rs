@@ -170,9 +170,15 @@ impl Filter {
         (start..end).any(|place| low[place] == kept.0 && self.high(place) == kept.1)
     }
 
-    /// Asks for the memory that [`may_hold`](Self::may_hold) will need.
+    /// Asks for the memory that [`may_hold`](Self::may_hold) will need first.
     #[inline(always)]
     pub fn prefetch(&self, hash: u64) {
+        prefetch(&self.words[2 * self.shape.bucket(hash)]);
+    }
+
+    /// Asks for the rest, once the first is there.
+    #[inline(always)]
+    pub fn prefetch_again(&self, hash: u64) {
         let start = self.shape.low() + self.start(self.shape.bucket(hash));
         prefetch(&self.words[start]);
         prefetch(&self.words[start + WINDOW - 1]);

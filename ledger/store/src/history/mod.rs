@@ -23,7 +23,7 @@ pub use workshop::{FAN_IN, Workshop, mergeable};
 
 use crate::error::StoreError;
 use crate::reader::Reader;
-use crate::run::Identity;
+use crate::run::{Identity, Run};
 use crate::scratch::ScratchPool;
 use crate::segment::Segment;
 use crate::writer::Pace;
@@ -343,12 +343,23 @@ impl Catalog {
     /// As [`History::prefetch`].
     #[inline]
     pub fn prefetch(&self, hash: u64, id: u128) {
+        self.each_in_range(id, |run| run.prefetch(hash));
+    }
+
+    /// As [`prefetch`](Self::prefetch), a little later: what was asked for first says where to go on.
+    #[inline]
+    pub fn prefetch_again(&self, hash: u64, id: u128) {
+        self.each_in_range(id, |run| run.prefetch_again(hash));
+    }
+
+    #[inline]
+    fn each_in_range(&self, id: u128, each: impl Fn(&Run)) {
         if !self.range.contains(id) {
             return;
         }
         for (range, run) in self.ranges.iter().zip(&self.runs) {
             if range.contains(id) {
-                run.prefetch(hash);
+                each(run);
             }
         }
     }

@@ -196,11 +196,19 @@ impl Run {
             || (header.fates_min..=header.fates_max).contains(&id)
     }
 
-    /// Asks for the memory that [`filter_passes`](Self::filter_passes) will need.
+    /// Asks for the memory that [`filter_passes`](Self::filter_passes) will need first.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
         if let Some(filter) = self.partition(hash).filter.get() {
             filter.prefetch(self.local(hash));
+        }
+    }
+
+    /// Asks for the rest, once the first is there.
+    #[inline]
+    pub fn prefetch_again(&self, hash: u64) {
+        if let Some(filter) = self.partition(hash).filter.get() {
+            filter.prefetch_again(self.local(hash));
         }
     }
 
