@@ -2,6 +2,7 @@
 
 mod execution;
 mod field;
+mod history;
 mod memory;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +20,8 @@ enum What {
     Execution(execution::Arguments),
     /// The field's load generator against Giro and the peer, alternately.
     Field(field::Arguments),
+    /// Writing the history alone: processor time and bytes a transfer.
+    History(history::Arguments),
     /// Memory an account takes.
     Memory(memory::Arguments),
 }
@@ -27,6 +30,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Execution(arguments) => execution::run(&arguments),
         What::Field(arguments) => field::run(&arguments),
+        What::History(arguments) => history::run(&arguments),
         What::Memory(arguments) => memory::run(&arguments),
     }
 }

@@ -13,6 +13,9 @@ pub trait Archive: Sync {
     /// Hints that this id will be asked for soon.
     fn prefetch(&self, hash: u64, id: u128);
 
+    /// The same once more, a little later: what was asked for first says where to go on.
+    fn prefetch_again(&self, _hash: u64, _id: u128) {}
+
     /// Whether the history may know the id. False is certain.
     fn may_hold(&self, hash: u64, id: u128) -> bool;
 

@@ -61,6 +61,11 @@ impl Archive for Filters<'_> {
     }
 
     #[inline]
+    fn prefetch_again(&self, hash: u64, id: u128) {
+        self.0.prefetch_again(hash, id);
+    }
+
+    #[inline]
     fn may_hold(&self, hash: u64, id: u128) -> bool {
         self.0.may_hold(hash, id)
     }

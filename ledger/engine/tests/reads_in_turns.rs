@@ -1,5 +1,5 @@
-//! Queries that are worked on in turns, with operations in between and generations that leave memory
-//! meanwhile: the answer is what an engine that keeps all in memory gave as the query began.
+//! Queries that are worked on in turns, with operations in between and generations that leave
+//! memory meanwhile: the answer is what an engine that keeps all in memory gave as the query began.
 #![cfg(not(loom))]
 
 #[allow(dead_code)]

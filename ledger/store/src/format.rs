@@ -59,18 +59,17 @@ pub enum Part {
     Expiries,
     /// [`Release`]s: what expiries did to each account.
     Releases,
-    /// Values of `user_data_128`, with rows.
+    /// Entries of `user_data_128`: a key of the value in the upper 32 bits of a u64, a row in the
+    /// lower; rising.
     UserData128,
-    /// Values of `user_data_64`, with rows.
+    /// The same of `user_data_64`.
     UserData64,
-    /// Values of `user_data_32`, with rows.
+    /// The same of `user_data_32`.
     UserData32,
-    /// Values of `code`, with rows.
+    /// The same of `code`.
     Code,
-    /// Values of `ledger`, with rows.
+    /// The same of `ledger`.
     Ledger,
-    /// Rows of values that several rows have, u32.
-    Lists,
     /// First key of each page of the sections that are searched, u128.
     Fences,
 }
@@ -395,24 +394,20 @@ pub struct PartitionRecord {
     pub count: u64,
     /// First page of the filter, right behind the entries.
     pub filter_page: u64,
-    /// The filter's seed.
-    pub seed: u64,
-    /// Fingerprints in one of the filter's windows, a power of two.
-    pub window: u32,
-    /// Where a first fingerprint can lie: below this.
-    pub starts: u32,
-    /// How many fingerprints.
-    pub fingerprints: u32,
+    /// Hashes in the filter.
+    pub filter_hashes: u64,
+    /// So many top bits of a hash, without the partition's, are its bucket in the filter.
+    pub bucket_bits: u32,
+    /// The filter's words; 0 without filter.
+    pub filter_words: u32,
     /// 0.
-    pub reserved: u32,
+    pub reserved: u64,
 }
 impl Record for PartitionRecord {}
 
-/// In the word behind a value in a field's directory: the rest is the value's only row.
-pub const WORD_SINGLE: u32 = 1 << 31;
-/// So many rows have the value that there is no list of them.
-pub const WORD_DENSE: u32 = u32::MAX;
-/// A value that more than one row in this many has is dense.
+/// In place of a row: so many rows have the key that they are not listed.
+pub const ROW_DENSE: u32 = u32::MAX;
+/// A key that more than one row in this many has is dense.
 pub const DENSE_SHARE: usize = 8;
-/// Most rows of a segment, so that a row fits a word and is none of the marks.
+/// Most rows of a segment, so that none is the mark, and postings can be counted.
 pub const ROWS_MAX: usize = (1 << 30) - 1;

@@ -12,6 +12,7 @@
 //!
 //! Where to start reading: `docs/internals/history.md`, then [`History`].
 
+mod buckets;
 pub mod checkpoint;
 pub mod copy;
 pub mod cursor;
@@ -24,6 +25,7 @@ pub mod page;
 pub mod reader;
 pub mod replay;
 pub mod run;
+pub mod scratch;
 pub mod segment;
 mod sort;
 pub mod verify;

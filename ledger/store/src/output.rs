@@ -1,5 +1,4 @@
-//! Writing chunks of pages while the next one is being made: checksums and disk take as long as
-//! what they wait for.
+//! Writing chunks of pages while the next one is being made.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -9,8 +8,32 @@ use giro_base::Region;
 use giro_log::storage::StorageFile;
 use zerocopy::IntoBytes;
 
-use crate::page::{FileTag, PAGE_BYTES, Page, seal};
+use crate::page::{PAGE_BYTES, Page};
 use crate::writer::CHUNK_PAGES;
+
+/// Memory of chunks, for one file after the other: fresh memory costs more than filling it.
+#[derive(Default)]
+pub struct Chunks(Vec<Region<Page>>);
+
+impl Chunks {
+    /// An empty chunk.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub(crate) fn take(&mut self) -> io::Result<Region<Page>> {
+        match self.0.pop() {
+            Some(mut chunk) => {
+                chunk.set_len(0);
+                Ok(chunk)
+            }
+            None => Region::new(CHUNK_PAGES),
+        }
+    }
+
+    pub(crate) fn give_back(&mut self, chunk: Region<Page>) {
+        self.0.push(chunk);
+    }
+}
 
 /// A thread that writes one file, in order.
 pub(crate) struct Output {
@@ -21,17 +44,13 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn start(file: Box<dyn StorageFile>, tag: FileTag) -> io::Result<Self> {
+    pub(crate) fn start(file: Box<dyn StorageFile>, spare: Region<Page>) -> io::Result<Self> {
         let (chunks, work) = bounded::<(Region<Page>, u64)>(1);
         let (done, written) = bounded(2);
-        let spare = done.send(Ok(Region::new(CHUNK_PAGES)?));
-        assert!(spare.is_ok(), "its other end is here");
+        assert!(done.send(Ok(spare)).is_ok(), "its other end is here");
         let thread = std::thread::Builder::new().name("giro-pages".to_owned());
         let thread = thread.spawn(move || {
             while let Ok((mut chunk, start)) = work.recv() {
-                for (page, number) in chunk.iter_mut().zip(start..) {
-                    seal(page, tag, number);
-                }
                 let outcome = file.write_at(chunk.as_bytes(), start * PAGE_BYTES as u64);
                 let failed = outcome.is_err();
                 chunk.set_len(0);
@@ -61,15 +80,15 @@ impl Output {
         chunks.send((full, start)).map_err(io::Error::other)
     }
 
-    /// Waits until everything is written, and gives the file back.
+    /// Waits until everything is written, and gives the file and the memory back.
     ///
     /// # Errors
     /// That a write failed.
-    pub(crate) fn end(&mut self) -> io::Result<Box<dyn StorageFile>> {
+    pub(crate) fn end(&mut self, memory: &mut Chunks) -> io::Result<Box<dyn StorageFile>> {
         self.chunks = None;
         let file = self.thread.take().map(JoinHandle::join);
         for written in self.written.try_iter() {
-            written?;
+            memory.give_back(written?);
         }
         match file {
             Some(Ok(file)) => Ok(file),

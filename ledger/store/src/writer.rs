@@ -11,16 +11,16 @@ use zerocopy::IntoBytes;
 
 use crate::error::StoreError;
 use crate::format::{Header, Record, Section};
-use crate::output::Output;
+use crate::output::{Chunks, Output};
 use crate::page::{FileTag, PAYLOAD_BYTES, Page, seal};
 
-/// Pages gathered for one write: 1 MiB.
-pub(crate) const CHUNK_PAGES: usize = 256;
+/// Pages gathered for one write: 2 MiB, a huge page.
+pub(crate) const CHUNK_PAGES: usize = 512;
 
 /// How slowly a file is written, and for how long.
 #[derive(Clone, Debug, Default)]
 pub struct Pace {
-    /// Rest after each MiB, so that payments have processor and disk in between.
+    /// Rest after each 2 MiB, so that payments have processor and disk in between.
     pub rest: Duration,
     /// Once set, no more is written.
     pub stop: Arc<AtomicBool>,
@@ -42,6 +42,8 @@ pub struct PageWriter<'a> {
     path: PathBuf,
     tag: FileTag,
     pace: &'a Pace,
+    memory: &'a mut Chunks,
+    /// All its pages but the last are sealed; that one too once `used` is all of it.
     chunk: Region<Page>,
     /// First page of the chunk.
     chunk_start: u64,
@@ -49,6 +51,9 @@ pub struct PageWriter<'a> {
     used: usize,
     finished: bool,
 }
+
+/// A page that has its checksum has no room.
+const SEALED: usize = PAYLOAD_BYTES + 1;
 
 /// Ending of a file that is not whole yet.
 pub const TEMPORARY: &str = ".tmp";
@@ -63,6 +68,7 @@ impl<'a> PageWriter<'a> {
         path: &Path,
         tag: FileTag,
         pace: &'a Pace,
+        memory: &'a mut Chunks,
     ) -> Result<Self, StoreError> {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(TEMPORARY);
@@ -70,8 +76,9 @@ impl<'a> PageWriter<'a> {
         let file = storage
             .create(&temporary)
             .map_err(StoreError::io("create", &temporary))?;
-        let chunk = Region::new(CHUNK_PAGES).map_err(StoreError::io("buffer", &temporary))?;
-        let output = Output::start(file, tag).map_err(StoreError::io("write", &temporary))?;
+        let mut chunk = || memory.take().map_err(StoreError::io("buffer", &temporary));
+        let (chunk, spare) = (chunk()?, chunk()?);
+        let output = Output::start(file, spare).map_err(StoreError::io("write", &temporary))?;
         Ok(Self {
             storage,
             output,
@@ -79,9 +86,10 @@ impl<'a> PageWriter<'a> {
             path: path.to_owned(),
             tag,
             pace,
+            memory,
             chunk,
             chunk_start: 1,
-            used: PAYLOAD_BYTES,
+            used: SEALED,
             finished: false,
         })
     }
@@ -112,11 +120,24 @@ impl<'a> PageWriter<'a> {
     /// # Errors
     /// The system's.
     pub fn section<T: Record>(&mut self, records: &[T]) -> Result<Section, StoreError> {
+        self.section_with(records, |_| {})
+    }
+
+    /// Writes a whole section, and lets `look` at the records of each page: they are at hand then.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn section_with<T: Record>(
+        &mut self,
+        records: &[T],
+        mut look: impl FnMut(&[T]),
+    ) -> Result<Section, StoreError> {
         self.end_page();
         let page = self.next_page();
         for records in records.chunks(T::PER_PAGE as usize) {
             self.end_page();
             self.put_bytes(records.as_bytes())?;
+            look(records);
         }
         self.end_page();
         Ok(Section {
@@ -126,23 +147,30 @@ impl<'a> PageWriter<'a> {
         })
     }
 
-    /// The next record goes to a new page.
+    /// The next record goes to a new page. The last one gets its checksum, while it is at hand.
     pub fn end_page(&mut self) {
-        self.used = PAYLOAD_BYTES;
+        let number = self.next_page().wrapping_sub(1);
+        if let Some(page) = self.chunk.last_mut()
+            && self.used <= PAYLOAD_BYTES
+        {
+            page[self.used..].fill(0);
+            seal(page, self.tag, number);
+        }
+        self.used = SEALED;
     }
 
     fn new_page(&mut self) -> Result<(), StoreError> {
+        self.end_page();
         if self.chunk.len() == CHUNK_PAGES {
             self.flush()?;
         }
-        let len = self.chunk.len();
-        self.chunk.set_len(len + 1);
-        self.chunk[len].fill(0);
+        self.chunk.set_len(self.chunk.len() + 1);
         self.used = 0;
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
+        self.end_page();
         if self.pace.is_over() {
             return Err(StoreError::Stopped);
         }
@@ -155,7 +183,6 @@ impl<'a> PageWriter<'a> {
             }
         }
         self.chunk_start += count;
-        self.end_page();
         Ok(())
     }
 
@@ -167,7 +194,7 @@ impl<'a> PageWriter<'a> {
     pub fn finish(mut self, header: &mut Header) -> Result<(), StoreError> {
         self.flush()?;
         header.pages = self.chunk_start;
-        let file = self.output.end();
+        let file = self.output.end(self.memory);
         let file = file.map_err(StoreError::io("write", &self.temporary))?;
         self.chunk.set_len(1);
         self.chunk[0].fill(0);
@@ -192,8 +219,12 @@ impl Drop for PageWriter<'_> {
     /// What was not finished is of no use, and may be what fills the disk.
     fn drop(&mut self) {
         if !self.finished {
-            let _ = self.output.end();
+            let _ = self.output.end(self.memory);
             let _ = self.storage.remove(&self.temporary);
+        }
+        if let Ok(empty) = Region::new(0) {
+            let chunk = std::mem::replace(&mut self.chunk, empty);
+            self.memory.give_back(chunk);
         }
     }
 }

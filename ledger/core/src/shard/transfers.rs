@@ -49,6 +49,7 @@ impl Shard {
                     tables,
                     &events[chunk(step - 1)],
                     &mut hashes[(step - 1) % 3],
+                    archive,
                 );
             }
             if step >= 2 {
@@ -93,8 +94,17 @@ impl Shard {
     }
 
     #[inline(always)]
-    fn fetch_places(&self, tables: &Tables, transfers: &[Transfer], hashes: &mut Hashes) {
+    fn fetch_places(
+        &self,
+        tables: &Tables,
+        transfers: &[Transfer],
+        hashes: &mut Hashes,
+        archive: Option<&dyn Archive>,
+    ) {
         for (k, transfer) in transfers.iter().enumerate() {
+            if let Some(archive) = archive {
+                archive.prefetch_again(hashes.id[k], transfer.id);
+            }
             hashes.debit_guess[k] = self.accounts.guess(hashes.debit[k]);
             hashes.credit_guess[k] = self.accounts.guess(hashes.credit[k]);
             for slot in [hashes.debit_guess[k], hashes.credit_guess[k]]

@@ -48,8 +48,8 @@ struct Current {
     stage: Stage,
 }
 
-/// Where a filter is looked for. Rows on disk are older than all rows in memory, so one comes behind
-/// the other.
+/// Where a filter is looked for. Rows on disk are older than all rows in memory, so one comes
+/// behind the other.
 enum Stage {
     /// The history, up to a generation.
     Older(Older, u64),

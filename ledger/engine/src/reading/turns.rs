@@ -17,9 +17,9 @@ pub struct ReadTurn {
 }
 
 impl ReadTurn {
-    /// All at once.
+    /// As good as all at once.
     pub(crate) const WHOLE: Self = Self {
-        pages: usize::MAX,
+        pages: 1 << 20,
         rows: usize::MAX,
     };
 }

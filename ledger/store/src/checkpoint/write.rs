@@ -15,6 +15,7 @@ use crate::error::StoreError;
 use crate::format::{Header, MAGIC, Record, SECTIONS, Section, VERSION};
 use crate::page::{FileTag, Kind};
 use crate::reader::Reader;
+use crate::scratch::Scratch;
 use crate::writer::{Pace, PageWriter};
 
 /// Writes the piece of a generation, which ends at `mark`, to `path`.
@@ -28,7 +29,7 @@ pub fn write_piece(
     storage: &dyn Storage,
     path: &Path,
     cluster: u128,
-    pace: &Pace,
+    (pace, scratch): (&Pace, &mut Scratch),
     (generation, mark): (&Generation, &Mark),
 ) -> Result<(), StoreError> {
     let Changes {
@@ -51,7 +52,7 @@ pub fn write_piece(
     let (sessions, replies) = session_records(&mark.sessions);
     let number = generation.number;
     let tag = FileTag::new(cluster, Kind::Checkpoint, number, number);
-    let mut pages = PageWriter::create(storage, path, tag, pace)?;
+    let mut pages = PageWriter::create(storage, path, tag, pace, &mut scratch.chunks)?;
     let mut sections = [Section::default(); SECTIONS];
     sections[PiecePart::State as usize] = pages.section(&[state])?;
     sections[PiecePart::Accounts as usize] = pages.section(&accounts)?;
@@ -71,7 +72,7 @@ pub fn merge_pieces(
     storage: &dyn Storage,
     path: &Path,
     cluster: u128,
-    (pace, reader): (&Pace, &mut Reader),
+    (pace, reader, scratch): (&Pace, &mut Reader, &mut Scratch),
     pieces: &[Arc<Piece>],
 ) -> Result<(), StoreError> {
     let whole = Whole::of(pieces).expect("there are pieces to merge");
@@ -80,7 +81,7 @@ pub fn merge_pieces(
     let mark = whole.mark(reader)?;
     let (sessions, replies) = session_records(&mark.sessions);
     let tag = FileTag::new(cluster, Kind::Checkpoint, range.0, range.1);
-    let mut pages = PageWriter::create(storage, path, tag, pace)?;
+    let mut pages = PageWriter::create(storage, path, tag, pace, &mut scratch.chunks)?;
     let mut sections = [Section::default(); SECTIONS];
     sections[PiecePart::State as usize] = pages.section(&[state])?;
     let accounts = Streamed::begin(&mut pages);

@@ -82,7 +82,7 @@ impl TransferCursor {
             // A list's rows each lie on a page of their own at worst; a scan's share pages.
             let affordable = match source.list {
                 Some(_) => left,
-                None => left * Transfer::PER_PAGE as usize,
+                None => left.saturating_mul(Transfer::PER_PAGE as usize),
             };
             let places = source.peek(affordable.min(missing), self.window.reversed);
             let taken = self.look(reader, &source, places, rows_max, found)?;
@@ -107,8 +107,7 @@ impl TransferCursor {
             (_, Some(single)) => vec![single],
             (None, None) => places.collect(),
             (Some(part), None) => {
-                let section = segment.section(part);
-                let rows = reader.range::<u32>(segment.file(), section, places)?;
+                let rows = segment.listed(reader, part, places)?;
                 rows.into_iter().map(u64::from).collect()
             }
         };
@@ -256,14 +255,17 @@ pub(super) fn first_from(
     if row >= u64::from(segment.rows()) {
         return Ok(list.end);
     }
-    let section = segment.section(part);
+    let per_page = match part {
+        Part::Postings => u32::PER_PAGE,
+        _ => u64::PER_PAGE,
+    };
     let (mut low, mut high) = (list.start, list.end);
     while low < high {
         let middle = u64::midpoint(low, high);
         // The part of the page around the middle that belongs to the list.
-        let page = middle / u32::PER_PAGE * u32::PER_PAGE;
-        let here = page.max(low)..(page + u32::PER_PAGE).min(high);
-        let rows = reader.range::<u32>(segment.file(), section, here.clone())?;
+        let page = middle / per_page * per_page;
+        let here = page.max(low)..(page + per_page).min(high);
+        let rows = segment.listed(reader, part, here.clone())?;
         let below = rows.partition_point(|found| u64::from(*found) < row) as u64;
         if below == 0 {
             high = here.start;

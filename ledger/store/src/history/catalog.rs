@@ -316,8 +316,7 @@ impl Finder<'_> {
         for (first, last) in chain.kept {
             let path = workshop.names.run(first, last);
             let (storage, identity) = (&*workshop.storage, workshop.identity);
-            let found = (&mut *self.reader, &workshop.filters_wanted);
-            let opened = Run::open(storage, &path, identity, (first, last), found)?;
+            let opened = Run::open(storage, &path, identity, (first, last), self.reader)?;
             runs.push(Arc::new(opened));
         }
         // Only now is it certain that what replaces them is there.

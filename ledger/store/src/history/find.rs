@@ -169,7 +169,11 @@ fn clues(
     let mut clues = Vec::new();
     read_wanted(reader, &wanted, |w, page, bytes| {
         let (run, question) = (&runs[w.detail], w.for_whom);
-        for entry in run.entries_on(page, questions[question].hash, records(bytes)) {
+        let found = run.entries_on(page, questions[question].hash, records(bytes));
+        if found.is_empty() {
+            run.looked_in_vain();
+        }
+        for entry in found {
             clues.push(Clue {
                 question,
                 run: w.detail,

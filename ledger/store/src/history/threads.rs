@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 use giro_core::generation::Generation;
 
 use super::catalog::Catalog;
@@ -65,8 +65,8 @@ fn yield_to_others() {
 const BACKGROUND_NICE: i32 = 10;
 /// Between attempts while the disk is full.
 const RETRY: Duration = Duration::from_secs(1);
-/// While ids rise, most questions are answered by comparing with the largest id of all, and merging
-/// would be work for nothing. It begins when a filter was needed, or with so many runs.
+/// While ids follow time, most questions are answered by comparing with ranges, and merging would
+/// be work for nothing. It is done where there are filters, or with so many runs.
 const RUNS_UNMERGED_MAX: usize = 256;
 /// How soon a thread that waits sees that it is to stop.
 const STOP_WAIT: Duration = Duration::from_millis(20);
@@ -144,6 +144,10 @@ impl Drop for Threads {
     }
 }
 
+fn has_filters(run: &Arc<Run>) -> bool {
+    run.has_filters()
+}
+
 struct Worker {
     workshop: Workshop,
     reader: Reader,
@@ -188,20 +192,28 @@ impl Worker {
                 }
                 continue;
             }
-            let wanted = self.workshop.filters_wanted.load(Ordering::Relaxed);
-            let due = wanted || kept.runs.len() > RUNS_UNMERGED_MAX;
-            if let Some(range) = mergeable(&kept.runs).filter(|_| due) {
+            for run in kept.runs.iter().filter(|run| run.wants_filters()) {
+                let made = self.insist(|worker| run.make_filters(&mut worker.reader));
+                if made.is_none() {
+                    return;
+                }
+            }
+            let runs = &kept.runs;
+            let many = runs.len() > RUNS_UNMERGED_MAX;
+            let due = |range: &Range<usize>| many || runs[range.clone()].iter().any(has_filters);
+            if let Some(range) = mergeable(runs).filter(due) {
                 if self.merge_runs(&mut kept.runs, range).is_none() {
                     return;
                 }
                 continue;
             }
-            match new.recv() {
+            match new.recv_timeout(RETRY) {
                 Ok((run, piece)) => {
                     kept.runs.push(run);
                     kept.pieces.push(piece);
                 }
-                Err(_) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }

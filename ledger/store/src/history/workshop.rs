@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use giro_core::generation::Generation;
 use giro_log::storage::Storage;
@@ -15,6 +14,7 @@ use crate::reader::Reader;
 use crate::run::merge::merge_runs;
 use crate::run::write::write_run;
 use crate::run::{Identity, Run};
+use crate::scratch::ScratchPool;
 use crate::segment::Segment;
 use crate::segment::write::write_segment;
 use crate::writer::Pace;
@@ -33,8 +33,8 @@ pub struct Workshop {
     pub identity: Identity,
     /// How slowly they are written.
     pub pace: Pace,
-    /// Filters are needed in memory: an id was asked for that only they could tell. Set by runs.
-    pub filters_wanted: Arc<AtomicBool>,
+    /// Memory they are made in.
+    pub scratch: ScratchPool,
 }
 
 /// The files of a generation.
@@ -72,20 +72,19 @@ impl Workshop {
         let number = generation.number;
         let storage = &*self.storage;
         let path = self.names.run(number, number);
-        write_run(storage, &path, self.identity, &self.pace, generation)?;
+        let (identity, pace) = (self.identity, &self.pace);
+        self.scratch
+            .with(|scratch| write_run(storage, &path, identity, pace, generation, scratch))?;
         let run = self.open_run(reader, number, number)?;
         let path = self.names.segment(number);
-        write_segment(
-            storage,
-            &path,
-            self.identity.cluster,
-            &self.pace,
-            generation,
-        )?;
-        let cluster = self.identity.cluster;
+        let cluster = identity.cluster;
+        self.scratch
+            .with(|scratch| write_segment(storage, &path, cluster, pace, generation, scratch))?;
         let segment = Segment::open(storage, &path, (cluster, number), reader)?;
         let path = self.names.piece(number, number);
-        write_piece(storage, &path, cluster, &self.pace, (generation, mark))?;
+        self.scratch.with(|scratch| {
+            write_piece(storage, &path, cluster, (pace, scratch), (generation, mark))
+        })?;
         let piece = Piece::open(storage, &path, cluster, (number, number), reader)?;
         Ok(Written {
             segment: Arc::new(segment),
@@ -112,7 +111,10 @@ impl Workshop {
         };
         let (storage, cluster) = (&*self.storage, self.identity.cluster);
         let path = self.names.piece(0, last);
-        merge_pieces(storage, &path, cluster, (&self.pace, reader), pieces)?;
+        let pace = &self.pace;
+        self.scratch.with(|scratch| {
+            merge_pieces(storage, &path, cluster, (pace, reader, scratch), pieces)
+        })?;
         let merged = Piece::open(storage, &path, cluster, (0, last), reader)?;
         let old = pieces.iter().map(|piece| piece.file().path());
         self.remove(&self.names.checkpoints, old)?;
@@ -136,18 +138,9 @@ impl Workshop {
     /// Opens a run that was just written.
     fn open_run(&self, reader: &mut Reader, first: u64, last: u64) -> Result<Run, StoreError> {
         let path = self.names.run(first, last);
-        let wanted = &self.filters_wanted;
-        let range = (first, last);
-        let run = Run::open(
-            &*self.storage,
-            &path,
-            self.identity,
-            range,
-            (reader, wanted),
-        )?;
-        if wanted.load(Ordering::Relaxed) {
-            run.load_filters(reader)?;
-        }
+        let run = Run::open(&*self.storage, &path, self.identity, (first, last), reader)?;
+        // Whoever looks for an id should not have to wait for them.
+        run.load_filters(reader)?;
         Ok(run)
     }
 
@@ -162,7 +155,9 @@ impl Workshop {
         };
         let storage = &*self.storage;
         let path = self.names.run(first, last);
-        merge_runs(storage, &path, self.identity, (&self.pace, reader), runs)?;
+        let (identity, pace) = (self.identity, &self.pace);
+        self.scratch
+            .with(|scratch| merge_runs(storage, &path, identity, (pace, reader, scratch), runs))?;
         let merged = self.open_run(reader, first, last)?;
         let old = runs.iter().map(|run| run.file().path());
         self.remove(&self.names.ids, old)?;

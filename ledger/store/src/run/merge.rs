@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use giro_base::Region;
 use giro_log::storage::Storage;
 
-use super::entries::IdRange;
+use super::entries::{IdRange, Order};
 use super::write::{RunPlan, RunWriter};
 use super::{Identity, Run};
 use crate::error::StoreError;
 use crate::format::{Entry, EntryKind, Record, Section};
 use crate::reader::Reader;
-use crate::sort::{room, sort_spread};
+use crate::scratch::Scratch;
+use crate::sort::sort;
 use crate::writer::Pace;
 
 /// Records read at once from each source, in pages.
@@ -80,7 +80,7 @@ impl Source {
         &mut self,
         reader: &mut Reader,
         belongs: impl Fn(u64) -> bool,
-        to: &mut Region<Entry>,
+        to: &mut Vec<Entry>,
     ) -> Result<(), StoreError> {
         loop {
             self.entries.fill(reader)?;
@@ -120,10 +120,11 @@ pub fn merge_runs(
     storage: &dyn Storage,
     path: &Path,
     identity: Identity,
-    (pace, reader): (&Pace, &mut Reader),
+    (pace, reader, scratch): (&Pace, &mut Reader, &mut Scratch),
     runs: &[Arc<Run>],
 ) -> Result<(), StoreError> {
-    let mut writer = RunWriter::create(storage, path, pace, plan(identity, runs))?;
+    let chunks = &mut scratch.chunks;
+    let mut writer = RunWriter::create(storage, path, (pace, chunks), plan(identity, runs))?;
     let mut sources = Vec::with_capacity(runs.len());
     let mut burned_before = 0;
     for run in runs {
@@ -134,17 +135,19 @@ pub fn merge_runs(
         });
         burned_before += run.burned().count;
     }
-    let total = runs.iter().map(|run| run.entries() as usize).sum();
+    let (mut entries, mut spare) = (Vec::new(), Vec::new());
     for partition in 0..writer.partitions() {
-        // Only what is used of it becomes memory.
-        let mut entries = room(total);
+        entries.clear();
         for source in &mut sources {
             let belongs = |hash| writer.partition_of(hash) == partition;
             source.take(reader, belongs, &mut entries)?;
         }
         // Faster than to walk along the sources: hashes are spread evenly.
-        sort_spread(&mut entries, |entry| entry.hash);
-        writer.partition(&entries)?;
+        spare.resize(entries.len(), Entry::default());
+        let bits = 0..u64::BITS - writer.bits();
+        let moved = sort(&mut entries, &mut spare, |entry| entry.hash, bits);
+        writer.entries(if moved { &spare } else { &entries })?;
+        writer.end_partition()?;
     }
     let mut burned: VecDeque<Stream<u128>> = runs
         .iter()
@@ -170,6 +173,7 @@ fn plan(identity: Identity, runs: &[Arc<Run>]) -> RunPlan {
         entries: runs.iter().map(|run| run.entries()).sum(),
         ids: IdRange::NONE,
         fates: IdRange::NONE,
+        filters: needs_filters(runs),
     };
     for run in runs {
         let header = run.header();
@@ -183,4 +187,15 @@ fn plan(identity: Identity, runs: &[Arc<Run>]) -> RunPlan {
         });
     }
     plan
+}
+
+/// Whether ranges alone would not tell ids from those of these runs: one of them has a filter, or
+/// their ids do not follow time from one to the next.
+fn needs_filters(runs: &[Arc<Run>]) -> bool {
+    let mut order = Order::default();
+    runs.iter().for_each(|run| order.add(run.ids()));
+    !order.is_kept()
+        || runs
+            .iter()
+            .any(|run| run.has_filters() || run.wants_filters())
 }

@@ -5,14 +5,14 @@ pub mod merge;
 pub mod write;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use giro_base::hash::IdHasher;
 use giro_log::storage::Storage;
 
 use crate::error::StoreError;
-use crate::filter::{Filter, Shape};
+use crate::filter::{Filter, Shape, room};
 use crate::format::{Entry, Header, PartitionRecord, Record, RunPart, Section};
 use crate::page::Kind;
 use crate::reader::{Expected, PageFile, Reader, extents_of, records};
@@ -50,14 +50,14 @@ pub struct Run {
     fences: Vec<u64>,
     /// So many top bits of a hash are its partition.
     bits: u32,
-    /// A filter of the history was missed: from now on all are worth their memory.
-    wanted: Arc<AtomicBool>,
+    /// Pages of entries that were read for nothing, because there is no filter.
+    vain: AtomicU32,
 }
 
 struct Partition {
     record: PartitionRecord,
     fence_start: usize,
-    /// Read when it is first needed.
+    /// Read when it is first needed, if it is on disk; otherwise made when many were missed.
     filter: OnceLock<Filter>,
 }
 
@@ -65,11 +65,17 @@ impl Partition {
     fn pages(&self) -> usize {
         self.record.count.div_ceil(Entry::PER_PAGE) as usize
     }
+
+    fn has_filter(&self) -> bool {
+        self.record.filter_words > 0
+    }
 }
 
+/// So many pages read for nothing are worth a filter in memory.
+const VAIN_MAX: u32 = 1024;
+
 impl Run {
-    /// Opens the run of generations `first` to `last`. All runs of a history share `wanted`, which
-    /// says that its filters are needed.
+    /// Opens the run of generations `first` to `last`.
     ///
     /// # Errors
     /// The system's; that the file is damaged or another one.
@@ -78,7 +84,7 @@ impl Run {
         path: &Path,
         identity: Identity,
         (first, last): (u64, u64),
-        (reader, wanted): (&mut Reader, &Arc<AtomicBool>),
+        reader: &mut Reader,
     ) -> Result<Self, StoreError> {
         let expected = Expected {
             cluster: identity.cluster,
@@ -107,7 +113,7 @@ impl Run {
             bits: partitions.len().trailing_zeros(),
             partitions,
             fences,
-            wanted: Arc::clone(wanted),
+            vain: AtomicU32::new(0),
         })
     }
 
@@ -190,7 +196,7 @@ impl Run {
             || (header.fates_min..=header.fates_max).contains(&id)
     }
 
-    /// Asks for the memory that [`filter_passes`](Self::filter_passes) will need.
+    /// Asks for the memory that [`filter_passes`](Self::filter_passes) will need first.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
         if let Some(filter) = self.partition(hash).filter.get() {
@@ -198,76 +204,107 @@ impl Run {
         }
     }
 
-    /// Whether the filter, which is in memory, holds this hash.
+    /// Asks for the rest, once the first is there.
+    #[inline]
+    pub fn prefetch_again(&self, hash: u64) {
+        if let Some(filter) = self.partition(hash).filter.get() {
+            filter.prefetch_again(self.local(hash));
+        }
+    }
+
+    /// Whether it has filters on disk: its ids were not in order.
     #[must_use]
-    pub fn filter_holds(&self, hash: u64) -> bool {
-        let filter = self.partition(hash).filter.get();
-        filter.is_some_and(|filter| filter.may_hold(self.local(hash)))
+    pub fn has_filters(&self) -> bool {
+        self.partitions.iter().any(Partition::has_filter)
+    }
+
+    /// Whether so much was looked up in vain that filters should be made.
+    #[must_use]
+    pub fn wants_filters(&self) -> bool {
+        self.vain.load(Ordering::Relaxed) > VAIN_MAX
+    }
+
+    /// A page of entries was read, and there was nothing.
+    pub(crate) fn looked_in_vain(&self) {
+        self.vain.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether the filter lets this hash pass, or is not in memory.
     #[inline]
     #[must_use]
     pub fn filter_passes(&self, hash: u64) -> bool {
-        match self.partition(hash).filter.get() {
-            Some(filter) => filter.may_hold(self.local(hash)),
-            None => {
-                if !self.wanted.load(Ordering::Relaxed) {
-                    self.wanted.store(true, Ordering::Relaxed);
-                }
-                true
-            }
-        }
+        let filter = self.partition(hash).filter.get();
+        filter.is_none_or(|filter| filter.may_hold(self.local(hash)))
     }
 
     /// Bytes of filters in memory.
     #[must_use]
     pub fn filter_bytes(&self) -> usize {
         let filters = self.partitions.iter().filter_map(|p| p.filter.get());
-        filters.map(|filter| filter.fingerprints().len() * 2).sum()
+        filters.map(|filter| filter.words().len() * 2).sum()
     }
 
-    /// Reads the filter for `hash` if `id` is such that it is needed and it is not there.
+    /// Reads the filter for `hash` if `id` is such that it is needed, and it is on disk only.
     ///
     /// # Errors
     /// The system's, and that something is damaged.
     pub fn load_filter(&self, reader: &mut Reader, hash: u64, id: u128) -> Result<(), StoreError> {
         let partition = self.partition(hash);
-        if !self.in_range(id) || partition.filter.get().is_some() {
+        if !partition.has_filter() || partition.filter.get().is_some() || !self.in_range(id) {
             return Ok(());
         }
         self.load(reader, partition)
     }
 
-    /// Reads all filters that are not there.
+    /// Reads all filters that are on disk only.
     ///
     /// # Errors
     /// The system's, and that something is damaged.
     pub fn load_filters(&self, reader: &mut Reader) -> Result<(), StoreError> {
-        self.wanted.store(true, Ordering::Relaxed);
         for partition in &self.partitions {
-            if partition.filter.get().is_none() {
+            if partition.has_filter() && partition.filter.get().is_none() {
                 self.load(reader, partition)?;
             }
         }
         Ok(())
     }
 
+    /// Makes the filters that are not on disk, in memory.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn make_filters(&self, reader: &mut Reader) -> Result<(), StoreError> {
+        for partition in &self.partitions {
+            if partition.has_filter() || partition.filter.get().is_some() {
+                continue;
+            }
+            let section = self.entries_of(&partition.record);
+            let entries = reader.range::<Entry>(&self.file, &section, 0..section.count)?;
+            let hashes: Vec<u64> = entries.iter().map(|e| self.local(e.hash)).collect();
+            if !hashes.is_sorted() {
+                return Err(self.file.damaged(section.page, "entries are not in order"));
+            }
+            let _ = partition.filter.set(Filter::of(&hashes));
+        }
+        self.vain.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn load(&self, reader: &mut Reader, partition: &Partition) -> Result<(), StoreError> {
         let record = &partition.record;
-        let count = record.fingerprints as usize;
+        let count = record.filter_words as usize;
         let per_page = u16::PER_PAGE as usize;
         let end = record.filter_page + count.div_ceil(per_page) as u64;
         let extents = extents_of(&self.file, record.filter_page..end);
-        let mut fingerprints = vec![0_u16; count];
+        let mut words = room(count);
         reader.read(&extents, |extent, page, payload| {
             let page = extents[extent].page - record.filter_page + page as u64;
             let start = page as usize * per_page;
             let here = per_page.min(count - start);
-            fingerprints[start..start + here].copy_from_slice(&records::<u16>(payload)[..here]);
+            words[start..start + here].copy_from_slice(&records::<u16>(payload)[..here]);
             Ok(())
         })?;
-        let filter = Filter::from_parts(shape(record), fingerprints);
+        let filter = Filter::from_parts(shape(record), words);
         let filter =
             filter.ok_or_else(|| self.file.damaged(record.filter_page, "no filter is there"))?;
         // Somebody else may have been faster; theirs is the same.
@@ -321,10 +358,8 @@ pub(crate) fn local(hash: u64, bits: u32) -> u64 {
 
 pub(crate) fn shape(record: &PartitionRecord) -> Shape {
     Shape {
-        seed: record.seed,
-        window: record.window,
-        starts: record.starts,
-        fingerprints: record.fingerprints,
+        hashes: record.filter_hashes,
+        bucket_bits: record.bucket_bits,
     }
 }
 
@@ -341,10 +376,14 @@ fn arrange(
     let mut partitions = Vec::with_capacity(partition_records.len());
     for record in partition_records {
         let own = record.count.div_ceil(Entry::PER_PAGE);
-        let filter_pages = u64::from(record.fingerprints).div_ceil(u16::PER_PAGE);
+        let filter_pages = u64::from(record.filter_words).div_ceil(u16::PER_PAGE);
         let entries_end = record.page.checked_add(own)?;
         let filter_end = record.filter_page.checked_add(filter_pages)?;
-        if entries_end > pages || filter_end > pages || !shape(record).is_sound() {
+        if entries_end > pages || filter_end > pages {
+            return None;
+        }
+        let words = record.filter_words as usize;
+        if words > 0 && shape(record).words() != Some(words) {
             return None;
         }
         partitions.push(Partition {

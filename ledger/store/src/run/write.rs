@@ -6,15 +6,16 @@ use giro_core::generation::Generation;
 use giro_log::storage::Storage;
 use zerocopy::IntoBytes;
 
-use super::entries::{GenerationEntries, IdRange};
+use super::entries::{GenerationIds, IdRange};
 use super::{Identity, local, partition_of};
 use crate::error::StoreError;
 use crate::filter::Filter;
 use crate::format::{
     Entry, Header, MAGIC, PartitionRecord, Record, RunPart, SECTIONS, Section, VERSION,
 };
+use crate::output::Chunks;
 use crate::page::{FileTag, Kind};
-use crate::sort::room;
+use crate::scratch::Scratch;
 use crate::writer::{Pace, PageWriter};
 
 /// Entries of a partition at most, about: so many hashes are in memory while a filter is made.
@@ -37,6 +38,8 @@ pub struct RunPlan {
     pub ids: IdRange,
     /// Ids of pending transfers that ended.
     pub fates: IdRange,
+    /// Each partition gets a filter.
+    pub filters: bool,
 }
 
 /// A run in the making, one partition after the other.
@@ -46,6 +49,10 @@ pub struct RunWriter<'a> {
     bits: u32,
     partitions: Vec<PartitionRecord>,
     fences: Vec<u64>,
+    /// What a filter is made of.
+    hashes: Vec<u64>,
+    /// The partition that is being written.
+    partition: PartitionRecord,
     entries: u64,
 }
 
@@ -57,20 +64,24 @@ impl<'a> RunWriter<'a> {
     pub fn create(
         storage: &'a dyn Storage,
         path: &Path,
-        pace: &'a Pace,
+        (pace, memory): (&'a Pace, &'a mut Chunks),
         plan: RunPlan,
     ) -> Result<Self, StoreError> {
         let tag = FileTag::new(plan.identity.cluster, Kind::Run, plan.first, plan.last);
-        let pages = PageWriter::create(storage, path, tag, pace)?;
+        let pages = PageWriter::create(storage, path, tag, pace, memory)?;
         let partitions = plan.entries.div_ceil(PARTITION_ENTRIES).max(1);
-        Ok(Self {
+        let mut run = Self {
             plan,
             pages,
             bits: partitions.next_power_of_two().trailing_zeros(),
             partitions: Vec::new(),
             fences: Vec::new(),
+            hashes: Vec::new(),
+            partition: PartitionRecord::default(),
             entries: 0,
-        })
+        };
+        run.begin_partition();
+        Ok(run)
     }
 
     /// How many partitions it wants.
@@ -79,46 +90,73 @@ impl<'a> RunWriter<'a> {
         1 << self.bits
     }
 
+    /// So many top bits of a hash are its partition.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
     /// The partition that entries with `hash` belong to.
     #[must_use]
     pub fn partition_of(&self, hash: u64) -> usize {
         partition_of(hash, self.bits)
     }
 
-    /// Takes all entries of the next partition, sorted.
+    /// Takes the next entries, sorted, of the partition that is being written.
     ///
     /// # Errors
     /// The system's.
-    pub fn partition(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        let own = self.partitions.len();
+    pub fn entries(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
         let mut ends = entries.first().into_iter().chain(entries.last());
+        let own = self.partitions.len();
         assert!(ends.all(|entry| self.partition_of(entry.hash) == own));
-        let section = self.pages.section(entries)?;
-        let firsts = entries.iter().step_by(Entry::PER_PAGE as usize);
-        self.fences.extend(firsts.map(|entry| entry.hash));
-        let mut hashes = room(entries.len());
-        for entry in entries {
-            let hash = local(entry.hash, self.bits);
-            // A pending transfer and its end have the same hash.
-            if hashes.last() != Some(&hash) {
-                hashes.push(hash);
+        let mut rest = entries;
+        while let Some(first) = rest.first() {
+            let on_page = self.partition.count % Entry::PER_PAGE;
+            if on_page == 0 {
+                self.pages.end_page();
+                self.fences.push(first.hash);
             }
+            let fit = (Entry::PER_PAGE - on_page) as usize;
+            let (page, behind) = rest.split_at(fit.min(rest.len()));
+            self.pages.put_bytes(page.as_bytes())?;
+            self.partition.count += page.len() as u64;
+            rest = behind;
         }
-        let filter = Filter::of(&hashes);
-        let fingerprints = self.pages.section(filter.fingerprints())?;
-        let shape = filter.shape();
-        self.partitions.push(PartitionRecord {
-            page: section.page,
-            count: section.count,
-            filter_page: fingerprints.page,
-            seed: shape.seed,
-            window: shape.window,
-            starts: shape.starts,
-            fingerprints: shape.fingerprints,
-            reserved: 0,
-        });
-        self.entries += section.count;
+        if self.plan.filters {
+            let hashes = entries.iter().map(|entry| local(entry.hash, self.bits));
+            self.hashes.extend(hashes);
+        }
         Ok(())
+    }
+
+    /// Ends the partition, and begins the next one.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn end_partition(&mut self) -> Result<(), StoreError> {
+        self.pages.end_page();
+        let mut record = self.partition;
+        record.filter_page = self.pages.next_page();
+        if self.plan.filters {
+            let filter = Filter::of(&self.hashes);
+            self.hashes.clear();
+            record.filter_page = self.pages.section(filter.words())?.page;
+            record.filter_hashes = filter.shape().hashes;
+            record.bucket_bits = filter.shape().bucket_bits;
+            record.filter_words = filter.words().len() as u32;
+        }
+        self.partitions.push(record);
+        self.entries += record.count;
+        self.begin_partition();
+        Ok(())
+    }
+
+    fn begin_partition(&mut self) {
+        self.partition = PartitionRecord {
+            page: self.pages.next_page(),
+            ..PartitionRecord::default()
+        };
     }
 
     /// Writes what follows the entries, and gives the file its name.
@@ -189,24 +227,44 @@ pub fn write_run(
     identity: Identity,
     pace: &Pace,
     generation: &Generation,
+    scratch: &mut Scratch,
 ) -> Result<(), StoreError> {
-    let found = GenerationEntries::of(generation, identity.hasher());
+    let Scratch {
+        entries, chunks, ..
+    } = scratch;
+    let found = GenerationIds::collect(generation, identity.hasher(), entries);
     let plan = RunPlan {
         identity,
         first: generation.number,
         last: generation.number,
         level: 0,
-        entries: found.entries.len() as u64,
+        entries: found.entries,
         ids: found.ids,
         fates: found.fates,
+        filters: !found.in_order,
     };
-    let mut run = RunWriter::create(storage, path, pace, plan)?;
-    let mut rest = &found.entries[..];
-    for partition in 0..run.partitions() {
-        let own = rest.partition_point(|entry| run.partition_of(entry.hash) <= partition);
-        let (entries, behind) = rest.split_at(own);
-        run.partition(entries)?;
-        rest = behind;
+    let mut run = RunWriter::create(storage, path, (pace, chunks), plan)?;
+    let mut next = 0;
+    entries.drain(
+        |entry| entry.hash,
+        |mut sorted| {
+            // Partitions end with buckets, or within the last few.
+            while let Some(last) = sorted.last() {
+                let end = run.partition_of(last.hash);
+                let own = sorted.partition_point(|entry| run.partition_of(entry.hash) <= next);
+                run.entries(&sorted[..own])?;
+                sorted = &sorted[own..];
+                if next < end {
+                    run.end_partition()?;
+                    next += 1;
+                }
+            }
+            Ok(())
+        },
+    )?;
+    while next < run.partitions() {
+        run.end_partition()?;
+        next += 1;
     }
     run.finish(generation.burned.iter().copied().map(Ok))
 }

@@ -1,25 +1,107 @@
 //! What a segment is made of, before its indexes: from a generation in memory, or read back.
 
-use std::collections::HashMap;
-
 use giro_base::Transfer;
-use giro_core::generation::Generation;
+use giro_core::generation::{Generation, Links, Opening};
 
-use crate::format::{ClosingRecord, ExpiryRecord, Sides};
+use crate::format::{AccountRecord, ClosingRecord, ExpiryRecord, Sides};
 use crate::replay::AccountState;
+use crate::sort::{bits, sort};
 
 /// Rows and what happened between them, with the accounts as they were before.
 pub struct Content<'a> {
     /// The transfers.
     pub transfers: &'a [Transfer],
     /// Their accounts.
-    pub sides: Vec<Sides>,
+    pub sides: SidesOf<'a>,
     /// What posts and voids among them closed, by row.
     pub closings: Vec<ClosingRecord>,
     /// Expiries in the order they took effect.
     pub expiries: Vec<ExpiryRecord>,
-    /// Accounts by slot, as they were before the first row.
-    pub openings: HashMap<u32, AccountState>,
+    /// Accounts as they were before the first row.
+    pub openings: Openings<'a>,
+}
+
+/// The accounts of rows.
+pub enum SidesOf<'a> {
+    /// Of a generation's rows.
+    Links(&'a [Links]),
+    /// As they were read.
+    Read(Vec<Sides>),
+}
+
+impl SidesOf<'_> {
+    /// How many rows there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Links(links) => links.len(),
+            Self::Read(sides) => sides.len(),
+        }
+    }
+
+    /// Those of a row, from the first.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self, row: usize) -> Sides {
+        match self {
+            Self::Links(links) => Sides {
+                debit: links[row].debit,
+                credit: links[row].credit,
+            },
+            Self::Read(sides) => sides[row],
+        }
+    }
+}
+
+/// Accounts as they were before the first row.
+pub enum Openings<'a> {
+    /// A generation's, of which an account's first counts. Slots and places among them, sorted.
+    Generation(&'a [Opening], Vec<u64>),
+    /// As they were read, by slot.
+    Read(&'a [AccountRecord]),
+}
+
+impl<'a> Openings<'a> {
+    fn of(openings: &'a [Opening]) -> Self {
+        let keys = openings.iter().zip(0_u64..);
+        let mut order: Vec<u64> = keys
+            .map(|(opening, place)| u64::from(opening.slot) << 32 | place)
+            .collect();
+        let slot_max = openings.iter().map(|opening| opening.slot).max();
+        let mut spare = vec![0; order.len()];
+        let used = 32..32 + bits(slot_max.unwrap_or(0).into());
+        if sort(&mut order, &mut spare, |key| *key, used) {
+            order = spare;
+        }
+        order.dedup_by_key(|key| *key >> 32);
+        Self::Generation(openings, order)
+    }
+
+    /// Slots, rising, and the accounts.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, AccountState)> {
+        let count = match self {
+            Self::Generation(_, order) => order.len(),
+            Self::Read(records) => records.len(),
+        };
+        (0..count).map(|place| match self {
+            Self::Generation(openings, order) => {
+                let opening = &openings[order[place] as u32 as usize];
+                let state = AccountState {
+                    balances: opening.balances,
+                    flags: opening.flags,
+                };
+                (opening.slot, state)
+            }
+            Self::Read(records) => {
+                let record = &records[place];
+                let state = AccountState {
+                    balances: record.balances.into(),
+                    flags: record.flags,
+                };
+                (record.slot, state)
+            }
+        })
+    }
 }
 
 impl<'a> Content<'a> {
@@ -58,44 +140,28 @@ impl<'a> Content<'a> {
             pending_flags: expiry.pending_flags,
             reserved: 0,
         });
-        let mut openings = HashMap::with_capacity(generation.openings.len());
-        for opening in &generation.openings {
-            // The first occurrence counts.
-            openings.entry(opening.slot).or_insert(AccountState {
-                balances: opening.balances,
-                flags: opening.flags,
-            });
-        }
-        let sides = generation.links.iter().map(|links| Sides {
-            debit: links.debit,
-            credit: links.credit,
-        });
         let content = Self {
             transfers,
-            sides: sides.collect(),
+            sides: SidesOf::Links(&generation.links),
             closings: closings.collect(),
             expiries: expiries.collect(),
-            openings,
+            openings: Openings::of(&generation.openings),
         };
         assert!(
-            content.is_sound(),
-            "rows, closings and expiries are in order"
+            content.lists_are_sound(),
+            "closings and expiries are in order, and each row has its accounts"
         );
         content
     }
 
-    /// Whether rows, closings and expiries are in order, and each row has its accounts.
+    /// Whether closings and expiries are in order, and each row has its accounts.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
+    pub fn lists_are_sound(&self) -> bool {
         let rising =
             |a: &ExpiryRecord, b: &ExpiryRecord| a.timestamp < b.timestamp && a.place <= b.place;
-        self.transfers.len() == self.sides.len()
-            && self
-                .transfers
-                .is_sorted_by(|a, b| a.timestamp < b.timestamp)
+        self.transfers.len() == self.sides.count()
             && self.closings.is_sorted_by(|a, b| a.row < b.row)
             && self.expiries.is_sorted_by(rising)
-            && self.sides.iter().all(|sides| sides.debit != sides.credit)
     }
 
     /// What the post or void in `row` closed.

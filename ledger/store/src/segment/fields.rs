@@ -1,9 +1,13 @@
-//! The field indexes: for each value that rows have in a field, which rows.
+//! The field indexes: for each value that rows have in a field, which rows. A value is filed under
+//! a key of 32 bits; two values that share one are told apart on the rows.
 
-use giro_base::Transfer;
+use std::convert::Infallible;
 
-use crate::format::{DENSE_SHARE, Part, WORD_DENSE, WORD_SINGLE};
-use crate::sort::{Pair, collect, sort_spread};
+use giro_base::hash::fold;
+use giro_base::{Region, Transfer};
+
+use crate::buckets::Buckets;
+use crate::format::{DENSE_SHARE, Part, ROW_DENSE};
 
 /// A field of a transfer that can be searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +34,7 @@ pub const FIELDS: [Field; 5] = [
 ];
 
 impl Field {
-    /// The section that holds its values.
+    /// The section that holds its entries.
     #[must_use]
     pub fn part(self) -> Part {
         match self {
@@ -42,17 +46,8 @@ impl Field {
         }
     }
 
-    /// Bytes of a value.
-    #[must_use]
-    pub const fn value_bytes(self) -> usize {
-        match self {
-            Self::UserData128 => 16,
-            Self::UserData64 => 8,
-            Self::UserData32 | Self::Code | Self::Ledger => 4,
-        }
-    }
-
     /// A transfer's value.
+    #[inline(always)]
     #[must_use]
     pub fn value(self, t: &Transfer) -> u128 {
         match self {
@@ -65,98 +60,114 @@ impl Field {
     }
 }
 
-/// A field's directory as it lies on disk: for each value that rows have, in the field's width,
-/// its word. Values rise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Directory {
-    /// One entry after the other.
-    pub bytes: Vec<u8>,
+/// The key a value is filed under. Whoever makes values share one makes their own queries slower,
+/// as with transfers of equal values.
+#[inline(always)]
+#[must_use]
+pub fn key_of(value: u128) -> u32 {
+    let low = value as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    let high = (value >> 64) as u64 ^ 0xa076_1d64_78bd_642f;
+    (fold(low, high) >> 32) as u32
 }
 
-/// The value and the word of an entry.
+/// An entry of a field's index: its order is the section's.
+#[inline(always)]
 #[must_use]
-pub fn parse_entry(field: Field, entry: &[u8]) -> (u128, u32) {
-    let width = field.value_bytes();
-    let mut value = [0; 16];
-    value[..width].copy_from_slice(&entry[..width]);
-    let mut word = [0; 4];
-    word.copy_from_slice(&entry[width..width + 4]);
-    (u128::from_le_bytes(value), u32::from_le_bytes(word))
+pub fn entry(key: u32, row: u32) -> u64 {
+    u64::from(key) << 32 | u64::from(row)
 }
 
-/// The directory of one field, values rising. Lists of rows go behind those in `lists`.
+/// The key of an entry.
+#[inline(always)]
 #[must_use]
-pub fn directory(field: Field, transfers: &[Transfer], lists: &mut Vec<u32>) -> Directory {
-    let width = field.value_bytes();
-    let size = (width, transfers.len());
-    match field {
-        Field::UserData128 => {
-            let pairs = transfers.iter().zip(0..).map(|(t, row)| Pair {
-                value: t.user_data_128,
-                row,
-            });
-            let pairs = pairs.filter(|pair| pair.value != 0);
-            let mut pairs = collect(transfers.len(), pairs);
-            // The first 64 bits that are used at all.
-            let all = pairs.iter().fold(0, |all, pair| all | pair.value);
-            let unused = all.leading_zeros().min(64);
-            sort_spread(&mut pairs, |pair| (pair.value << unused >> 64) as u64);
-            let parts = |pair: &Pair<u128>| (pair.value, pair.row as u32);
-            group(&pairs, parts, size, lists)
+pub fn entry_key(entry: u64) -> u32 {
+    (entry >> 32) as u32
+}
+
+/// The row of an entry.
+#[inline(always)]
+#[must_use]
+pub fn entry_row(entry: u64) -> u32 {
+    entry as u32
+}
+
+/// What the index of one field is made of, in memory that is used again for the next segment.
+#[derive(Default)]
+pub(super) struct FieldRows {
+    buckets: Buckets<u64>,
+    /// The first row's value. Where most rows have it, as with a ledger, nothing has to be sorted.
+    common: u128,
+    /// Rows that have it, until they are too many.
+    common_rows: Vec<u32>,
+    /// A key that more rows have than this is not listed.
+    dense: usize,
+}
+
+impl FieldRows {
+    /// Begins the index of these rows.
+    pub(super) fn begin(&mut self, field: Field, transfers: &[Transfer]) {
+        self.buckets.begin(transfers.len());
+        self.common = transfers.first().map_or(0, |first| field.value(first));
+        self.common_rows.clear();
+        self.dense = transfers.len() / DENSE_SHARE;
+    }
+
+    /// Takes the next row.
+    #[inline(always)]
+    pub(super) fn add(&mut self, value: u128, row: u32) {
+        if value == self.common {
+            if self.common_rows.len() <= self.dense {
+                self.common_rows.push(row);
+            }
+        } else if value != 0 {
+            let entry = entry(key_of(value), row);
+            self.buckets.push(entry, entry);
         }
-        Field::UserData64 => {
-            let pairs = transfers.iter().zip(0..).map(|(t, row)| Pair {
-                value: t.user_data_64,
-                row,
-            });
-            let pairs = pairs.filter(|pair| pair.value != 0);
-            let mut pairs = collect(transfers.len(), pairs);
-            sort_spread(&mut pairs, |pair| pair.value);
-            let parts = |pair: &Pair<u64>| (pair.value.into(), pair.row as u32);
-            group(&pairs, parts, size, lists)
+    }
+
+    /// Puts the entries of the index in the place of `entries`, once all rows were taken.
+    pub(super) fn finish(&mut self, entries: &mut Region<u64>) {
+        let key = key_of(self.common);
+        let listed = self.common_rows.len() <= self.dense;
+        let mark = (!listed).then_some(ROW_DENSE);
+        // 0 asks for any value, so nobody asks for it.
+        let common = (self.common != 0).then_some(&self.common_rows);
+        let rows = common.into_iter().flatten().filter(|_| listed);
+        for row in rows.copied().chain(mark.filter(|_| common.is_some())) {
+            let entry = entry(key, row);
+            self.buckets.push(entry, entry);
         }
-        Field::UserData32 | Field::Code | Field::Ledger => {
-            // Value and row fit one word, which sorts twice as fast.
-            let bits = usize::BITS - transfers.len().leading_zeros();
-            let keys = transfers.iter().zip(0_u64..);
-            let keys = keys.map(|(t, row)| (field.value(t) as u64) << bits | row);
-            let mut keys = collect(transfers.len(), keys.filter(|key| key >> bits != 0));
-            sort_spread(&mut keys, |key| *key);
-            let mask = (1 << bits) - 1;
-            let parts = |key: &u64| ((key >> bits).into(), (key & mask) as u32);
-            group(&keys, parts, size, lists)
-        }
+        let Ok(()) = self.buckets.drain::<Infallible>(
+            |entry| *entry,
+            |some| {
+                let len = entries.len();
+                entries.set_len(len + some.len());
+                entries[len..].copy_from_slice(some);
+                Ok(())
+            },
+        );
+        thin_out(entries, self.dense);
     }
 }
 
-fn group<T>(
-    sorted: &[T],
-    parts: impl Fn(&T) -> (u128, u32),
-    (width, rows): (usize, usize),
-    lists: &mut Vec<u32>,
-) -> Directory {
-    let mut bytes = Vec::with_capacity(sorted.len() * (width + 4));
-    let mut rest = sorted;
-    while let Some(first) = rest.first() {
-        let (value, row) = parts(first);
-        let same = rest
-            .iter()
-            .take_while(|item| parts(item).0 == value)
-            .count();
-        let (own, behind) = rest.split_at(same);
-        rest = behind;
-        let word = if own.len() == 1 {
-            WORD_SINGLE | row
-        } else if own.len() > rows / DENSE_SHARE {
-            WORD_DENSE
-        } else {
-            let start = lists.len() as u32;
-            lists.push(own.len() as u32);
-            lists.extend(own.iter().map(|item| parts(item).1));
-            start
-        };
-        bytes.extend_from_slice(&value.to_le_bytes()[..width]);
-        bytes.extend_from_slice(&word.to_le_bytes());
+/// Puts a mark in the place of entries of which there are more than `dense` with one key.
+fn thin_out(entries: &mut Region<u64>, dense: usize) {
+    let step = (dense / 2).max(1);
+    // So many have two of these places.
+    let places = (0..entries.len()).step_by(step);
+    let places = places.zip((step..entries.len()).step_by(step));
+    let key = |place: usize| entry_key(entries[place]);
+    let suspects = places.filter(|(a, b)| key(*a) == key(*b));
+    let mut keys: Vec<u32> = suspects.map(|(place, _)| key(place)).collect();
+    keys.dedup();
+    for key in keys.into_iter().rev() {
+        let start = entries.partition_point(|e| entry_key(*e) < key);
+        let end = entries.partition_point(|e| entry_key(*e) <= key);
+        if end - start > dense {
+            entries[start] = entry(key, ROW_DENSE);
+            entries.copy_within(end.., start + 1);
+            let len = entries.len();
+            entries.set_len(len - (end - start - 1));
+        }
     }
-    Directory { bytes }
 }

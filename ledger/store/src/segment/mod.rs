@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod content;
 pub mod fields;
+pub mod indexes;
 pub mod write;
 
 use std::ops::Range;
@@ -13,12 +14,12 @@ use giro_log::storage::Storage;
 
 use crate::error::StoreError;
 use crate::format::{
-    AccountRecord, ClosingRecord, Header, Part, ROWS_MAX, Record, Section, WORD_DENSE, WORD_SINGLE,
+    AccountRecord, ClosingRecord, Header, Part, ROW_DENSE, ROWS_MAX, Record, Section,
 };
 use crate::page::{Kind, Payload};
 use crate::reader::{Expected, Extent, PageFile, Reader, records};
-use fields::{Field, parse_entry};
-use write::{FENCED, entry_bytes, per_page};
+use fields::{Field, entry_key, entry_row, key_of};
+use indexes::FENCED;
 
 /// A segment, open for reading. Its header and the first keys of its index pages are in memory.
 pub struct Segment {
@@ -27,7 +28,7 @@ pub struct Segment {
     fences: [Vec<u128>; FENCED.len()],
 }
 
-/// The rows that have a value in a field, or none known.
+/// Where the rows are that have a value in a field. Few others may be among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowList {
     /// No row has it.
@@ -254,7 +255,7 @@ impl Segment {
         found.into_iter().collect::<Option<_>>().ok_or_else(missing)
     }
 
-    /// The rows that have `value`, which is not 0, in `field`.
+    /// The rows that have `value`, which is not 0, in `field`; and perhaps others.
     ///
     /// # Errors
     /// The system's, and that something is damaged.
@@ -264,27 +265,59 @@ impl Segment {
         field: Field,
         value: u128,
     ) -> Result<RowList, StoreError> {
-        let mut word = None;
-        self.fenced_page(reader, field.part(), value, |_, count, bytes| {
-            word = search_directory(field, value, &bytes[..], count);
+        let (key, part) = (key_of(value), field.part());
+        let mut end = 0;
+        let mut last = 0;
+        self.fenced_page(reader, part, key.into(), |first, count, bytes| {
+            let entries = &records::<u64>(bytes)[..count];
+            let behind = entries.partition_point(|entry| entry_key(*entry) <= key);
+            end = first + behind as u64;
+            last = behind.checked_sub(1).map_or(0, |place| entries[place]);
         })?;
-        let Some(word) = word else {
+        if end == 0 || entry_key(last) != key {
             return Ok(RowList::Nothing);
-        };
-        if word == WORD_DENSE {
+        }
+        if entry_row(last) == ROW_DENSE {
             return Ok(RowList::Dense);
         }
-        if word & WORD_SINGLE != 0 {
-            return Ok(RowList::Single(word & !WORD_SINGLE));
-        }
-        let part = Part::Lists;
-        let start = u64::from(word);
-        let count: u32 = reader.one(&self.file, self.section(part), start)?;
-        Ok(RowList::List {
-            part,
-            start: start + 1,
-            count: count.into(),
+        let start = self.first_entry(reader, part, key)?;
+        Ok(match end.saturating_sub(start) {
+            0 | 1 => RowList::Single(entry_row(last)),
+            count => RowList::List { part, start, count },
         })
+    }
+
+    /// Place of the first entry with `key` in a field's section, which has one.
+    fn first_entry(&self, reader: &mut Reader, part: Part, key: u32) -> Result<u64, StoreError> {
+        let mut start = 0;
+        if key == 0 {
+            return Ok(start);
+        }
+        // Keys that are less end on the page before the first one that begins with `key`.
+        let before = u128::from(key) - 1;
+        self.fenced_page(reader, part, before, |first, count, bytes| {
+            let entries = &records::<u64>(bytes)[..count];
+            start = first + entries.partition_point(|entry| entry_key(*entry) < key) as u64;
+        })?;
+        Ok(start)
+    }
+
+    /// Rows listed in places that follow each other, from the segment's first.
+    ///
+    /// # Errors
+    /// The system's, and that something is damaged.
+    pub fn listed(
+        &self,
+        reader: &mut Reader,
+        part: Part,
+        places: Range<u64>,
+    ) -> Result<Vec<u32>, StoreError> {
+        let section = self.section(part);
+        if part == Part::Postings {
+            return reader.range::<u32>(&self.file, section, places);
+        }
+        let entries = reader.range::<u64>(&self.file, section, places)?;
+        Ok(entries.into_iter().map(entry_row).collect())
     }
 
     /// The error that a section is not what it must be.
@@ -368,21 +401,4 @@ impl Segment {
         let count = self.section(part).count.saturating_sub(first).min(per_page);
         (first, count as usize)
     }
-}
-
-/// The word of `value` in a page of a field's directory.
-fn search_directory(field: Field, value: u128, bytes: &[u8], count: usize) -> Option<u32> {
-    let width = entry_bytes(field);
-    let entry = |place: usize| parse_entry(field, &bytes[place * width..][..width]);
-    let (mut low, mut high) = (0, count.min(per_page(field) as usize));
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        if entry(middle).0 < value {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    let (found, word) = (low < count).then(|| entry(low))?;
-    (found == value).then_some(word)
 }

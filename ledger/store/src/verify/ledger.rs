@@ -26,15 +26,16 @@ impl Accounts {
         content: &Content<'_>,
         first_row: u64,
     ) -> Result<(), &'static str> {
-        for (slot, opening) in &content.openings {
-            let before = self.states.insert(*slot, *opening);
-            if before.is_some_and(|before| before != *opening) {
+        for (slot, opening) in content.openings.iter() {
+            let before = self.states.insert(slot, opening);
+            if before.is_some_and(|before| before != opening) {
                 return Err("an account does not begin as it ended before");
             }
         }
         let mut expiries = content.expiries.iter().peekable();
         let mut closings = content.closings.iter().peekable();
-        for (row, (t, sides)) in content.transfers.iter().zip(&content.sides).enumerate() {
+        for (row, t) in content.transfers.iter().enumerate() {
+            let sides = content.sides.get(row);
             while let Some(expiry) = expiries.next_if(|e| e.place as usize <= row) {
                 self.release(expiry)?;
             }
@@ -47,7 +48,7 @@ impl Accounts {
             if t.flags & TransferFlags::PENDING != 0 {
                 self.open.insert(first_row + row as u64);
             }
-            self.change(*sides, |state, side| state.after(t, side, closing))?;
+            self.change(sides, |state, side| state.after(t, side, closing))?;
         }
         for expiry in expiries {
             if expiry.place as usize > content.transfers.len() {

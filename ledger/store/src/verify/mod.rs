@@ -10,6 +10,7 @@ use crate::error::StoreError;
 use crate::history::Catalog;
 use crate::reader::{PageFile, Reader, extents_of};
 use crate::run::Identity;
+use crate::segment::indexes::Indexes;
 use ledger::Accounts;
 use runs::Tally;
 
@@ -66,11 +67,17 @@ pub fn verify(
         });
     };
     let mut accounts = Accounts::default();
+    let mut indexes = Indexes::default();
     let mut tallies = Vec::with_capacity(catalog.segments.len());
     for segment in &catalog.segments {
         read_all(reader, segment.file())?;
-        let (tally, expiries) =
-            segments::verify(catalog, segment, reader, identity, &mut accounts)?;
+        let (tally, expiries) = segments::verify(
+            catalog,
+            segment,
+            reader,
+            identity,
+            (&mut accounts, &mut indexes),
+        )?;
         tallies.push(tally);
         verified.segments += 1;
         verified.rows += u64::from(segment.rows());

@@ -67,7 +67,7 @@ pub(super) fn verify(
                     return wrong("entries are not in order");
                 }
                 before = entry;
-                if !run.filter_holds(entry.hash) || !run.pages_of(entry.hash).any(|p| p == page) {
+                if !run.filter_passes(entry.hash) || !run.pages_of(entry.hash).any(|p| p == page) {
                     return wrong("an entry cannot be found");
                 }
                 if entry.kind() != Some(EntryKind::Burned) {

@@ -1,7 +1,5 @@
 //! Verifying a segment: its indexes are worked out once more and compared.
 
-use std::collections::HashMap;
-
 use giro_base::Transfer;
 
 use super::ledger::Accounts;
@@ -12,14 +10,13 @@ use crate::format::{
     Snapshot,
 };
 use crate::history::Catalog;
-use crate::reader::{Extent, Reader};
-use crate::replay::AccountState;
+use crate::reader::Reader;
 use crate::run::Identity;
 use crate::run::entries::fate_of;
 use crate::segment::Segment;
-use crate::segment::content::Content;
-use crate::segment::fields::{Directory, FIELDS, Field};
-use crate::segment::write::{Indexes, entry_bytes, per_page};
+use crate::segment::content::{Content, Openings, SidesOf};
+use crate::segment::fields::FIELDS;
+use crate::segment::indexes::Indexes;
 
 /// Checks a segment; gives what its ids must be, and how many expiries it has.
 pub(super) fn verify(
@@ -27,28 +24,19 @@ pub(super) fn verify(
     segment: &Segment,
     reader: &mut Reader,
     identity: Identity,
-    accounts: &mut Accounts,
+    (accounts, indexes): (&mut Accounts, &mut Indexes),
 ) -> Result<(Tally, u64), StoreError> {
     let transfers: Vec<Transfer> = all(segment, reader, Part::Rows)?;
     let account_records: Vec<AccountRecord> = all(segment, reader, Part::Accounts)?;
-    let opening = |record: &AccountRecord| {
-        let state = AccountState {
-            balances: record.balances.into(),
-            flags: record.flags,
-        };
-        (record.slot, state)
-    };
     let content = Content {
         transfers: &transfers,
-        sides: all::<Sides>(segment, reader, Part::Sides)?,
+        sides: SidesOf::Read(all::<Sides>(segment, reader, Part::Sides)?),
         closings: all::<ClosingRecord>(segment, reader, Part::Closings)?,
         expiries: all::<ExpiryRecord>(segment, reader, Part::Expiries)?,
-        openings: account_records
-            .iter()
-            .map(opening)
-            .collect::<HashMap<_, _>>(),
+        openings: Openings::Read(&account_records),
     };
-    if !content.is_sound() {
+    let rising = account_records.is_sorted_by(|a, b| a.slot < b.slot);
+    if !content.lists_are_sound() || !rising {
         return Err(segment.damaged(Part::Rows, "rows are not in order"));
     }
     check_header(segment, &content)?;
@@ -56,8 +44,9 @@ pub(super) fn verify(
     accounts
         .replay(&content, segment.first_row())
         .map_err(contradiction)?;
-    let indexes = Indexes::of(&content).ok_or_else(|| contradiction("balances do not add up"))?;
-    compare(segment, reader, &indexes, &account_records)?;
+    let made = indexes.work_out(&content);
+    made.ok_or_else(|| contradiction("rows are not in order, or balances do not add up"))?;
+    compare(segment, reader, indexes, &account_records)?;
     let pendings = pendings(segment, &content)?;
     check_pendings(catalog, segment, reader, &pendings)?;
     let tally = tally(segment, &content, identity);
@@ -93,7 +82,7 @@ fn check_header(segment: &Segment, content: &Content<'_>) -> Result<(), StoreErr
 fn compare(
     segment: &Segment,
     reader: &mut Reader,
-    indexes: &Indexes,
+    indexes: &mut Indexes,
     account_records: &[AccountRecord],
 ) -> Result<(), StoreError> {
     let accounts = &indexes.accounts;
@@ -105,14 +94,10 @@ fn compare(
     same(segment, reader, Part::Postings, &accounts.postings)?;
     same::<Snapshot>(segment, reader, Part::Snapshots, &accounts.snapshots)?;
     same::<Release>(segment, reader, Part::Releases, &accounts.releases)?;
-    same(segment, reader, Part::Lists, &indexes.lists)?;
-    same(segment, reader, Part::Fences, &indexes.fences)?;
-    for (field, directory) in FIELDS.into_iter().zip(&indexes.directories) {
-        if read_directory(segment, reader, field)? != *directory {
-            return different(field.part());
-        }
+    for field in FIELDS {
+        same::<u64>(segment, reader, field.part(), indexes.field(field))?;
     }
-    Ok(())
+    same(segment, reader, Part::Fences, &indexes.fences)
 }
 
 fn same<T: Record + PartialEq>(
@@ -125,30 +110,6 @@ fn same<T: Record + PartialEq>(
         return Err(segment.damaged(part, "an index does not say what the rows say"));
     }
     Ok(())
-}
-
-fn read_directory(
-    segment: &Segment,
-    reader: &mut Reader,
-    field: Field,
-) -> Result<Directory, StoreError> {
-    let section = segment.section(field.part());
-    let mut directory = Directory::default();
-    for page in 0..section.pages {
-        let before = page * per_page(field);
-        let count = section.count.saturating_sub(before).min(per_page(field));
-        let extent = Extent {
-            file: segment.file(),
-            page: section.page + page,
-            pages: 1,
-        };
-        reader.read(&[extent], |_, _, bytes| {
-            let here = &bytes[..count as usize * entry_bytes(field)];
-            directory.bytes.extend_from_slice(here);
-            Ok(())
-        })?;
-    }
-    Ok(directory)
 }
 
 /// A pending transfer as what ended it describes it.

@@ -152,7 +152,7 @@ fn a_hash_that_two_ids_share_is_told_apart() {
 }
 
 #[test]
-fn random_ids_that_are_not_there_pass_a_filter_once_in_65536() {
+fn random_ids_that_are_not_there_pass_a_filter_once_in_a_million() {
     let mut world = World::new(5, 4);
     let mut bench = Bench::real();
     for _ in 0..3 {
@@ -162,7 +162,7 @@ fn random_ids_that_are_not_there_pass_a_filter_once_in_65536() {
     for run in &catalog.runs {
         run.load_filters(&mut bench.reader).unwrap();
     }
-    let asked = 1_000_000;
+    let asked = 10_000_000;
     let wrong = (0..asked)
         .filter(|_| {
             let id: u128 = world.rng.random();
@@ -170,8 +170,8 @@ fn random_ids_that_are_not_there_pass_a_filter_once_in_65536() {
         })
         .count();
     println!("{wrong} of {asked} ids that are not there passed one of three filters");
-    // 46 are expected.
-    assert!((10..120).contains(&wrong));
+    // 28 are expected, with 16 of 16 million possible hashes in a bucket.
+    assert!((4..70).contains(&wrong), "{wrong}");
 }
 
 #[test]

@@ -441,7 +441,7 @@ impl Bench {
                 names: Names::new(dir),
                 identity: IDENTITY,
                 pace: giro_store::writer::Pace::default(),
-                filters_wanted: Arc::default(),
+                scratch: giro_store::scratch::ScratchPool::default(),
             },
             reader: Reader::new().unwrap(),
             dir: dir.to_owned(),

@@ -196,7 +196,7 @@ fn history(target: &Target) -> anyhow::Result<()> {
                 "bytes": size, "bytes_rows": bytes(of(Part::Rows).pages),
                 "bytes_by_account": bytes(of(Part::Accounts).pages + of(Part::Postings).pages
                     + of(Part::Snapshots).pages + of(Part::Sides).pages),
-                "bytes_by_field": by_field + bytes(of(Part::Lists).pages),
+                "bytes_by_field": by_field,
                 "bytes_a_transfer": ratio(size, segment.rows().into()),
             }),
         )?;
