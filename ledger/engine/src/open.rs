@@ -34,8 +34,9 @@ pub struct Options {
     pub accounts_max: usize,
     /// Most transfers, where all stay in memory. Only address space until they are created.
     pub transfers_max: usize,
-    /// Transfers leave memory for a history on disk (under `history/`), and have no limit. Not
-    /// for ledgers in memory. May differ from opening to opening.
+    /// Transfers leave memory for a history on disk (under `history/`), and have no limit. Ledgers
+    /// in memory have none. May be switched on at any opening, and off again while the log is
+    /// whole.
     pub archive: bool,
     /// Transfers in a generation: what goes to the history at a time. At least 1, at most
     /// [`GENERATION_ROWS_MAX`]; what lies beyond is taken as that.
@@ -59,7 +60,7 @@ impl Default for Options {
             buffers: 96,
             accounts_max: core.accounts_max,
             transfers_max: core.transfers_max,
-            archive: false,
+            archive: true,
             generation_rows: 1 << 19,
             history: giro_store::Options::default(),
             prefault_bytes: 0,
