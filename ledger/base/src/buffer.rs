@@ -8,9 +8,9 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use crossbeam_queue::ArrayQueue;
 use memmap2::{MmapMut, MmapOptions};
 
+use crate::free_list::FreeList;
 use crate::limits::BUFFER_BYTES;
 
 /// A fixed number of buffers, allocated once. Clones share them.
@@ -21,7 +21,7 @@ pub struct BufferPool {
 
 struct Shared {
     memory: Memory,
-    free: ArrayQueue<u32>,
+    free: FreeList,
 }
 
 /// One buffer, exclusively owned; dropping it gives it back to its pool.
@@ -50,15 +50,10 @@ impl BufferPool {
         let bytes = BUFFER_BYTES * count as usize;
         let mut map = MmapOptions::new().len(bytes).no_reserve_swap().map_anon()?;
         let base = map.as_mut_ptr();
-        let free = ArrayQueue::new(count as usize);
-        for index in 0..count {
-            let pushed = free.push(index);
-            assert!(pushed.is_ok(), "the queue holds every index");
-        }
         Ok(Self {
             shared: Arc::new(Shared {
                 memory: Memory { _map: map, base },
-                free,
+                free: FreeList::full(count),
             }),
         })
     }
@@ -116,8 +111,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let pushed = self.pool.free.push(self.index);
-        debug_assert!(pushed.is_ok(), "a buffer is given back once");
+        self.pool.free.push(self.index);
     }
 }
 

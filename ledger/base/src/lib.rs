@@ -15,6 +15,7 @@ pub mod buffer;
 pub mod change;
 pub mod checksum;
 pub mod filter;
+mod free_list;
 pub mod hash;
 pub mod lanes;
 pub mod limits;

@@ -76,6 +76,27 @@ pub struct Spare {
     indexes: Vec<IdIndex>,
 }
 
+/// What memory for a generation has to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct SparePlan {
+    shape: (usize, bool),
+    shards: usize,
+}
+
+impl SparePlan {
+    /// Such memory, resident for so many rows.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub fn make(&self, rows: usize) -> std::io::Result<Spare> {
+        let index = |_| IdIndex::new(rows / self.shards);
+        Ok(Spare {
+            rows: SpareRows::new(self.shape, rows)?,
+            indexes: (0..self.shards).map(index).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
 impl Remains {
     /// Whether somebody else still reads it.
     #[must_use]
@@ -194,19 +215,13 @@ impl StateMachine {
         generation
     }
 
-    /// Memory for another generation.
-    ///
-    /// # Errors
-    /// The system's when it has no address space.
-    pub fn spare(&self) -> std::io::Result<Spare> {
-        Ok(Spare {
-            rows: self.tables.window.spare()?,
-            indexes: self
-                .shards
-                .iter()
-                .map(Shard::spare)
-                .collect::<Result<_, _>>()?,
-        })
+    /// What memory for another generation has to be like.
+    #[must_use]
+    pub fn spare_plan(&self) -> SparePlan {
+        SparePlan {
+            shape: self.tables.window.shape(),
+            shards: self.shards.len(),
+        }
     }
 
     /// Lets the oldest complete generation leave memory: the history has it. Not between an

@@ -48,6 +48,25 @@ pub struct SpareRows {
     extra: Extra,
 }
 
+impl SpareRows {
+    /// Memory for a generation of a window of this [shape](Window::shape), of which the first
+    /// `rows` are made resident.
+    ///
+    /// # Errors
+    /// The system's when it has no address space.
+    pub fn new((rows_max, is_archived): (usize, bool), rows: usize) -> std::io::Result<Self> {
+        let openings_max = openings_max(rows_max, is_archived);
+        let spare = Self {
+            generation: Generation::new(0, 0, rows_max, openings_max)?,
+            extra: Extra::new(0, rows_max)?,
+        };
+        spare.generation.transfers.prefault(rows);
+        spare.generation.links.prefault(rows);
+        spare.extra.phases.prefault(rows);
+        Ok(spare)
+    }
+}
+
 impl Kept {
     /// Whether somebody else still reads it.
     #[must_use]
@@ -482,16 +501,10 @@ impl Window {
         self.timestamp_before = start.timestamp_last;
     }
 
-    /// Memory for another generation.
-    ///
-    /// # Errors
-    /// The system's when it has no address space.
-    pub fn spare(&self) -> std::io::Result<SpareRows> {
-        let openings_max = openings_max(self.rows_max, self.is_archived);
-        Ok(SpareRows {
-            generation: Generation::new(0, 0, self.rows_max, openings_max)?,
-            extra: Extra::new(0, self.rows_max)?,
-        })
+    /// Most rows of a generation, and whether generations leave memory.
+    #[must_use]
+    pub fn shape(&self) -> (usize, bool) {
+        (self.rows_max, self.is_archived)
     }
 
     /// The rows of the oldest complete generation that are still pending.

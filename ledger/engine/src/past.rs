@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use giro_base::hash::IdHasher;
 use giro_base::{Timestamp, Transfer, TransferFlags};
 use giro_core::archive::{self, Archive, Subject};
-use giro_core::machine::{Remains, Spare};
+use giro_core::machine::{Remains, Spare, SparePlan};
 use giro_core::phase::Phase;
 use giro_core::{Batch, StateMachine};
 use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
@@ -17,8 +17,8 @@ use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
 const SEALED_MAX: usize = 4;
 /// Pause of the sweeper before it looks again.
 const SWEEP_PAUSE: Duration = Duration::from_millis(1);
-/// Cleared memory that is kept for generations to come.
-const SPARES_MAX: usize = 2;
+/// Memory that is kept for generations to come: with that being filled, as many as there can be.
+const SPARES_MAX: usize = SEALED_MAX + 1;
 /// Remains that may wait to be cleared away.
 const REMAINS_MAX: usize = 64;
 
@@ -45,10 +45,41 @@ pub struct Past {
     is_starved: bool,
     questions: Vec<archive::Question>,
     asked: Vec<Question>,
-    /// Clearing memory takes its time and has a thread of its own.
-    remains: Sender<Remains>,
-    /// Memory that can be used again.
+    /// Making and clearing memory takes its time and has a thread of its own.
+    chores: Sender<Chore>,
+    /// Memory for generations to come.
     spares: Receiver<Spare>,
+    /// As much of it was made as is ever needed.
+    is_stocked: bool,
+}
+
+/// Work of the sweeper.
+enum Chore {
+    /// Memory to be cleared and used again.
+    Sweep(Remains),
+    /// Memory to be made, resident for so many rows.
+    Make(SparePlan, usize),
+}
+
+/// Clears and makes memory for generations until the ledger is gone.
+fn sweep(work: &Receiver<Chore>, ready: &Sender<Spare>) {
+    for chore in work {
+        let spare = match chore {
+            Chore::Sweep(remains) => {
+                // The history lets go of it soon after it said that it is written.
+                while remains.is_shared() {
+                    std::thread::sleep(SWEEP_PAUSE);
+                }
+                remains.clear()
+            }
+            // Without memory ahead of need it is made when it is needed.
+            Chore::Make(plan, rows) => plan.make(rows).ok(),
+        };
+        // What does not fit is given back to the system.
+        if let Some(spare) = spare {
+            let _ = ready.try_send(spare);
+        }
+    }
 }
 
 /// The history's filters, for all shards at once.
@@ -86,21 +117,10 @@ impl Past {
         hash_key: [u64; 2],
         generation_rows: Option<usize>,
     ) -> std::io::Result<Self> {
-        let (remains, rest): (_, Receiver<Remains>) = bounded(REMAINS_MAX);
-        let (cleared, spares) = bounded(SPARES_MAX);
+        let (chores, work) = bounded(REMAINS_MAX);
+        let (ready, spares) = bounded(SPARES_MAX);
         let sweeper = std::thread::Builder::new().name("giro-sweeper".to_owned());
-        sweeper.spawn(move || {
-            for remains in rest {
-                // The history lets go of it soon after it said that it is written.
-                while remains.is_shared() {
-                    std::thread::sleep(SWEEP_PAUSE);
-                }
-                // What does not fit is given back to the system.
-                if let Some(spare) = remains.clear() {
-                    let _ = cleared.try_send(spare);
-                }
-            }
-        })?;
+        sweeper.spawn(move || sweep(&work, &ready))?;
         Ok(Self {
             history,
             hasher: IdHasher::new(hash_key),
@@ -111,8 +131,9 @@ impl Past {
             is_starved: false,
             questions: Vec::new(),
             asked: Vec::new(),
-            remains,
+            chores,
             spares,
+            is_stocked: false,
         })
     }
 
@@ -184,11 +205,18 @@ impl Past {
     ///
     /// # Errors
     /// The system's when it has no address space.
-    pub(crate) fn spare(&self, machine: &StateMachine) -> std::io::Result<Spare> {
-        match self.spares.try_recv() {
-            Ok(spare) => Ok(spare),
-            Err(_) => machine.spare(),
+    pub(crate) fn spare(&mut self, machine: &StateMachine) -> std::io::Result<Spare> {
+        let plan = machine.spare_plan();
+        if !self.is_stocked {
+            // A ledger with so many transfers will have more, and the first touch of memory must
+            // not cost payments time.
+            self.is_stocked = true;
+            let rows = self.generation_rows.unwrap_or(0);
+            for _ in 0..SPARES_MAX {
+                let _ = self.chores.try_send(Chore::Make(plan, rows));
+            }
         }
+        self.spares.try_recv().or_else(|_| plan.make(0))
     }
 
     /// Takes note of an operation's bytes in the log, and says whether the generation being filled
@@ -285,7 +313,7 @@ impl Past {
         {
             let remains = machine.forget_oldest();
             // Without the thread it is given back here.
-            let _ = self.remains.send(remains);
+            let _ = self.chores.send(Chore::Sweep(remains));
         }
         polled
     }

@@ -31,7 +31,6 @@ pub struct Shard {
     transfers: IdIndex,
     /// Of the complete generations in memory, newest first.
     older: VecDeque<IdIndex>,
-    expected: usize,
     recent: RecentIds,
 }
 
@@ -58,7 +57,6 @@ impl Shard {
             accounts: IdIndex::new(0)?,
             transfers: IdIndex::new(expected)?,
             older: VecDeque::new(),
-            expected,
             recent: RecentIds::default(),
         })
     }
@@ -90,14 +88,6 @@ impl Shard {
     pub fn rotate(&mut self, next: IdIndex) {
         self.older
             .push_front(std::mem::replace(&mut self.transfers, next));
-    }
-
-    /// An index for another generation.
-    ///
-    /// # Errors
-    /// The system's when it has no address space.
-    pub fn spare(&self) -> std::io::Result<IdIndex> {
-        IdIndex::new(self.expected)
     }
 
     /// Forgets the ids of the oldest generation.

@@ -117,7 +117,8 @@ impl Archived {
     fn turn_over(&mut self) {
         if self.machine.tables().window.open().is_full(self.rows) {
             let used = self.spare.take();
-            let spare = used.unwrap_or_else(|| self.machine.spare().expect("address space"));
+            let spare =
+                used.unwrap_or_else(|| self.machine.spare_plan().make(0).expect("address space"));
             let generation = self.machine.rotate(spare);
             self.kept.push_back(generation);
         }

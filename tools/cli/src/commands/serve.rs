@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use giro::Engine;
 use giro_server::{Address, Server};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -29,6 +30,7 @@ pub(crate) fn run(dir: &Path, mut config: Config, greeting: Greeting) -> anyhow:
         .context("in the address to listen on")?;
     let identity = giro_log::read_identity(dir)?;
     config.server.cluster = identity.cluster;
+    raise_file_limit();
     let mut bar = show::ReplayBar::new();
     let engine = Engine::open(dir, &config.ledger, &mut |progress| bar.show(progress))?;
     bar.finish();
@@ -39,6 +41,19 @@ pub(crate) fn run(dir: &Path, mut config: Config, greeting: Greeting) -> anyhow:
     server.serve(engine, &config.server)?;
     tracing::info!("stopped; everything taken was executed and answered");
     Ok(())
+}
+
+/// Files of the history stay open, two a generation, and a connection takes one: all that the system
+/// allows may be used.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn greet(greeting: Greeting, address: SocketAddr, engine: &Engine) -> anyhow::Result<()> {
