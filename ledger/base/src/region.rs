@@ -6,6 +6,9 @@ use std::ops::{Deref, DerefMut};
 use memmap2::{Advice, MmapMut, MmapOptions};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+/// Bytes made resident at a time: a huge page.
+const PREFAULT_BYTES: usize = 2 << 20;
+
 /// A vector of `T` with a fixed largest length, backed by huge pages where the machine has them.
 pub struct Region<T> {
     /// Keeps the mapping alive; only reached through `base`.
@@ -67,7 +70,12 @@ impl<T: FromBytes + IntoBytes + Immutable + Copy> Region<T> {
     /// not wait for it. A system that cannot does it later, as ever.
     pub fn prefault(&self, len: usize) {
         let bytes = len.min(self.len_max) * size_of::<T>();
-        let _ = self.map.advise_range(Advice::PopulateWrite, 0, bytes);
+        // Piece by piece: other threads wait for the whole call when they change the address
+        // space.
+        for start in (0..bytes).step_by(PREFAULT_BYTES) {
+            let piece = PREFAULT_BYTES.min(bytes - start);
+            let _ = self.map.advise_range(Advice::PopulateWrite, start, piece);
+        }
     }
 
     /// Most elements it can hold.

@@ -17,6 +17,8 @@ use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
 const SEALED_MAX: usize = 4;
 /// Pause of the sweeper before it looks again.
 const SWEEP_PAUSE: Duration = Duration::from_millis(1);
+/// How far the sweeper steps back, of 19 at most: payments go first.
+const SWEEPER_NICE: i32 = 10;
 /// Memory that is kept for generations to come: with that being filled, as many as there can be.
 const SPARES_MAX: usize = SEALED_MAX + 1;
 /// Remains that may wait to be cleared away.
@@ -63,6 +65,8 @@ enum Chore {
 
 /// Clears and makes memory for generations until the ledger is gone.
 fn sweep(work: &Receiver<Chore>, ready: &Sender<Spare>) {
+    // Without the right to step back it works as any other.
+    let _ = rustix::process::setpriority_process(None, SWEEPER_NICE);
     for chore in work {
         let spare = match chore {
             Chore::Sweep(remains) => {
