@@ -135,6 +135,8 @@ struct Seen {
     checkpoints: usize,
     /// Ledgers whose log no longer had its first segment.
     released: usize,
+    /// Ledgers that were opened without their history.
+    unarchived: usize,
 }
 
 /// An engine and its disk.
@@ -186,14 +188,34 @@ impl Life<ModelDisk> {
         acknowledged: u64,
         seen: &mut Seen,
     ) -> Self {
+        Self::open_as(model, &options(true, rows), script, acknowledged, seen)
+    }
+
+    fn open_as(
+        model: &Model,
+        options: &Options,
+        script: &[Step],
+        acknowledged: u64,
+        seen: &mut Seen,
+    ) -> Self {
         let names = model.list(&Path::new(DIR).join("log")).unwrap();
         seen.released += usize::from(!names.contains(&"0000000000000001.log".to_owned()));
         let storage: Arc<dyn Storage> = Arc::new(model.clone());
         let mut ops = 0;
-        let engine = Engine::open_on(&storage, Path::new(DIR), &options(true, rows), &mut |at| {
+        let engine = Engine::open_on(&storage, Path::new(DIR), options, &mut |at| {
             ops = at.ops;
         });
-        let engine = engine.unwrap();
+        let engine = match engine {
+            Err(Error::ArchiveNeeded) if !options.archive => {
+                let archived = Options {
+                    archive: true,
+                    ..options.clone()
+                };
+                return Self::open_as(model, &archived, script, acknowledged, seen);
+            }
+            engine => engine.unwrap(),
+        };
+        seen.unarchived += usize::from(!options.archive);
         let op = engine.commit_op();
         assert!(
             op >= acknowledged,
@@ -218,7 +240,9 @@ impl Life<ModelDisk> {
                 let Some(step) = script.get(next) else {
                     break;
                 };
-                let waits = busy.contains(&step.meta.client);
+                let waits = busy.contains(&step.meta.client)
+                    // All sessions that there is room for are busy.
+                    || matches!(self.engine.check(&step.meta), Verdict::Drop(_));
                 if waits || !self.engine.can_submit(step.body.len()) {
                     break;
                 }
@@ -315,6 +339,47 @@ fn check_seed(seed: u64, seen: &mut Seen) {
     }
     let life = Life::open(&model, rows, &script, acknowledged, seen);
     assert_eq!(life.engine.commit_op() as usize, script.len());
+}
+
+/// As [`check_seed`], each opening with other options.
+fn check_options(seed: u64, seen: &mut Seen) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let script = script(seed, 5_000);
+    let mut model = formatted();
+    let mut acknowledged = 0;
+    while (acknowledged as usize) < script.len() {
+        model.set_note(acknowledged);
+        if rng.random_bool(0.5) {
+            model.keep_moment(rng.random_range(1..2_000));
+        }
+        let options = Options {
+            shards: rng.random_range(1..4),
+            sessions_max: [2, 5, 1024][rng.random_range(0..3)],
+            ..options(
+                rng.random_bool(0.6),
+                [1, 30, 200, 1000, 100_000][rng.random_range(0..5)],
+            )
+        };
+        let mut life = Life::open_as(&model, &options, &script, acknowledged, seen);
+        model.set_note(life.engine.commit_op());
+        life.work(&model, &script, &mut rng, 60);
+        drop(life);
+        let (image, note) = model.crash(&mut rng);
+        (model, acknowledged) = (image, note);
+        seen.crashes += 1;
+    }
+}
+
+#[test]
+fn options_that_differ_from_start_to_start_make_no_difference() {
+    let start = Instant::now();
+    let (mut seeds, mut seen) = (100, Seen::default());
+    while seeds < 100 + SEED_COUNT_MIN || start.elapsed() < TIME {
+        check_options(seeds, &mut seen);
+        seeds += 1;
+    }
+    println!("{seeds} seeds, {seen:?}");
+    assert!(seen.checkpoints > 20 && seen.unarchived > 10, "{seen:?}");
 }
 
 #[test]
