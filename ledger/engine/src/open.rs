@@ -339,8 +339,10 @@ fn open_log(
     options: &Options,
 ) -> Result<Recovery, Error> {
     let checkpoint = history.and_then(|history| history.catalog().checkpoint());
+    let record = checkpoint.map_or(0, |whole| whole.state().record);
     let log = LogOptions {
-        first_index: checkpoint.map_or(1, |whole| whole.state().record),
+        first_index: record.max(1),
+        durable_index: record,
         ..options.log.clone()
     };
     let recovery = Recovery::open_on(Arc::clone(storage), dir, identity, &log);

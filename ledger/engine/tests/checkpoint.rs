@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use giro::{Engine, Error, Operation, Options, RequestMeta, Verdict};
-use giro_base::checksum;
+use giro_base::{BufferPool, checksum};
 use giro_core::Digest;
 use giro_log::directory::format_on;
 use giro_log::storage::Storage;
-use giro_log::{Identity, MemoryDisk, SEGMENT_BYTES_MIN};
+use giro_log::{Identity, LogOptions, MemoryDisk, Recovery, SEGMENT_BYTES_MIN, segment_path};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -415,6 +415,67 @@ fn without_its_history_a_ledger_whose_log_was_released_is_refused() {
         error.to_string().contains("piece of generation 0"),
         "{error}"
     );
+}
+
+/// Takes ops until the checkpoint lies in the log's last record.
+fn with_a_checkpoint_at_the_end(script: &[Step], rng: &mut ChaCha8Rng) -> Model {
+    let model = formatted();
+    let mut life = Life::open(&model, 1, script, 0, &mut Seen::default());
+    life.work(&model, script, rng, 40);
+    let start = Instant::now();
+    let is_held = |engine: &Engine| {
+        let positions = engine.positions();
+        positions.checkpointed + 1 == positions.appended
+    };
+    while !is_held(&life.engine) {
+        assert!(start.elapsed() < TIME, "no checkpoint comes");
+        if life.engine.is_idle() && start.elapsed() > Duration::from_millis(200) {
+            // The last op made nothing.
+            life.work(&model, script, rng, 1);
+        }
+        life.engine.flush(&mut life.disk).unwrap();
+    }
+    drop(life);
+    model
+}
+
+#[test]
+fn a_lost_record_that_a_checkpoint_holds_is_damage() {
+    let script = script(6, 2_000);
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let model = with_a_checkpoint_at_the_end(&script, &mut rng);
+    let storage: Arc<dyn Storage> = Arc::new(model.clone());
+    let log = LogOptions::default();
+    let mut recovery = Recovery::open_on(
+        Arc::clone(&storage),
+        Path::new(DIR),
+        &identity(),
+        &LogOptions {
+            first_index: Recovery::oldest_index(&storage, Path::new(DIR), &identity()).unwrap(),
+            ..log
+        },
+    )
+    .unwrap();
+    let pool = BufferPool::new(1).unwrap();
+    let mut buffer = pool.take().unwrap();
+    let mut last = None;
+    while let Some(record) = recovery.next(&mut buffer).unwrap() {
+        let place = recovery.place();
+        last = Some((
+            place.segment,
+            place.offset as usize - record.padded_bytes(),
+            record.index,
+        ));
+    }
+    let (segment, offset, index) = last.unwrap();
+    let path = segment_path(&Path::new(DIR).join("log"), segment);
+    model.edit(&path, offset, |sector| sector.fill(0));
+    let opened = Engine::open_on(&storage, Path::new(DIR), &options(true, 1), &mut |_| {});
+    let error = opened.err().expect("a record that was durable is lost");
+    let said = error.to_string();
+    assert!(said.contains(path.to_str().unwrap()), "{said}");
+    assert!(said.contains(&format!("record {index}")), "{said}");
+    assert!(said.contains("checkpoint"), "{said}");
 }
 
 #[test]
