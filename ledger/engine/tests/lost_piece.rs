@@ -1,0 +1,96 @@
+//! A ledger that lost the newest piece of its checkpoint, and what becomes of the files behind it.
+#![cfg(not(loom))]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use giro::{Account, Ledger, Options, Transfer};
+use giro_log::{Identity, SEGMENT_BYTES_MIN};
+
+/// Transfers of a request: several fill a segment of the log.
+const BATCH: u128 = 2000;
+const TIME: Duration = Duration::from_secs(20);
+
+fn options() -> Options {
+    Options {
+        accounts_max: 1 << 16,
+        archive: true,
+        // A generation takes some segments of the log.
+        generation_rows: 40_000,
+        buffers: 16,
+        sessions_max: 16,
+        ..Options::default()
+    }
+}
+
+/// All files below a directory, with their lengths.
+fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let bytes = path.metadata().unwrap().len();
+            found.push((path, bytes));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn pay(ledger: &Ledger, number: u128) {
+    let transfer = |id| Transfer {
+        id,
+        debit_account_id: 1,
+        credit_account_id: 2,
+        amount: 1,
+        ledger: 1,
+        code: 1,
+        ..Transfer::default()
+    };
+    let ids = number * BATCH + 1..=(number + 1) * BATCH;
+    let transfers: Vec<_> = ids.map(transfer).collect();
+    ledger.create_transfers(&transfers).wait().unwrap();
+}
+
+#[test]
+fn without_the_log_that_makes_it_again_no_generation_is_removed() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let identity = Identity {
+        cluster: 5,
+        replica: 0,
+        replica_count: 1,
+        hash_key: [1, 2],
+        segment_bytes: SEGMENT_BYTES_MIN,
+    };
+    giro_log::format(dir.path(), &identity).unwrap();
+    let ledger = Ledger::open(dir.path(), options()).unwrap();
+    let account = |id| Account {
+        id,
+        ledger: 1,
+        code: 1,
+        ..Account::default()
+    };
+    ledger
+        .create_accounts(&[account(1), account(2)])
+        .wait()
+        .unwrap();
+    let first = dir.path().join("log/0000000000000001.log");
+    let start = Instant::now();
+    let mut number = 0;
+    while first.exists() {
+        assert!(start.elapsed() < TIME, "no segment is released");
+        pay(&ledger, number);
+        number += 1;
+    }
+    drop(ledger);
+    // Its segment and its run now look like those that a crash cut short.
+    let pieces = files(&dir.path().join("history/checkpoints"));
+    std::fs::remove_file(&pieces.last().unwrap().0).unwrap();
+    let before = files(&dir.path().join("history"));
+    let error = Ledger::open(dir.path(), options()).err();
+    let said = error.expect("its log has a part only").to_string();
+    assert!(said.contains(".log"), "{said}");
+    assert_eq!(files(&dir.path().join("history")), before);
+}
