@@ -241,8 +241,8 @@ impl Finder<'_> {
         numbers.sort_unstable();
         let behind = numbers.split_off(numbers.partition_point(|n| *n < generations));
         self.check_behind(generations, behind.iter().copied())?;
+        let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(numbers.len());
         let mut found = numbers.into_iter();
-        let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(generations as usize);
         for expected in 0..generations {
             let path = workshop.names.segment(expected);
             if found.next() != Some(expected) {
