@@ -15,6 +15,11 @@ use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
 
 /// Complete generations in memory from which on requests wait for the history.
 const SEALED_MAX: usize = 4;
+/// Complete generations in memory up to which a ledger is opened on a full disk. One that runs into
+/// a full disk executes what it has taken, so there can be more than [`SEALED_MAX`].
+const SEALED_STARVED_MAX: usize = 8;
+/// How long catching up waits before it looks again.
+const CATCH_UP_WAIT: Duration = Duration::from_millis(100);
 /// Pause of the sweeper before it looks again.
 const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 /// Cleared memory that is kept for generations to come.
@@ -222,13 +227,26 @@ impl Past {
         self.needed
     }
 
-    /// As [`Self::turn_over`], waiting until the history has kept up.
+    /// As [`Self::turn_over`], waiting until the history has kept up. On a full disk it goes on as
+    /// far as a ledger gets that is running then.
     ///
     /// # Errors
     /// The history's, passing ones too: nobody could make it wait for a full disk.
     pub(crate) fn catch_up(&mut self, machine: &mut StateMachine) -> Result<(), StoreError> {
         while self.is_behind(machine) {
-            self.poll(machine, Duration::from_millis(100))?;
+            let goes_on = machine.tables().window.sealed_count() < SEALED_STARVED_MAX;
+            let wait = if goes_on && self.is_starved {
+                Duration::ZERO
+            } else {
+                CATCH_UP_WAIT
+            };
+            match self.poll(machine, wait) {
+                Err(error) if error.is_passing() && goes_on => return Ok(()),
+                polled => polled?,
+            }
+            if self.is_starved && goes_on {
+                return Ok(());
+            }
         }
         Ok(())
     }

@@ -16,15 +16,17 @@ mod model;
 mod request;
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use giro::{Engine, Error, Operation, Options, RequestMeta, Verdict};
 use giro_base::{BufferPool, checksum};
 use giro_core::Digest;
 use giro_log::directory::format_on;
-use giro_log::storage::Storage;
+use giro_log::storage::{Access, Storage, StorageFile};
 use giro_log::{Identity, LogOptions, MemoryDisk, Recovery, SEGMENT_BYTES_MIN, segment_path};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -476,6 +478,77 @@ fn a_lost_record_that_a_checkpoint_holds_is_damage() {
     assert!(said.contains(path.to_str().unwrap()), "{said}");
     assert!(said.contains(&format!("record {index}")), "{said}");
     assert!(said.contains("checkpoint"), "{said}");
+}
+
+/// A disk without room for new files of the history, while it is said so.
+struct Crowded {
+    model: Model,
+    is_full: AtomicBool,
+}
+
+impl Storage for Crowded {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.model.create_dir(dir)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
+        if self.is_full.load(Ordering::Relaxed) && path.starts_with("/ledger/history") {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.model.create(path)
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
+        self.model.open(path, access)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.model.list(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.model.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.model.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.model.sync_dir(dir)
+    }
+}
+
+#[test]
+fn a_ledger_that_ran_into_a_full_disk_can_be_opened_on_it() {
+    let script = script(5, 4_000);
+    let model = formatted();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let crowded = Arc::new(Crowded {
+        model: model.clone(),
+        is_full: AtomicBool::new(true),
+    });
+    let storage: Arc<dyn Storage> = crowded.clone();
+    let open = || Life {
+        engine: Engine::open_on(&storage, Path::new(DIR), &options(true, 30), &mut |_| {}).unwrap(),
+        disk: ModelDisk::new(&model),
+    };
+    let mut life = open();
+    life.work(&model, &script, &mut rng, 400);
+    let done = life.engine.commit_op() as usize;
+    assert!(done < script.len() && !life.engine.can_submit(0));
+    drop(life);
+    let mut life = open();
+    check_state(&life.engine, &script, done - 1);
+    assert!(!life.engine.can_submit(0), "writes wait");
+    crowded.is_full.store(false, Ordering::Relaxed);
+    let start = Instant::now();
+    while (life.engine.commit_op() as usize) < script.len() {
+        assert!(start.elapsed() < TIME, "it does not go on");
+        life.work(&model, &script, &mut rng, 20);
+        life.engine.flush(&mut life.disk).unwrap();
+    }
+    check_state(&life.engine, &script, script.len() - 1);
 }
 
 #[test]
