@@ -27,8 +27,9 @@ const SPARES_MAX: usize = 2;
 /// Remains that may wait to be cleared away.
 const REMAINS_MAX: usize = 64;
 
-/// Bytes of the log for each row of a generation from which on it is complete: what a transfer
-/// in a request of its own takes there.
+/// Bytes of ops for each row of a generation from which on it is complete: somewhat more than a
+/// transfer in a request of its own has. Requests that come one at a time have a record each, of
+/// at least a sector: then the log takes up to eight times as much.
 const LOG_BYTES_PER_ROW: usize = 512;
 /// However few rows: tests and small ledgers have their requests, too.
 const LOG_BYTES_MIN: usize = 1 << 20;

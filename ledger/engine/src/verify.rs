@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use giro_base::{Transfer, TransferFlags};
+use giro_base::{Operation, Transfer, TransferFlags};
 use giro_core::Batch;
 use giro_core::batch::Events;
 use giro_log::storage::{RealStorage, Storage};
@@ -12,7 +12,7 @@ use giro_log::{LogOptions, OpHeader, Recovery, ops, read_identity};
 use giro_store::verify::{Verified as VerifiedHistory, VerifyProgress, verify as verify_history};
 use giro_store::{Catalog, History, Reader};
 
-use crate::engine::{Engine, meta_of};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::open::{Options, Progress, read_history, whose};
 
@@ -122,7 +122,10 @@ fn compare_op(
     catalog: &Catalog,
     reader: &mut Reader,
 ) -> Result<u64, Error> {
-    let operation = meta_of(header).operation;
+    let Ok(operation) = Operation::try_from(header.operation) else {
+        let (index, operation) = (record, header.operation);
+        return Err(Error::UnknownOperation { index, operation });
+    };
     let Ok(batch) = Batch::parse(operation, header.timestamp, body) else {
         return Ok(0);
     };
