@@ -1,6 +1,7 @@
 //! Opening a ledger: its directory, its options, and replaying its log.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -314,7 +315,8 @@ pub(crate) fn read_history(
     dir: &Path,
     identity: &Identity,
 ) -> Result<Option<History>, Error> {
-    if storage.list(&Names::new(dir).checkpoints).is_err() {
+    let listed = storage.list(&Names::new(dir).checkpoints);
+    if listed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }
     let history = History::open_read_only(Arc::clone(storage), dir, whose(identity))?;

@@ -54,8 +54,7 @@ fn pay(ledger: &Ledger, number: u128) {
     ledger.create_transfers(&transfers).wait().unwrap();
 }
 
-#[test]
-fn without_the_log_that_makes_it_again_no_generation_is_removed() {
+fn begun() -> (tempfile::TempDir, Ledger) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let identity = Identity {
         cluster: 5,
@@ -72,10 +71,32 @@ fn without_the_log_that_makes_it_again_no_generation_is_removed() {
         code: 1,
         ..Account::default()
     };
-    ledger
-        .create_accounts(&[account(1), account(2)])
-        .wait()
-        .unwrap();
+    let made = ledger.create_accounts(&[account(1), account(2)]).wait();
+    assert_eq!(made.unwrap().len(), 2);
+    (dir, ledger)
+}
+
+#[test]
+fn a_history_that_cannot_be_listed_is_not_taken_for_none() {
+    let (dir, ledger) = begun();
+    pay(&ledger, 0);
+    drop(ledger);
+    let verify = || giro::verify::verify(dir.path(), &options(), &mut |_| {});
+    assert!(
+        verify().unwrap().history.is_none(),
+        "nothing is on disk yet"
+    );
+    let pieces = dir.path().join("history/checkpoints");
+    std::fs::remove_dir(&pieces).unwrap();
+    std::fs::write(&pieces, "no directory").unwrap();
+    let error = verify().err().expect("the directory cannot be listed");
+    let said = error.to_string();
+    assert!(said.contains(pieces.to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn without_the_log_that_makes_it_again_no_generation_is_removed() {
+    let (dir, ledger) = begun();
     let first = dir.path().join("log/0000000000000001.log");
     let start = Instant::now();
     let mut number = 0;
