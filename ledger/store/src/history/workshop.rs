@@ -77,7 +77,8 @@ impl Workshop {
             let here = leftovers.iter().filter(|path| path.parent() == Some(dir));
             let here: Vec<&Path> = here.map(PathBuf::as_path).collect();
             if !here.is_empty() {
-                tracing::info!(files = here.len(), dir = %dir.display(), "removing what a crash left behind");
+                let (files, place) = (here.len(), dir.display());
+                tracing::info!(files, dir = %place, "removing what a crash left behind");
                 self.remove(dir, here.into_iter())?;
             }
         }
