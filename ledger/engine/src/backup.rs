@@ -116,6 +116,7 @@ pub fn copy(
         from,
         to,
         identity: &identity,
+        archive: options.archive,
         bytes: 0,
         progress,
     };
@@ -151,6 +152,8 @@ struct Copier<'a> {
     from: &'a Path,
     to: &'a Path,
     identity: &'a Identity,
+    /// The ledger uses its history, if it has one.
+    archive: bool,
     bytes: u64,
     progress: &'a mut dyn FnMut(Stage),
 }
@@ -160,7 +163,7 @@ impl Copier<'_> {
         let mut obstacle = BackupError::TooBusy;
         for _ in 0..ATTEMPTS {
             // Its files are open: they can be read even when the ledger removes them.
-            let history = match read_history(&self.storage, self.from, self.identity) {
+            let history = match self.history() {
                 Err(Error::History(error)) if is_moving(&error) => {
                     obstacle = error.into();
                     continue;
@@ -177,6 +180,15 @@ impl Copier<'_> {
             }
         }
         Err(obstacle)
+    }
+
+    /// The history; none for a ledger that has left its own behind. A copy must open as it does.
+    fn history(&self) -> Result<Option<History>, Error> {
+        let oldest = Recovery::oldest_index(&self.storage, self.from, self.identity);
+        if !self.archive && matches!(oldest, Ok(1)) {
+            return Ok(None);
+        }
+        read_history(&self.storage, self.from, self.identity)
     }
 
     /// Copies what is not there yet, and gives the index of the log's record that comes next.

@@ -1,6 +1,7 @@
 //! Opening a ledger: its directory, its options, and replaying its log.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use giro_core::{Digest, StateMachine};
 use giro_log::directory::read_identity_on;
 use giro_log::storage::{RealStorage, Storage};
 use giro_log::{DirLock, Identity, Log, LogOptions, Recovery, ops, read_identity};
-use giro_store::{History, Names, StoreError};
+use giro_store::{Catalog, Found, History, Names, StoreError};
 
 use crate::engine::{Engine, event_count, meta_of};
 use crate::error::Error;
@@ -130,7 +131,10 @@ impl Engine {
         let history = options.archive;
         let history = history.then(|| open_history(storage, dir, &identity, options));
         let history = history.transpose()?;
-        let recovery = open_log(storage, dir, &identity, history.as_ref(), options)?;
+        let catalog = history.as_ref().map(Found::catalog);
+        let recovery = open_log(storage, dir, &identity, catalog, options)?;
+        // Only a log that is there makes again what is removed now.
+        let history = history.map(Found::begin).transpose()?;
         let generation_rows = options.generation_rows.clamp(1, GENERATION_ROWS_MAX);
         let past = history.map(|history| (history, Some(generation_rows)));
         let parts = Parts::new(identity.hash_key, past, options)?;
@@ -150,7 +154,8 @@ impl Engine {
         let identity = read_identity(dir)?;
         let storage: Arc<dyn Storage> = Arc::new(RealStorage);
         let history = read_history(&storage, dir, &identity)?;
-        let recovery = open_log(&storage, dir, &identity, history.as_ref(), options)?;
+        let catalog = history.as_ref().map(|history| &**history.catalog());
+        let recovery = open_log(&storage, dir, &identity, catalog, options)?;
         let past = history.map(|history| (history, None));
         let parts = Parts::new(identity.hash_key, past, options)?;
         let log = Log::in_memory(identity.cluster);
@@ -290,24 +295,19 @@ impl Parts {
     }
 }
 
-/// Opens the history of the ledger in `dir`, or begins one.
+/// Finds the history of the ledger in `dir`, or makes an empty one.
 fn open_history(
     storage: &Arc<dyn Storage>,
     dir: &Path,
     identity: &Identity,
     options: &Options,
-) -> Result<History, Error> {
+) -> Result<Found, Error> {
     match History::create(&**storage, dir) {
         Ok(()) | Err(StoreError::AlreadyThere { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     let storage = Arc::clone(storage);
-    Ok(History::open(
-        storage,
-        dir,
-        whose(identity),
-        options.history,
-    )?)
+    Ok(Found::open(storage, dir, whose(identity), options.history)?)
 }
 
 /// The history of the ledger in `dir`, if it has one with a checkpoint.
@@ -316,7 +316,8 @@ pub(crate) fn read_history(
     dir: &Path,
     identity: &Identity,
 ) -> Result<Option<History>, Error> {
-    if storage.list(&Names::new(dir).checkpoints).is_err() {
+    let listed = storage.list(&Names::new(dir).checkpoints);
+    if listed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }
     let history = History::open_read_only(Arc::clone(storage), dir, whose(identity))?;
@@ -336,12 +337,14 @@ fn open_log(
     storage: &Arc<dyn Storage>,
     dir: &Path,
     identity: &Identity,
-    history: Option<&History>,
+    history: Option<&Catalog>,
     options: &Options,
 ) -> Result<Recovery, Error> {
-    let checkpoint = history.and_then(|history| history.catalog().checkpoint());
+    let checkpoint = history.and_then(Catalog::checkpoint);
+    let record = checkpoint.map_or(0, |whole| whole.state().record);
     let log = LogOptions {
-        first_index: checkpoint.map_or(1, |whole| whole.state().record),
+        first_index: record.max(1),
+        durable_index: record,
         ..options.log.clone()
     };
     let recovery = Recovery::open_on(Arc::clone(storage), dir, identity, &log);

@@ -15,6 +15,11 @@ use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
 
 /// Complete generations in memory from which on requests wait for the history.
 const SEALED_MAX: usize = 4;
+/// Complete generations in memory up to which a ledger is opened on a full disk. One that runs into
+/// a full disk executes what it has taken, so there can be more than [`SEALED_MAX`].
+const SEALED_STARVED_MAX: usize = 8;
+/// How long catching up waits before it looks again.
+const CATCH_UP_WAIT: Duration = Duration::from_millis(100);
 /// Pause of the sweeper before it looks again.
 const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 /// How far the sweeper steps back, of 19 at most: payments go first.
@@ -24,8 +29,9 @@ const SPARES_MAX: usize = SEALED_MAX + 1;
 /// Remains that may wait to be cleared away.
 const REMAINS_MAX: usize = 64;
 
-/// Bytes of the log for each row of a generation from which on it is complete: what a transfer
-/// in a request of its own takes there.
+/// Bytes of ops for each row of a generation from which on it is complete: somewhat more than a
+/// transfer in a request of its own has. Requests that come one at a time have a record each, of
+/// at least a sector: then the log takes up to eight times as much.
 const LOG_BYTES_PER_ROW: usize = 512;
 /// However few rows: tests and small ledgers have their requests, too.
 const LOG_BYTES_MIN: usize = 1 << 20;
@@ -261,13 +267,26 @@ impl Past {
         self.needed
     }
 
-    /// As [`Self::turn_over`], waiting until the history has kept up.
+    /// As [`Self::turn_over`], waiting until the history has kept up. On a full disk it goes on as
+    /// far as a ledger gets that is running then.
     ///
     /// # Errors
     /// The history's, passing ones too: nobody could make it wait for a full disk.
     pub(crate) fn catch_up(&mut self, machine: &mut StateMachine) -> Result<(), StoreError> {
         while self.is_behind(machine) {
-            self.poll(machine, Duration::from_millis(100), true)?;
+            let goes_on = machine.tables().window.sealed_count() < SEALED_STARVED_MAX;
+            let wait = if goes_on && self.is_starved {
+                Duration::ZERO
+            } else {
+                CATCH_UP_WAIT
+            };
+            match self.poll(machine, wait, true) {
+                Err(error) if error.is_passing() && goes_on => return Ok(()),
+                polled => polled?,
+            }
+            if self.is_starved && goes_on {
+                return Ok(());
+            }
         }
         Ok(())
     }

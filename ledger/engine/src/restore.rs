@@ -46,17 +46,14 @@ impl Engine {
             Ok(())
         })?;
         let state = whole.state();
-        let is_balanced = machine.restore(&Boundary {
+        let restored = machine.restore(&Boundary {
             generation: whole.last() + 1,
             row: state.rows_end,
             timestamp_last: state.timestamp_last,
             digest: Digest::from_value(state.digest),
         });
         let damaged = |part, reason| Error::History(whole.damaged(part, reason));
-        if !is_balanced {
-            let reason = "debits and credits of the accounts differ";
-            return Err(damaged(PiecePart::Accounts, reason));
-        }
+        restored.map_err(|reason| damaged(PiecePart::Accounts, reason))?;
         let mark = whole.mark(reader)?;
         if self.sessions.restore(&mark.sessions).is_none() {
             return Err(damaged(PiecePart::Sessions, "a session cannot be"));

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use giro_base::{Transfer, TransferFlags};
+use giro_base::{Operation, Transfer, TransferFlags};
 use giro_core::Batch;
 use giro_core::batch::Events;
 use giro_log::storage::{RealStorage, Storage};
@@ -12,7 +12,7 @@ use giro_log::{LogOptions, OpHeader, Recovery, ops, read_identity};
 use giro_store::verify::{Verified as VerifiedHistory, VerifyProgress, verify as verify_history};
 use giro_store::{Catalog, History, Reader};
 
-use crate::engine::{Engine, meta_of};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::open::{Options, Progress, read_history, whose};
 
@@ -122,7 +122,10 @@ fn compare_op(
     catalog: &Catalog,
     reader: &mut Reader,
 ) -> Result<u64, Error> {
-    let operation = meta_of(header).operation;
+    let Ok(operation) = Operation::try_from(header.operation) else {
+        let (index, operation) = (record, header.operation);
+        return Err(Error::UnknownOperation { index, operation });
+    };
     let Ok(batch) = Batch::parse(operation, header.timestamp, body) else {
         return Ok(0);
     };
@@ -161,13 +164,14 @@ fn compare_op(
 }
 
 /// Whether a stored transfer can have come of this event. What a post or void leaves out is the
-/// pending transfer's, and amounts may be worked out.
+/// pending transfer's.
 fn is_of(transfer: &Transfer, event: &Transfer) -> bool {
     let closes = TransferFlags::POST_PENDING_TRANSFER | TransferFlags::VOID_PENDING_TRANSFER;
     let fills = event.flags & closes != 0;
     let same = |stored: u128, asked: u128| stored == asked || fills && asked == 0;
     (transfer.id, transfer.flags, transfer.pending_id) == (event.id, event.flags, event.pending_id)
         && transfer.timeout == event.timeout
+        && is_amount_of(transfer.amount, event)
         && same(transfer.debit_account_id, event.debit_account_id)
         && same(transfer.credit_account_id, event.credit_account_id)
         && same(transfer.user_data_128, event.user_data_128)
@@ -175,4 +179,50 @@ fn is_of(transfer: &Transfer, event: &Transfer) -> bool {
         && same(transfer.user_data_32.into(), event.user_data_32.into())
         && same(transfer.ledger.into(), event.ledger.into())
         && same(transfer.code.into(), event.code.into())
+}
+
+/// Whether the event can have moved this amount: its own, but less where it balances an account,
+/// and any where it asks for all that is pending.
+fn is_amount_of(amount: u128, event: &Transfer) -> bool {
+    let has = |flags: u16| event.flags & flags != 0;
+    if has(TransferFlags::BALANCING_DEBIT | TransferFlags::BALANCING_CREDIT) {
+        return amount <= event.amount;
+    }
+    let asks_for_all = has(TransferFlags::POST_PENDING_TRANSFER) && event.amount == u128::MAX
+        || has(TransferFlags::VOID_PENDING_TRANSFER) && event.amount == 0;
+    asks_for_all || amount == event.amount
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_amount_is_one_that_the_event_can_have_moved() {
+        let event = |flags, amount| Transfer {
+            id: 1,
+            flags,
+            amount,
+            ..Transfer::default()
+        };
+        let post = TransferFlags::POST_PENDING_TRANSFER;
+        let void = TransferFlags::VOID_PENDING_TRANSFER;
+        let balancing = TransferFlags::BALANCING_DEBIT;
+        for (flags, asked, stored, expected) in [
+            (0, 5, 5, true),
+            (0, 5, 4, false),
+            (0, u128::MAX, 5, false),
+            (TransferFlags::PENDING, 5, 6, false),
+            (post, u128::MAX, 5, true),
+            (post, 5, 5, true),
+            (post, 5, 4, false),
+            (void, 0, 5, true),
+            (void, 5, 6, false),
+            (balancing, 5, 3, true),
+            (balancing, 5, 6, false),
+        ] {
+            let is_it = is_of(&event(flags, stored), &event(flags, asked));
+            assert_eq!(is_it, expected, "flags {flags}, {asked}, {stored}");
+        }
+    }
 }

@@ -150,6 +150,38 @@ fn a_ledger_that_is_all_in_memory_can_be_copied_too() {
 }
 
 #[test]
+fn a_copy_opens_with_the_options_of_the_ledger() {
+    let (dir, copies) = (folder(), folder());
+    let ledger = open(dir.path(), false);
+    for number in 0..400 {
+        pay(&ledger, number);
+    }
+    let stands = ledger.digest().wait().unwrap();
+    drop(ledger);
+    let (log, kept) = (dir.path().join("log"), copies.path().join("log"));
+    copy_files(&log, &kept);
+    drop(Ledger::open(dir.path(), options(true)).unwrap());
+    // As a process leaves it that ends between a checkpoint and giving up the log before it.
+    std::fs::remove_dir_all(&log).unwrap();
+    copy_files(&kept, &log);
+    // Now it leaves its history alone.
+    let ledger = Ledger::open(dir.path(), options(false)).unwrap();
+    assert_eq!(ledger.digest().wait().unwrap(), stands);
+    let to = copies.path().join("copy");
+    copy(dir.path(), &to, &options(false), &mut |_| {}).unwrap();
+    let other = Ledger::open(&to, options(false)).unwrap();
+    assert_eq!(other.digest().wait().unwrap(), stands);
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
 fn a_directory_that_is_not_empty_is_left_alone() {
     let (dir, to) = (folder(), folder());
     let ledger = open(dir.path(), true);

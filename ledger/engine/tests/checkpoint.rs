@@ -16,16 +16,18 @@ mod model;
 mod request;
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use giro::{Engine, Error, Operation, Options, RequestMeta, Verdict};
-use giro_base::checksum;
+use giro_base::{BufferPool, checksum};
 use giro_core::Digest;
 use giro_log::directory::format_on;
-use giro_log::storage::Storage;
-use giro_log::{Identity, MemoryDisk, SEGMENT_BYTES_MIN};
+use giro_log::storage::{Access, Storage, StorageFile};
+use giro_log::{Identity, LogOptions, MemoryDisk, Recovery, SEGMENT_BYTES_MIN, segment_path};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -135,6 +137,8 @@ struct Seen {
     checkpoints: usize,
     /// Ledgers whose log no longer had its first segment.
     released: usize,
+    /// Ledgers that were opened without their history.
+    unarchived: usize,
 }
 
 /// An engine and its disk.
@@ -186,14 +190,34 @@ impl Life<ModelDisk> {
         acknowledged: u64,
         seen: &mut Seen,
     ) -> Self {
+        Self::open_as(model, &options(true, rows), script, acknowledged, seen)
+    }
+
+    fn open_as(
+        model: &Model,
+        options: &Options,
+        script: &[Step],
+        acknowledged: u64,
+        seen: &mut Seen,
+    ) -> Self {
         let names = model.list(&Path::new(DIR).join("log")).unwrap();
         seen.released += usize::from(!names.contains(&"0000000000000001.log".to_owned()));
         let storage: Arc<dyn Storage> = Arc::new(model.clone());
         let mut ops = 0;
-        let engine = Engine::open_on(&storage, Path::new(DIR), &options(true, rows), &mut |at| {
+        let engine = Engine::open_on(&storage, Path::new(DIR), options, &mut |at| {
             ops = at.ops;
         });
-        let engine = engine.unwrap();
+        let engine = match engine {
+            Err(Error::ArchiveNeeded) if !options.archive => {
+                let archived = Options {
+                    archive: true,
+                    ..options.clone()
+                };
+                return Self::open_as(model, &archived, script, acknowledged, seen);
+            }
+            engine => engine.unwrap(),
+        };
+        seen.unarchived += usize::from(!options.archive);
         let op = engine.commit_op();
         assert!(
             op >= acknowledged,
@@ -218,7 +242,9 @@ impl Life<ModelDisk> {
                 let Some(step) = script.get(next) else {
                     break;
                 };
-                let waits = busy.contains(&step.meta.client);
+                let waits = busy.contains(&step.meta.client)
+                    // All sessions that there is room for are busy.
+                    || matches!(self.engine.check(&step.meta), Verdict::Drop(_));
                 if waits || !self.engine.can_submit(step.body.len()) {
                     break;
                 }
@@ -317,6 +343,47 @@ fn check_seed(seed: u64, seen: &mut Seen) {
     assert_eq!(life.engine.commit_op() as usize, script.len());
 }
 
+/// As [`check_seed`], each opening with other options.
+fn check_options(seed: u64, seen: &mut Seen) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let script = script(seed, 5_000);
+    let mut model = formatted();
+    let mut acknowledged = 0;
+    while (acknowledged as usize) < script.len() {
+        model.set_note(acknowledged);
+        if rng.random_bool(0.5) {
+            model.keep_moment(rng.random_range(1..2_000));
+        }
+        let options = Options {
+            shards: rng.random_range(1..4),
+            sessions_max: [2, 5, 1024][rng.random_range(0..3)],
+            ..options(
+                rng.random_bool(0.6),
+                [1, 30, 200, 1000, 100_000][rng.random_range(0..5)],
+            )
+        };
+        let mut life = Life::open_as(&model, &options, &script, acknowledged, seen);
+        model.set_note(life.engine.commit_op());
+        life.work(&model, &script, &mut rng, 60);
+        drop(life);
+        let (image, note) = model.crash(&mut rng);
+        (model, acknowledged) = (image, note);
+        seen.crashes += 1;
+    }
+}
+
+#[test]
+fn options_that_differ_from_start_to_start_make_no_difference() {
+    let start = Instant::now();
+    let (mut seeds, mut seen) = (100, Seen::default());
+    while seeds < 100 + SEED_COUNT_MIN || start.elapsed() < TIME {
+        check_options(seeds, &mut seen);
+        seeds += 1;
+    }
+    println!("{seeds} seeds, {seen:?}");
+    assert!(seen.checkpoints > 20 && seen.unarchived > 10, "{seen:?}");
+}
+
 #[test]
 fn without_its_history_a_ledger_whose_log_was_released_is_refused() {
     let script = script(3, 12_000);
@@ -350,6 +417,138 @@ fn without_its_history_a_ledger_whose_log_was_released_is_refused() {
         error.to_string().contains("piece of generation 0"),
         "{error}"
     );
+}
+
+/// Takes ops until the checkpoint lies in the log's last record.
+fn with_a_checkpoint_at_the_end(script: &[Step], rng: &mut ChaCha8Rng) -> Model {
+    let model = formatted();
+    let mut life = Life::open(&model, 1, script, 0, &mut Seen::default());
+    life.work(&model, script, rng, 40);
+    let start = Instant::now();
+    let is_held = |engine: &Engine| {
+        let positions = engine.positions();
+        positions.checkpointed + 1 == positions.appended
+    };
+    while !is_held(&life.engine) {
+        assert!(start.elapsed() < TIME, "no checkpoint comes");
+        if life.engine.is_idle() && start.elapsed() > Duration::from_millis(200) {
+            // The last op made nothing.
+            life.work(&model, script, rng, 1);
+        }
+        life.engine.flush(&mut life.disk).unwrap();
+    }
+    drop(life);
+    model
+}
+
+#[test]
+fn a_lost_record_that_a_checkpoint_holds_is_damage() {
+    let script = script(6, 2_000);
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let model = with_a_checkpoint_at_the_end(&script, &mut rng);
+    let storage: Arc<dyn Storage> = Arc::new(model.clone());
+    let log = LogOptions::default();
+    let mut recovery = Recovery::open_on(
+        Arc::clone(&storage),
+        Path::new(DIR),
+        &identity(),
+        &LogOptions {
+            first_index: Recovery::oldest_index(&storage, Path::new(DIR), &identity()).unwrap(),
+            ..log
+        },
+    )
+    .unwrap();
+    let pool = BufferPool::new(1).unwrap();
+    let mut buffer = pool.take().unwrap();
+    let mut last = None;
+    while let Some(record) = recovery.next(&mut buffer).unwrap() {
+        let place = recovery.place();
+        last = Some((
+            place.segment,
+            place.offset as usize - record.padded_bytes(),
+            record.index,
+        ));
+    }
+    let (segment, offset, index) = last.unwrap();
+    let path = segment_path(&Path::new(DIR).join("log"), segment);
+    model.edit(&path, offset, |sector| sector.fill(0));
+    let opened = Engine::open_on(&storage, Path::new(DIR), &options(true, 1), &mut |_| {});
+    let error = opened.err().expect("a record that was durable is lost");
+    let said = error.to_string();
+    assert!(said.contains(path.to_str().unwrap()), "{said}");
+    assert!(said.contains(&format!("record {index}")), "{said}");
+    assert!(said.contains("checkpoint"), "{said}");
+}
+
+/// A disk without room for new files of the history, while it is said so.
+struct Crowded {
+    model: Model,
+    is_full: AtomicBool,
+}
+
+impl Storage for Crowded {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.model.create_dir(dir)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
+        if self.is_full.load(Ordering::Relaxed) && path.starts_with("/ledger/history") {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.model.create(path)
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
+        self.model.open(path, access)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.model.list(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.model.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.model.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.model.sync_dir(dir)
+    }
+}
+
+#[test]
+fn a_ledger_that_ran_into_a_full_disk_can_be_opened_on_it() {
+    let script = script(5, 4_000);
+    let model = formatted();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let crowded = Arc::new(Crowded {
+        model: model.clone(),
+        is_full: AtomicBool::new(true),
+    });
+    let storage: Arc<dyn Storage> = crowded.clone();
+    let open = || Life {
+        engine: Engine::open_on(&storage, Path::new(DIR), &options(true, 30), &mut |_| {}).unwrap(),
+        disk: ModelDisk::new(&model),
+    };
+    let mut life = open();
+    life.work(&model, &script, &mut rng, 400);
+    let done = life.engine.commit_op() as usize;
+    assert!(done < script.len() && !life.engine.can_submit(0));
+    drop(life);
+    let mut life = open();
+    check_state(&life.engine, &script, done - 1);
+    assert!(!life.engine.can_submit(0), "writes wait");
+    crowded.is_full.store(false, Ordering::Relaxed);
+    let start = Instant::now();
+    while (life.engine.commit_op() as usize) < script.len() {
+        assert!(start.elapsed() < TIME, "it does not go on");
+        life.work(&model, &script, &mut rng, 20);
+        life.engine.flush(&mut life.disk).unwrap();
+    }
+    check_state(&life.engine, &script, script.len() - 1);
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl Bench {
 fn catching_up_on_a_full_disk_fails_instead_of_waiting_for_ever() {
     let mut bench = Bench::new();
     bench.faults.set_free(0);
-    (0..6).for_each(|number| bench.generation(number));
+    (0..10).for_each(|number| bench.generation(number));
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let error = bench.executor.catch_up().unwrap_err();

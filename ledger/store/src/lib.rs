@@ -34,8 +34,8 @@ pub mod writer;
 pub use checkpoint::{Mark, Piece, SessionState, Whole};
 pub use error::StoreError;
 pub use history::{
-    Answer, Built, Catalog, FAN_IN, Fate, History, Names, Offer, Options, Question, Workshop,
-    Written, mergeable,
+    Answer, Built, Catalog, FAN_IN, Fate, Found, History, Names, Offer, Options, Question,
+    Workshop, Written, mergeable,
 };
 pub use reader::Reader;
 pub use run::Identity;

@@ -22,6 +22,8 @@ use support::{Bench, IDENTITY, World};
 const TIME: Duration = Duration::from_secs(8);
 const SEED_COUNT_MIN: u64 = 20;
 const LIVES: usize = 6;
+/// So many pieces of the checkpoint are merged.
+const PIECES: usize = 3;
 
 fn dir() -> &'static Path {
     Path::new("/ledger")
@@ -31,12 +33,17 @@ fn dir() -> &'static Path {
 fn live(model: &Model, generations: &[Arc<Generation>], count: usize) -> Result<(), StoreError> {
     let mut bench = Bench::reopen(Arc::new(model.clone()), dir());
     let catalog = bench.catalog();
-    let mut runs = catalog.runs;
+    let (mut runs, mut pieces) = (catalog.runs, catalog.pieces);
     let start = catalog.segments.len();
     for generation in generations.iter().skip(start).take(count) {
-        let run = bench.try_write(generation)?.run;
+        let made = bench.try_write(generation)?;
         model.set_note(generation.number + 1);
-        runs.push(run);
+        runs.push(made.run);
+        pieces.push(made.piece);
+        if pieces.len() == PIECES {
+            let merged = bench.workshop.merge_pieces(&mut bench.reader, &pieces)?;
+            pieces = vec![merged];
+        }
         while let Some(range) = mergeable(&runs) {
             let merged = bench
                 .workshop

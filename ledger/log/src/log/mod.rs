@@ -34,6 +34,9 @@ pub struct LogOptions {
     pub spares: usize,
     /// First record that is needed; older ones are in a checkpoint. 1 is all.
     pub first_index: u64,
+    /// Records up to this one are known to have been durable: a checkpoint holds ops of it. If it
+    /// is not there, the log is damaged. 0 if nothing is known.
+    pub durable_index: u64,
 }
 
 impl Default for LogOptions {
@@ -42,6 +45,7 @@ impl Default for LogOptions {
             in_flight: IN_FLIGHT_MAX,
             spares: 4,
             first_index: 1,
+            durable_index: 0,
         }
     }
 }

@@ -131,7 +131,8 @@ impl Recovery {
                 continue;
             }
             let gap = self.gap(defect);
-            if self.index < self.options.first_index {
+            let known = self.options.durable_index;
+            if self.index < self.options.first_index || self.index <= known {
                 return Err(gap.corrupt(&self.catalog, "a checkpoint holds its effect"));
             }
             if self.chain.is_none() {

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use giro_base::Account;
 use giro_log::storage::Storage;
 
-use super::format::{PiecePart, StateRecord};
+use super::format::{ChangeRecord, PendingRecord, PiecePart, SessionRecord, StateRecord};
 use crate::error::StoreError;
 use crate::format::{Header, Record, Section};
 use crate::page::Kind;
@@ -37,6 +38,9 @@ impl Piece {
             last,
         };
         let (file, header) = PageFile::open(storage, path, expected)?;
+        if !header.sections.iter().zip(PER_PAGE).all(holds) {
+            return Err(file.damaged(0, "a section has fewer pages than records"));
+        }
         let section = header.sections[PiecePart::State as usize];
         let state: StateRecord = reader.one(&file, &section, 0)?;
         let piece = Self {
@@ -109,6 +113,22 @@ impl Piece {
     }
 }
 
+/// Records of each section in a page.
+const PER_PAGE: [u64; 7] = [
+    StateRecord::PER_PAGE,
+    Account::PER_PAGE,
+    ChangeRecord::PER_PAGE,
+    PendingRecord::PER_PAGE,
+    u64::PER_PAGE,
+    SessionRecord::PER_PAGE,
+    u128::PER_PAGE,
+];
+
+/// Whether a section has the pages for its records.
+fn holds((section, per_page): (&Section, u64)) -> bool {
+    section.count.div_ceil(per_page) <= section.pages
+}
+
 /// Pages a stream reads at once: 1 MiB, at most.
 const STREAM_PAGES: u64 = 256;
 
@@ -161,9 +181,6 @@ impl<T: Record> Stream<T> {
         }
         let first = self.done / T::PER_PAGE;
         let pages = count.div_ceil(T::PER_PAGE);
-        if first + pages > section.pages {
-            return Err(self.damaged("a section has fewer pages than records"));
-        }
         self.read.resize(count as usize, T::new_zeroed());
         let start = section.page + first;
         let extents = extents_of(&self.piece.file, start..start + pages);

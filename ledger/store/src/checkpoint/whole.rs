@@ -1,9 +1,10 @@
 //! All pieces together: the state at the end of the last one, streamed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use giro_base::Account;
+use giro_base::time::{NS_PER_S, TIMESTAMP_MAX};
+use giro_base::{Account, TransferFlags};
 
 use super::changes::set;
 use super::format::{ChangeRecord, PendingRecord, PiecePart, SessionRecord, StateRecord};
@@ -109,13 +110,14 @@ impl<'a> Whole<'a> {
                 }
             }
         }
+        let mut next_row = 0;
         for piece in self.pieces {
             let mut opened = piece.stream::<PendingRecord>(PiecePart::Opened);
             while let Some(pending) = opened.next(reader)? {
-                let slots = piece.state().slots_end;
-                if u64::from(pending.debit.max(pending.credit)) >= slots {
-                    return Err(opened.damaged("a pending transfer has no accounts"));
+                if pending.row < next_row || !is_sound(&pending, piece.state()) {
+                    return Err(opened.damaged("a pending transfer cannot be"));
                 }
+                next_row = pending.row + 1;
                 if !closed.remove(&pending.row) {
                     each(&pending)?;
                 }
@@ -133,11 +135,13 @@ impl<'a> Whole<'a> {
     /// # Errors
     /// The system's, and that something is damaged.
     pub fn mark(&self, reader: &mut Reader) -> Result<Mark, StoreError> {
+        let replies = self.replies(reader)?;
         let mut sessions = Vec::new();
         let mut records = self.newest().stream::<SessionRecord>(PiecePart::Sessions);
-        let mut tables: Vec<Option<Vec<SessionRecord>>> = vec![None; self.pieces.len()];
         while let Some(record) = records.next(reader)? {
-            let reply = self.reply(reader, &record, &mut tables)?;
+            let Some((piece, found)) = replies.get(&(record.client, record.op)) else {
+                return Err(records.damaged("the reply of a session is in no piece"));
+            };
             sessions.push(SessionState {
                 client: record.client,
                 session: record.session,
@@ -147,7 +151,7 @@ impl<'a> Whole<'a> {
                 release: record.release,
                 op: record.op,
                 timestamp: record.timestamp,
-                reply: Some(reply),
+                reply: Some(read_reply(reader, piece, found)?),
             });
         }
         let state = self.newest().state();
@@ -160,36 +164,38 @@ impl<'a> Whole<'a> {
         })
     }
 
-    /// The reply to a session's last write, from the piece that has it. `tables` keeps the pieces'
-    /// sessions once they were read.
-    fn reply(
-        &self,
-        reader: &mut Reader,
-        wanted: &SessionRecord,
-        tables: &mut [Option<Vec<SessionRecord>>],
-    ) -> Result<Vec<u8>, StoreError> {
-        for (piece, table) in self.pieces.iter().zip(tables).rev() {
-            if wanted.has_reply != 0 && !Arc::ptr_eq(piece, self.newest()) {
-                break;
-            }
-            let table = match table {
-                Some(table) => &*table,
-                None => {
-                    let section = piece.section(PiecePart::Sessions);
-                    let read = reader.range(piece.file(), section, 0..section.count)?;
-                    &*table.insert(read)
+    /// Where replies are: the piece, and the session's record there, by client and op.
+    fn replies(&self, reader: &mut Reader) -> Result<Replies<'a>, StoreError> {
+        let mut replies = HashMap::new();
+        for piece in self.pieces {
+            let mut records = piece.stream::<SessionRecord>(PiecePart::Sessions);
+            while let Some(record) = records.next(reader)? {
+                if record.has_reply != 0 {
+                    replies.insert((record.client, record.op), (piece, record));
                 }
-            };
-            let is_it = |record: &&SessionRecord| {
-                (record.client, record.op) == (wanted.client, wanted.op) && record.has_reply != 0
-            };
-            if let Some(found) = table.iter().find(is_it) {
-                return read_reply(reader, piece, found);
             }
         }
-        let reason = "the reply of a session is in no piece";
-        Err(self.newest().damaged(PiecePart::Sessions, reason))
+        Ok(replies)
     }
+}
+
+type Replies<'a> = HashMap<(u128, u64), (&'a Arc<Piece>, SessionRecord)>;
+
+/// Whether a pending transfer can be open in a ledger that stands there.
+fn is_sound(pending: &PendingRecord, state: &StateRecord) -> bool {
+    let PendingRecord {
+        transfer,
+        row,
+        debit,
+        credit,
+    } = *pending;
+    let timeout = u64::from(transfer.timeout) * NS_PER_S;
+    let due_at = transfer.timestamp.checked_add(timeout);
+    row < state.rows_end
+        && u64::from(debit.max(credit)) < state.slots_end
+        && debit != credit
+        && transfer.flags & TransferFlags::PENDING != 0
+        && due_at.is_some_and(|at| at <= TIMESTAMP_MAX)
 }
 
 fn apply(

@@ -1,7 +1,7 @@
 //! What the history consists of, found again when it is opened.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use giro_base::Timestamp;
@@ -111,19 +111,19 @@ impl Catalog {
         }
     }
 
-    /// Opens what is there.
+    /// Opens what is there, and says what a crash left behind beside it: files that were never
+    /// finished, those of generations without a piece of the checkpoint, those that were merged.
     ///
     /// # Errors
     /// The system's; that a file is damaged, foreign, or missing.
     pub(super) fn open(
         workshop: &Workshop,
         reader: &mut Reader,
-        leftovers: Leftovers,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<(Self, Vec<PathBuf>), StoreError> {
         let mut finder = Finder {
             workshop,
             reader,
-            leftovers,
+            leftovers: Vec::new(),
         };
         let pieces = finder.pieces()?;
         let generations = pieces.last().map_or(0, |piece| piece.last() + 1);
@@ -142,29 +142,19 @@ impl Catalog {
             range: IdRange::NONE,
         };
         catalog.arrange();
-        Ok(catalog)
+        Ok((catalog, finder.leftovers))
     }
-}
-
-/// What to do with files that a crash left behind: those that were never finished, those of
-/// generations without a piece of the checkpoint, those that were merged.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leftovers {
-    /// They go.
-    Remove,
-    /// They stay, and are not looked at.
-    Ignore,
 }
 
 /// Finds the files of a history and opens them.
 struct Finder<'a> {
     workshop: &'a Workshop,
     reader: &'a mut Reader,
-    leftovers: Leftovers,
+    leftovers: Vec<PathBuf>,
 }
 
 impl Finder<'_> {
-    fn list(&self, dir: &Path) -> Result<Vec<Name>, StoreError> {
+    fn list(&mut self, dir: &Path) -> Result<Vec<Name>, StoreError> {
         let names = self.workshop.storage.list(dir).map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
                 let parent = dir.parent().unwrap_or(dir);
@@ -179,29 +169,11 @@ impl Finder<'_> {
         for name in names {
             let parsed = Name::of(&name);
             if parsed == Name::Temporary {
-                self.drop_leftover(&dir.join(&name))?;
+                self.leftovers.push(dir.join(&name));
             }
             found.push(parsed);
         }
         Ok(found)
-    }
-
-    fn drop_leftover(&self, path: &Path) -> Result<(), StoreError> {
-        if self.leftovers == Leftovers::Ignore {
-            return Ok(());
-        }
-        tracing::info!(path = %path.display(), "removing what a crash left behind");
-        let storage = &self.workshop.storage;
-        storage.remove(path).map_err(StoreError::io("remove", path))
-    }
-
-    /// Makes removals durable.
-    fn settle(&self, dir: &Path) -> Result<(), StoreError> {
-        if self.leftovers == Leftovers::Ignore {
-            return Ok(());
-        }
-        let storage = &self.workshop.storage;
-        storage.sync_dir(dir).map_err(StoreError::io("flush", dir))
     }
 
     /// The pieces of the checkpoint, which say how far the history goes.
@@ -235,10 +207,10 @@ impl Finder<'_> {
             let cluster = identity.cluster;
             pieces.push(Piece::open(&**storage, &path, cluster, range, self.reader)?);
         }
-        for (first, last) in merged {
-            self.drop_leftover(&names.piece(first, last))?;
-        }
-        self.settle(dir)?;
+        let merged = merged
+            .into_iter()
+            .map(|(first, last)| names.piece(first, last));
+        self.leftovers.extend(merged);
         Ok(pieces)
     }
 
@@ -269,8 +241,8 @@ impl Finder<'_> {
         numbers.sort_unstable();
         let behind = numbers.split_off(numbers.partition_point(|n| *n < generations));
         self.check_behind(generations, behind.iter().copied())?;
+        let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(numbers.len());
         let mut found = numbers.into_iter();
-        let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(generations as usize);
         for expected in 0..generations {
             let path = workshop.names.segment(expected);
             if found.next() != Some(expected) {
@@ -287,10 +259,10 @@ impl Finder<'_> {
             }
             segments.push(Arc::new(opened));
         }
-        for number in behind {
-            self.drop_leftover(&workshop.names.segment(number))?;
-        }
-        self.settle(dir)?;
+        let behind = behind
+            .into_iter()
+            .map(|number| workshop.names.segment(number));
+        self.leftovers.extend(behind);
         Ok(segments)
     }
 
@@ -319,11 +291,9 @@ impl Finder<'_> {
             let opened = Run::open(storage, &path, identity, (first, last), self.reader)?;
             runs.push(Arc::new(opened));
         }
-        // Only now is it certain that what replaces them is there.
-        for (first, last) in chain.merged.into_iter().chain(behind) {
-            self.drop_leftover(&workshop.names.run(first, last))?;
-        }
-        self.settle(dir)?;
+        let leftovers = chain.merged.into_iter().chain(behind);
+        let leftovers = leftovers.map(|(first, last)| workshop.names.run(first, last));
+        self.leftovers.extend(leftovers);
         Ok(runs)
     }
 }

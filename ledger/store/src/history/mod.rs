@@ -6,7 +6,7 @@ mod names;
 mod threads;
 mod workshop;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,6 @@ use crate::run::{Identity, Run};
 use crate::scratch::ScratchPool;
 use crate::segment::Segment;
 use crate::writer::Pace;
-use catalog::Leftovers;
 use threads::{Report, Threads};
 
 /// How a history is kept.
@@ -101,6 +100,72 @@ fn make_dirs(storage: &dyn Storage, names: &Names, dir: &Path) -> Result<(), Sto
     Ok(())
 }
 
+/// A history that was found on disk, and not begun to be written. Nothing was changed yet.
+pub struct Found {
+    workshop: Workshop,
+    catalog: Catalog,
+    reader: Reader,
+    queue_max: usize,
+    /// What a crash left behind.
+    leftovers: Vec<PathBuf>,
+}
+
+impl Found {
+    /// Looks at the history under a ledger's directory.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        identity: Identity,
+        options: Options,
+    ) -> Result<Self, StoreError> {
+        let pace = Pace {
+            rest: options.rest,
+            ..Pace::default()
+        };
+        let workshop = Workshop {
+            storage,
+            names: Names::new(dir),
+            identity,
+            pace,
+            scratch: ScratchPool::default(),
+        };
+        let mut reader = Reader::new().map_err(StoreError::io("buffer", dir))?;
+        let (catalog, leftovers) = Catalog::open(&workshop, &mut reader)?;
+        if options.load_filters {
+            for run in &catalog.runs {
+                run.load_filters(&mut reader)?;
+            }
+        }
+        Ok(Self {
+            workshop,
+            catalog,
+            reader,
+            queue_max: options.queue_max,
+            leftovers,
+        })
+    }
+
+    /// What is there.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Removes what a crash left behind, and starts the history's threads. Leftovers are made
+    /// again from the log: whoever calls this has seen that it is there.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn begin(self) -> Result<History, StoreError> {
+        self.workshop.clean_up(&self.leftovers)?;
+        let threads = Threads::start(&self.workshop, &self.catalog, self.queue_max)?;
+        Ok(History::assemble(self.catalog, self.reader, Some(threads)))
+    }
+}
+
 impl History {
     /// Makes an empty history under a ledger's directory, also where an earlier attempt was cut
     /// short.
@@ -122,26 +187,7 @@ impl History {
         identity: Identity,
         options: Options,
     ) -> Result<Self, StoreError> {
-        let pace = Pace {
-            rest: options.rest,
-            ..Pace::default()
-        };
-        let workshop = Workshop {
-            storage,
-            names: Names::new(dir),
-            identity,
-            pace,
-            scratch: ScratchPool::default(),
-        };
-        let mut reader = Reader::new().map_err(StoreError::io("buffer", dir))?;
-        let catalog = workshop.recover(&mut reader)?;
-        if options.load_filters {
-            for run in &catalog.runs {
-                run.load_filters(&mut reader)?;
-            }
-        }
-        let threads = Threads::start(&workshop, &catalog, options.queue_max)?;
-        Ok(Self::assemble(catalog, reader, Some(threads)))
+        Found::open(storage, dir, identity, options)?.begin()
     }
 
     /// Opens what is there for reading only: nothing on disk changes, and nothing can be offered.
@@ -180,7 +226,7 @@ impl History {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn read(workshop: &Workshop, reader: &mut Reader) -> Result<Catalog, StoreError> {
-        Catalog::open(workshop, reader, Leftovers::Ignore)
+        Ok(Catalog::open(workshop, reader)?.0)
     }
 
     /// Offers the next generation to be written. Gives it back when the queue is full.

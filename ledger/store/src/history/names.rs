@@ -77,7 +77,8 @@ impl Name {
         let range = |ending| {
             let (first, last) = name.strip_suffix(ending)?.split_once('-')?;
             let (first, last) = (number(first)?, number(last)?);
-            (first <= last).then_some((first, last))
+            // There is always one behind the last.
+            (first <= last && last < u64::MAX).then_some((first, last))
         };
         if let Some((first, last)) = range(".run") {
             return Self::Run(first, last);
@@ -117,6 +118,8 @@ mod tests {
         }
         let backwards = "0000000000000002-0000000000000001.run";
         assert_eq!(Name::of(backwards), Name::Unknown);
+        let endless = "0000000000000000-ffffffffffffffff.chk";
+        assert_eq!(Name::of(endless), Name::Unknown);
         assert_eq!(Name::of("0000000000000001.seg.tmp"), Name::Temporary);
     }
 }

@@ -95,8 +95,8 @@ impl Threads {
                 })
                 .map_err(StoreError::io("start a thread for", &dir))
         };
-        let mut writer = Worker::new(workshop, reporter.clone())?;
-        let mut merger = Worker::new(workshop, reporter)?;
+        let mut writer = Worker::new(workshop, reporter.clone(), false)?;
+        let mut merger = Worker::new(workshop, reporter, true)?;
         let handles = vec![
             spawn(
                 "giro-history",
@@ -152,15 +152,22 @@ struct Worker {
     workshop: Workshop,
     reader: Reader,
     reports: Sender<Report>,
+    /// It merges files, and does not write generations.
+    is_merger: bool,
 }
 
 impl Worker {
-    fn new(workshop: &Workshop, reports: Sender<Report>) -> Result<Self, StoreError> {
+    fn new(
+        workshop: &Workshop,
+        reports: Sender<Report>,
+        is_merger: bool,
+    ) -> Result<Self, StoreError> {
         let dir = &workshop.names.segments;
         Ok(Self {
             workshop: workshop.clone(),
             reader: Reader::new().map_err(StoreError::io("buffer", dir))?,
             reports,
+            is_merger,
         })
     }
 
@@ -249,6 +256,10 @@ impl Worker {
             }
             match attempt(self) {
                 Ok(made) => return Some(made),
+                Err(error) if error.is_passing() && self.is_merger => {
+                    // Generations may fit where merged files don't: nobody waits for those.
+                    tracing::warn!("merging files of the history: {error}");
+                }
                 Err(error) => {
                     let passing = error.is_passing();
                     let _ = self.reports.send(Report::Failed(error));

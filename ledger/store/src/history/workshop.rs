@@ -1,12 +1,13 @@
 //! Making files of the history: what its threads do, and tests do without threads.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use giro_core::generation::Generation;
 use giro_log::storage::Storage;
 
-use super::catalog::{Catalog, Leftovers};
+use super::catalog::Catalog;
 use super::names::Names;
 use crate::checkpoint::{Mark, Piece, merge_pieces, write_piece};
 use crate::error::StoreError;
@@ -53,7 +54,35 @@ impl Workshop {
     /// # Errors
     /// The system's; that a file is damaged, foreign, or missing.
     pub fn recover(&self, reader: &mut Reader) -> Result<Catalog, StoreError> {
-        Catalog::open(self, reader, Leftovers::Remove)
+        let (catalog, leftovers) = Catalog::open(self, reader)?;
+        self.clean_up(&leftovers)?;
+        Ok(catalog)
+    }
+
+    /// Makes the names durable that were found, and only then removes what they replace: the
+    /// process that gave them may have ended before it flushed them.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn clean_up(&self, leftovers: &[PathBuf]) -> Result<(), StoreError> {
+        let Names {
+            segments,
+            ids,
+            checkpoints,
+        } = &self.names;
+        for dir in [segments, ids, checkpoints] {
+            self.flush(dir)?;
+        }
+        for dir in [segments, ids, checkpoints] {
+            let here = leftovers.iter().filter(|path| path.parent() == Some(dir));
+            let here: Vec<&Path> = here.map(PathBuf::as_path).collect();
+            if !here.is_empty() {
+                let (files, place) = (here.len(), dir.display());
+                tracing::info!(files, dir = %place, "removing what a crash left behind");
+                self.remove(dir, here.into_iter())?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts a generation on disk: durable when it returns.
@@ -126,13 +155,19 @@ impl Workshop {
         dir: &Path,
         paths: impl Iterator<Item = &'p Path>,
     ) -> Result<(), StoreError> {
-        let storage = &*self.storage;
         for path in paths {
-            storage
-                .remove(path)
-                .map_err(StoreError::io("remove", path))?;
+            match self.storage.remove(path) {
+                // An attempt before this one did it, and then found no room to go on.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(StoreError::io("remove", path))?,
+            }
         }
-        storage.sync_dir(dir).map_err(StoreError::io("flush", dir))
+        self.flush(dir)
+    }
+
+    fn flush(&self, dir: &Path) -> Result<(), StoreError> {
+        let flushed = self.storage.sync_dir(dir);
+        flushed.map_err(StoreError::io("flush", dir))
     }
 
     /// Opens a run that was just written.

@@ -2,12 +2,22 @@
 
 use std::collections::HashMap;
 
+use giro_base::time::TIMESTAMP_MAX;
 use giro_base::{Account, TransferFlags};
+use giro_core::pendings::Pending;
+use giro_core::phase::Phase;
+use giro_core::restore::Boundary;
+use giro_core::{Digest, StateMachine};
+use giro_store::checkpoint::format::PiecePart;
 use giro_store::checkpoint::is_mergeable;
+use giro_store::page::{FileTag, Kind, PAGE_BYTES, PAYLOAD_BYTES, seal};
 use giro_store::{Catalog, Fate, Reader, StoreError};
 use rand::Rng;
 
-use crate::support::{Bench, State, World, account, mark_of, reply_of};
+use crate::support::{Bench, IDENTITY, State, World, account, mark_of, reply_of};
+
+/// Changes to each file of [`forged_pages_with_right_checksums_never_end_the_process`].
+const FORGERIES: usize = 3000;
 
 /// The world as it was at the end of a generation.
 struct Moment {
@@ -171,6 +181,82 @@ fn any_byte_of_a_piece_that_changed_is_found() {
     }
     let catalog = bench.catalog();
     check(&catalog, &mut bench.reader, &world, &moment);
+}
+
+/// Makes a state machine of what is there, and expires all it can.
+fn restored(bench: &mut Bench) -> Result<(), StoreError> {
+    let catalog = giro_store::History::read(&bench.workshop, &mut bench.reader)?;
+    let whole = catalog.checkpoint().unwrap();
+    let options = giro_core::Options {
+        accounts_max: 1 << 10,
+        transfers_max: 1 << 15,
+        is_archived: true,
+        ..giro_core::Options::default()
+    };
+    let mut machine = StateMachine::new(&options).unwrap();
+    whole.accounts(&mut bench.reader, |account| {
+        machine.restore_account(account);
+        Ok(())
+    })?;
+    whole.pendings(&mut bench.reader, |pending| {
+        machine.restore_pending(Pending {
+            transfer: pending.transfer,
+            row: pending.row,
+            debit: pending.debit,
+            credit: pending.credit,
+            phase: Phase::Pending,
+        });
+        Ok(())
+    })?;
+    whole.mark(&mut bench.reader)?;
+    let state = whole.state();
+    let restored = machine.restore(&Boundary {
+        generation: whole.last() + 1,
+        row: state.rows_end,
+        timestamp_last: state.timestamp_last,
+        digest: Digest::from_value(state.digest),
+    });
+    restored.map_err(|reason| whole.damaged(PiecePart::Accounts, reason))?;
+    machine.expire(TIMESTAMP_MAX);
+    Ok(())
+}
+
+#[test]
+fn forged_pages_with_right_checksums_never_end_the_process() {
+    let mut world = World::new(8, 5);
+    let mut bench = Bench::real();
+    let mut whole = Vec::new();
+    for number in 0..3 {
+        bench.write(&world.generation(60));
+        let path = bench.workshop.names.piece(number, number);
+        whole.push((number, path.clone(), std::fs::read(path).unwrap()));
+    }
+    restored(&mut bench).unwrap();
+    let mut refused = 0;
+    for (number, path, bytes) in &whole {
+        let tag = FileTag::new(IDENTITY.cluster, Kind::Checkpoint, *number, *number);
+        for _ in 0..FORGERIES {
+            let mut forged = bytes.clone();
+            let pages = forged.as_chunks_mut::<PAGE_BYTES>().0;
+            let page = world.rng.random_range(0..pages.len());
+            // Headers and records begin where pages do, and have numbers of 8 bytes.
+            let places = [600, PAYLOAD_BYTES - 8][world.rng.random_range(0..2)];
+            let at = world.rng.random_range(0..places) / 8 * 8;
+            let value: u64 = match world.rng.random_range(0..4) {
+                0 => u64::MAX,
+                1 => world.rng.random_range(0..100),
+                2 => 0,
+                _ => world.rng.random(),
+            };
+            let length = [2, 4, 8, 8][world.rng.random_range(0..4)];
+            pages[page][at..at + length].copy_from_slice(&value.to_le_bytes()[..length]);
+            seal(&mut pages[page], tag, page as u64);
+            std::fs::write(path, &forged).unwrap();
+            refused += usize::from(restored(&mut bench).is_err());
+        }
+        std::fs::write(path, bytes).unwrap();
+    }
+    assert!(refused > 50, "{refused} were refused");
 }
 
 fn read_all(bench: &mut Bench) -> Result<(), StoreError> {

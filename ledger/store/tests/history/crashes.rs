@@ -7,19 +7,38 @@ use crate::ids::check_ids;
 use crate::support::faults::Faults;
 use crate::support::{Bench, World};
 
+/// So many pieces of the checkpoint are merged.
+const PIECES: usize = 3;
+
+/// Tries until there is room, as the history's threads do.
+fn insist<T>(mut attempt: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    loop {
+        match attempt() {
+            Err(error) if error.is_passing() => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Writes generations and merges until a change fails.
 fn work(bench: &mut Bench, generations: &[Arc<Generation>]) -> Result<u64, (u64, StoreError)> {
     let mut written = 0;
-    let mut runs = Vec::new();
+    let (mut runs, mut pieces) = (Vec::new(), Vec::new());
     for generation in generations {
-        let outcome = bench.try_write(generation);
-        let run = outcome.map_err(|error| (written, error))?.run;
+        let outcome = insist(|| bench.try_write(generation));
+        let made = outcome.map_err(|error| (written, error))?;
         written += 1;
-        runs.push(run);
+        runs.push(made.run);
+        pieces.push(made.piece);
+        if pieces.len() == PIECES {
+            let merged = insist(|| bench.workshop.merge_pieces(&mut bench.reader, &pieces));
+            pieces = vec![merged.map_err(|error| (written, error))?];
+        }
         while let Some(range) = mergeable(&runs) {
-            let merged = bench
-                .workshop
-                .merge(&mut bench.reader, &runs[range.clone()]);
+            let merged = insist(|| {
+                let runs = &runs[range.clone()];
+                bench.workshop.merge(&mut bench.reader, runs)
+            });
             runs.splice(range, [merged.map_err(|error| (written, error))?]);
         }
     }
@@ -77,6 +96,27 @@ fn a_stop_between_any_two_changes_leaves_whole_generations() {
         check_ids(&catalog, &mut bench.reader, &mut world);
     }
     assert!(stops > 60, "{stops} stops were tried");
+}
+
+#[test]
+fn a_disk_that_is_full_for_any_one_change_passes_by_itself() {
+    let steps = [30, 0, 200, 10];
+    let mut world = World::new(11, 4);
+    let generations: Vec<_> = steps.map(|steps| world.generation(steps)).into();
+    for changes in 0.. {
+        let faults = Faults::new();
+        let keep = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let mut bench = Bench::on(Arc::new(faults.clone()), keep.path());
+        faults.full_after(changes);
+        let outcome = work(&mut bench, &generations);
+        assert_eq!(outcome.map_err(|(_, error)| error).unwrap(), 4, "{changes}");
+        if !faults.has_been_full() {
+            assert!(changes > 40, "{changes} changes were tried");
+            break;
+        }
+        let mut bench = Bench::reopen(Arc::new(faults), keep.path());
+        assert_eq!(bench.catalog().generations(), 4);
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(crate) struct Faults {
     real: RealStorage,
     /// Changes that still work; below 0 nothing does.
     left: Arc<AtomicI64>,
+    /// Changes before one for which there is no room; below 0 there is for all.
+    full_after: Arc<AtomicI64>,
     /// Bytes that still fit.
     free: Arc<AtomicU64>,
 }
@@ -27,6 +29,7 @@ impl Faults {
         Self {
             real: RealStorage,
             left: Arc::new(AtomicI64::new(i64::MAX)),
+            full_after: Arc::new(AtomicI64::new(-1)),
             free: Arc::new(AtomicU64::new(u64::MAX)),
         }
     }
@@ -34,6 +37,17 @@ impl Faults {
     /// The next `count` changes work, and no others.
     pub(crate) fn stop_after(&self, count: i64) {
         self.left.store(count, Ordering::SeqCst);
+    }
+
+    /// The next `count` changes work, and for the one behind them there is no room.
+    #[allow(dead_code)] // Some tests only stop.
+    pub(crate) fn full_after(&self, count: i64) {
+        self.full_after.store(count, Ordering::SeqCst);
+    }
+
+    #[allow(dead_code)]
+    pub(crate) fn has_been_full(&self) -> bool {
+        self.full_after.load(Ordering::SeqCst) < 0
     }
 
     pub(crate) fn has_stopped(&self) -> bool {
@@ -48,6 +62,9 @@ impl Faults {
         if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
             self.left.store(-1, Ordering::SeqCst);
             return Err(io::Error::other("the machine stopped"));
+        }
+        if self.full_after.fetch_sub(1, Ordering::SeqCst) == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
     }
@@ -96,7 +113,13 @@ impl StorageFile for FaultyFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         // A write that the stop cuts short.
-        let torn = self.faults.change().is_err();
+        let changed = self.faults.change();
+        if let Err(error) = &changed
+            && error.kind() == io::ErrorKind::StorageFull
+        {
+            return changed;
+        }
+        let torn = changed.is_err();
         let count = if torn {
             bytes.len() / 4096 / 2 * 4096
         } else {

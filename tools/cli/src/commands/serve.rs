@@ -43,8 +43,8 @@ pub(crate) fn run(dir: &Path, mut config: Config, greeting: Greeting) -> anyhow:
     Ok(())
 }
 
-/// Files of the history stay open, two a generation, and a connection takes one: all that the system
-/// allows may be used.
+/// Files of the history stay open, two a generation, and a connection takes one: all that the
+/// system allows may be used.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
