@@ -282,10 +282,13 @@ impl Parts {
             transfers_expected: options.prefault_bytes / giro_core::machine::TRANSFER_BYTES,
         };
         let machine = StateMachine::new(&core).map_err(memory("accounts and transfers"))?;
-        let past = past
+        let mut past = past
             .map(|(history, generation_rows)| Past::new(history, hash_key, generation_rows))
             .transpose()
             .map_err(memory("the history's threads"))?;
+        if let Some(past) = &mut past {
+            past.prefault(&machine, options.prefault_bytes);
+        }
         Ok(Self {
             executor: Executor::new(machine, past, options.shards, options.pin)
                 .map_err(memory("the shards' threads"))?,

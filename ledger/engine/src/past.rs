@@ -2,13 +2,13 @@
 //! them, and answers for it.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use giro_base::hash::IdHasher;
 use giro_base::{Timestamp, Transfer, TransferFlags};
 use giro_core::archive::{self, Archive, Subject};
-use giro_core::machine::{Remains, Spare, SparePlan};
+use giro_core::machine::{Remains, Spare, SparePlan, TRANSFER_BYTES};
 use giro_core::phase::Phase;
 use giro_core::{Batch, StateMachine};
 use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
@@ -22,6 +22,8 @@ const SEALED_STARVED_MAX: usize = 8;
 const CATCH_UP_WAIT: Duration = Duration::from_millis(100);
 /// Pause of the sweeper before it looks again.
 const SWEEP_PAUSE: Duration = Duration::from_millis(1);
+/// The longest a start waits for memory that was asked for.
+const PREFAULT_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How far the sweeper steps back, of 19 at most: payments go first.
 const SWEEPER_NICE: i32 = 10;
 /// Memory that is kept for generations to come: with that being filled, as many as there can be.
@@ -216,17 +218,39 @@ impl Past {
     /// # Errors
     /// The system's when it has no address space.
     pub(crate) fn spare(&mut self, machine: &StateMachine) -> std::io::Result<Spare> {
-        let plan = machine.spare_plan();
         if !self.is_stocked {
             // A ledger with so many transfers will have more, and the first touch of memory must
             // not cost payments time.
             self.is_stocked = true;
-            let rows = self.generation_rows.unwrap_or(0);
-            for _ in 0..SPARES_MAX {
-                let _ = self.chores.try_send(Chore::Make(plan, rows));
-            }
+            self.order(machine, SPARES_MAX);
         }
-        self.spares.try_recv().or_else(|_| plan.make(0))
+        let spare = self.spares.try_recv();
+        spare.or_else(|_| machine.spare_plan().make(0))
+    }
+
+    /// Has memory for `count` generations made.
+    fn order(&self, machine: &StateMachine, count: usize) {
+        let rows = self.generation_rows.unwrap_or(0);
+        for _ in 0..count {
+            // What finds no room is made when it is needed.
+            let _ = self
+                .chores
+                .try_send(Chore::Make(machine.spare_plan(), rows));
+        }
+    }
+
+    /// Makes the memory of generations to come resident before there are any, as far as so many
+    /// bytes go, that being filled included.
+    pub(crate) fn prefault(&mut self, machine: &StateMachine, bytes: usize) {
+        let each = self.generation_rows.unwrap_or(0) * TRANSFER_BYTES;
+        let count = bytes.checked_div(each).unwrap_or(0).saturating_sub(1);
+        let count = count.min(SPARES_MAX);
+        self.is_stocked = count == SPARES_MAX;
+        self.order(machine, count);
+        let start = Instant::now();
+        while self.spares.len() < count && start.elapsed() < PREFAULT_WAIT_MAX {
+            std::thread::sleep(SWEEP_PAUSE);
+        }
     }
 
     /// Takes note of an operation's bytes in the log, and says whether the generation being filled
