@@ -48,7 +48,7 @@ fuzz_target!(|input: &[u8]| {
             }
             Kind::Register | Kind::Pulse => {}
             _ if engine.supports(operation) => {
-                let read = engine.read(operation, &parsed, &mut out);
+                let read = engine.read(0, operation, &parsed, &mut out);
                 let length = read.expect("all is in memory");
                 assert!(length <= out.len());
             }
