@@ -22,6 +22,7 @@ pub mod engine;
 pub mod error;
 #[cfg(not(loom))]
 pub mod executor;
+#[cfg(not(loom))]
 mod feed;
 #[cfg(not(loom))]
 mod group;
@@ -34,6 +35,7 @@ pub mod open;
 pub mod past;
 #[cfg(not(loom))]
 mod reading;
+#[cfg(not(loom))]
 mod restore;
 #[cfg(not(loom))]
 pub mod session;

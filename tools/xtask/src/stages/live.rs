@@ -42,7 +42,9 @@ pub(crate) fn kill(rounds: u32, seed: Option<u64>) -> anyhow::Result<()> {
         trial.args(["--seed", &seed.to_string()]);
     }
     let format = format!("{giro} format --cluster=0 --replica=0 --replica-count=1 {{dir}}");
-    let start = format!("{giro} start --addresses=127.0.0.1:{{port}} {{dir}}");
+    // So few that generations are sealed, indexed and merged all the time, and checkpoints made.
+    let start =
+        format!("{giro} start --generation-rows=2000 --addresses=127.0.0.1:{{port}} {{dir}}");
     let verify = format!("{giro} verify {{dir}}");
     trial.args(["--format-cmd", &format]);
     trial.args(["--server-cmd", &start]);
