@@ -4,22 +4,25 @@
 use std::collections::VecDeque;
 
 use giro_base::filter::AccountBalance;
-use giro_base::{Timestamp, Transfer, TransferFlags as Flags};
+use giro_base::{Timestamp, Transfer};
 
 use super::Rows;
 use super::filters::{AccountQuery, selects};
 use super::rows::Links;
 use crate::generation::{Balances, Expiry};
 use crate::machine::StateMachine;
+use crate::replay::{AccountState, Side};
 use crate::tables::Tables;
 use crate::window::Window;
+
+const ADDS_UP: &str = "balances in memory add up";
 
 /// An account's balances, from now back.
 pub struct BalanceWalk {
     query: AccountQuery,
     slot: u32,
-    /// As they were right after the next row of `links`, but for expiries not passed yet.
-    balances: Balances,
+    /// As it was right after the next row of `links`, but for expiries not passed yet.
+    state: AccountState,
     links: Links,
     expiries: Expiries,
     /// Newest first. Where the oldest are wanted, the last ones seen.
@@ -32,7 +35,7 @@ impl BalanceWalk {
         Self {
             query,
             slot,
-            balances: Balances::of(&tables.accounts[slot as usize]),
+            state: AccountState::of(&tables.accounts[slot as usize]),
             links: Links::new(tables, slot),
             expiries: Expiries::new(&tables.window),
             selected: VecDeque::new(),
@@ -50,8 +53,10 @@ impl BalanceWalk {
             if transfer.timestamp < self.query.bounds.timestamp_min || !self.show(transfer) {
                 return true;
             }
-            let debit = tables.window.links(row).debit == self.slot;
-            undo(tables, &mut self.balances, row, transfer, debit);
+            let side = self.side(tables.window.links(row).debit);
+            let closing = tables.window.closing(row);
+            let before = self.state.before(transfer, side, closing.as_ref());
+            self.state = before.expect(ADDS_UP);
             self.links.pass(tables);
         }
         true
@@ -68,11 +73,22 @@ impl BalanceWalk {
             }
             *work -= 1;
             if expiry.debit == self.slot || expiry.credit == self.slot {
-                *self.balances.pending(expiry.debit == self.slot) += expiry.amount;
+                let (side, flags) = (self.side(expiry.debit), expiry.pending_flags);
+                let before = self.state.before_release(expiry.amount, flags, side);
+                self.state = before.expect(ADDS_UP);
             }
             self.expiries.pass();
         }
         true
+    }
+
+    /// The side it is on, given the slot of the debit account.
+    fn side(&self, debit: u32) -> Side {
+        if debit == self.slot {
+            Side::Debit
+        } else {
+            Side::Credit
+        }
     }
 
     /// Selects the balances right after a transfer if they are asked for. False when there are
@@ -93,7 +109,7 @@ impl BalanceWalk {
             }
             self.selected.pop_front();
         }
-        let balance = balance_at(&self.balances, transfer.timestamp);
+        let balance = balance_at(&self.state.balances, transfer.timestamp);
         self.selected.push_back(balance);
         true
     }
@@ -136,21 +152,6 @@ impl Expiries {
 
     fn pass(&mut self) {
         self.left -= 1;
-    }
-}
-
-/// Takes the effect of a transfer on one of its accounts back.
-fn undo(tables: &Tables, balances: &mut Balances, row: u64, t: &Transfer, debit: bool) {
-    if let Some(closing) = tables.window.closing(row) {
-        *balances.pending(debit) += closing.pending_amount;
-    }
-    if t.flags & Flags::VOID_PENDING_TRANSFER != 0 {
-        return;
-    }
-    if t.flags & Flags::PENDING != 0 {
-        *balances.pending(debit) -= t.amount;
-    } else {
-        *balances.posted(debit) -= t.amount;
     }
 }
 
