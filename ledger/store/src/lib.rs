@@ -27,6 +27,7 @@ pub mod replay;
 pub mod run;
 pub mod scratch;
 pub mod segment;
+pub mod sieve;
 mod sort;
 pub mod verify;
 pub mod writer;

@@ -16,6 +16,7 @@ use crate::reader::Reader;
 use crate::run::Run;
 use crate::run::entries::IdRange;
 use crate::segment::Segment;
+use crate::sieve::Sieve;
 
 /// All segments and runs, oldest first.
 #[derive(Clone)]
@@ -30,6 +31,10 @@ pub struct Catalog {
     pub(super) ranges: Vec<IdRange>,
     /// Those of all runs.
     pub(super) range: IdRange,
+    /// Ids that ranges do not tell from others, oldest first.
+    pub(super) sieves: Vec<Arc<Sieve>>,
+    /// Places of the runs that are in no sieve.
+    pub(super) unsieved: Vec<usize>,
 }
 
 impl Catalog {
@@ -64,6 +69,17 @@ impl Catalog {
         self.segments[place..].iter().find(|s| s.rows() > 0)
     }
 
+    /// Ids that ranges do not tell from others, in memory; oldest first.
+    #[must_use]
+    pub fn sieves(&self) -> &[Arc<Sieve>] {
+        &self.sieves
+    }
+
+    /// The runs whose ids are in no sieve.
+    pub fn unsieved(&self) -> impl Iterator<Item = &Arc<Run>> {
+        self.unsieved.iter().map(|place| &self.runs[*place])
+    }
+
     /// The state at the end of the last generation; none before there is one.
     #[must_use]
     pub fn checkpoint(&self) -> Option<Whole<'_>> {
@@ -76,6 +92,7 @@ impl Catalog {
             segment,
             run,
             piece,
+            sieve,
         } = written;
         assert_eq!(
             segment.number(),
@@ -86,7 +103,10 @@ impl Catalog {
         self.segments.push(segment);
         self.runs.push(run);
         self.pieces.push(piece);
-        self.arrange();
+        match sieve {
+            Some(sieve) => self.sift(sieve),
+            None => self.arrange(),
+        }
     }
 
     /// Puts a merged run in the place of those it was made of.
@@ -94,6 +114,12 @@ impl Catalog {
         let start = self.runs.partition_point(|run| run.last() < merged.first());
         let end = self.runs.partition_point(|run| run.last() <= merged.last());
         self.runs.splice(start..end, [merged]);
+        self.arrange();
+    }
+
+    /// Takes a new sieve, in the place of those whose ids it has.
+    pub(super) fn sift(&mut self, sieve: Arc<Sieve>) {
+        take_sieve(&mut self.sieves, sieve);
         self.arrange();
     }
 
@@ -109,6 +135,9 @@ impl Catalog {
         for range in &self.ranges {
             self.range.extend(*range);
         }
+        let unsieved = self.runs.iter().enumerate();
+        let unsieved = unsieved.filter(|(_, run)| !is_sieved(run, &self.sieves));
+        self.unsieved = unsieved.map(|(place, _)| place).collect();
     }
 
     /// Opens what is there, and says what a crash left behind beside it: files that were never
@@ -140,10 +169,25 @@ impl Catalog {
             pieces,
             ranges: Vec::new(),
             range: IdRange::NONE,
+            sieves: Vec::new(),
+            unsieved: Vec::new(),
         };
         catalog.arrange();
         Ok((catalog, finder.leftovers))
     }
+}
+
+/// Whether a sieve has all ids of a run.
+pub(super) fn is_sieved(run: &Run, sieves: &[Arc<Sieve>]) -> bool {
+    let mut sieves = sieves.iter();
+    sieves.any(|sieve| sieve.covers(run.first(), run.last()))
+}
+
+/// Puts a sieve in the place of those whose ids it has.
+pub(super) fn take_sieve(sieves: &mut Vec<Arc<Sieve>>, sieve: Arc<Sieve>) {
+    sieves.retain(|old| !sieve.covers_all_of(old));
+    let place = sieves.partition_point(|old| old.first() < sieve.first());
+    sieves.insert(place, sieve);
 }
 
 /// Finds the files of a history and opens them.

@@ -151,18 +151,18 @@ fn clues(
 ) -> Result<Vec<Clue>, StoreError> {
     let runs = &catalog.runs;
     let mut wanted = Vec::new();
+    let mut suspects = Vec::new();
     for (for_whom, question) in questions.iter_mut().enumerate() {
         question.answer = Answer::Nothing;
-        for (detail, run) in runs.iter().enumerate() {
-            run.load_filter(reader, question.hash, question.id)?;
-            if run.may_know(question.hash, question.id) {
-                let pages = run.pages_of(question.hash);
-                wanted.extend(pages.map(|page| Wanted {
-                    extent: one_page(run.file(), page),
-                    for_whom,
-                    detail,
-                }));
-            }
+        catalog.suspects(reader, question, &mut suspects)?;
+        for detail in suspects.iter().copied() {
+            let run = &runs[detail];
+            let pages = run.pages_of(question.hash);
+            wanted.extend(pages.map(|page| Wanted {
+                extent: one_page(run.file(), page),
+                for_whom,
+                detail,
+            }));
         }
     }
     wanted.sort_by_key(|w: &Wanted<'_>| (w.detail, w.extent.page));
@@ -184,6 +184,36 @@ fn clues(
         Ok(())
     })?;
     Ok(clues)
+}
+
+impl Catalog {
+    /// The runs that may know something of a question's id, by their places.
+    fn suspects(
+        &self,
+        reader: &mut Reader,
+        question: &Question,
+        suspects: &mut Vec<usize>,
+    ) -> Result<(), StoreError> {
+        let (hash, id) = (question.hash, question.id);
+        suspects.clear();
+        for sieve in &self.sieves {
+            for (first, last) in sieve.suspects(hash) {
+                let start = self.runs.partition_point(|run| run.last() < first);
+                let end = self.runs.partition_point(|run| run.first() <= last);
+                suspects.extend(start..end);
+            }
+        }
+        for place in self.unsieved.iter().copied() {
+            let run = &self.runs[place];
+            run.load_filter(reader, hash, id)?;
+            if run.may_know(hash, id) {
+                suspects.push(place);
+            }
+        }
+        suspects.sort_unstable();
+        suspects.dedup();
+        Ok(())
+    }
 }
 
 /// Reads the transfers and burned ids that clues lead to.

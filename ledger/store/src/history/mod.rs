@@ -279,6 +279,7 @@ impl History {
                     return Ok(Some(built));
                 }
                 Some(Report::Merged(run)) => Arc::make_mut(&mut self.catalog).replace(run),
+                Some(Report::Sieved(sieve)) => Arc::make_mut(&mut self.catalog).sift(sieve),
                 Some(Report::PiecesMerged(piece)) => {
                     Arc::make_mut(&mut self.catalog).replace_pieces(piece);
                 }
@@ -372,33 +373,39 @@ impl Catalog {
         if !self.range.contains(id) {
             return false;
         }
-        let runs = self.ranges.iter().zip(&self.runs);
-        runs.rev()
-            .any(|(range, run)| range.contains(id) && run.filter_passes(hash))
+        self.sieves.iter().any(|sieve| sieve.may_hold(hash))
+            || self
+                .unsieved_in_range(id)
+                .any(|run| run.filter_passes(hash))
     }
 
     /// As [`History::prefetch`].
     #[inline]
     pub fn prefetch(&self, hash: u64, id: u128) {
-        self.each_in_range(id, |run| run.prefetch(hash));
+        if self.range.contains(id) {
+            self.sieves.iter().for_each(|sieve| sieve.prefetch(hash));
+            self.unsieved_in_range(id)
+                .for_each(|run| run.prefetch(hash));
+        }
     }
 
     /// As [`prefetch`](Self::prefetch), a little later: what came first says where to go on.
     #[inline]
     pub fn prefetch_again(&self, hash: u64, id: u128) {
-        self.each_in_range(id, |run| run.prefetch_again(hash));
+        if self.range.contains(id) {
+            self.sieves
+                .iter()
+                .for_each(|sieve| sieve.prefetch_again(hash));
+            self.unsieved_in_range(id)
+                .for_each(|run| run.prefetch_again(hash));
+        }
     }
 
     #[inline]
-    fn each_in_range(&self, id: u128, each: impl Fn(&Run)) {
-        if !self.range.contains(id) {
-            return;
-        }
-        for (range, run) in self.ranges.iter().zip(&self.runs) {
-            if range.contains(id) {
-                each(run);
-            }
-        }
+    fn unsieved_in_range(&self, id: u128) -> impl Iterator<Item = &Run> {
+        let unsieved = self.unsieved.iter().rev();
+        let in_range = unsieved.filter(move |run| self.ranges[**run].contains(id));
+        in_range.map(|run| &*self.runs[*run])
     }
 
     /// As [`History::find`].

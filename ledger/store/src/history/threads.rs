@@ -10,12 +10,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 use giro_core::generation::Generation;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, is_sieved, take_sieve};
 use super::workshop::{Workshop, Written, mergeable};
 use crate::checkpoint::{Mark, Piece, is_mergeable};
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::run::Run;
+use crate::sieve::{self, Sieve};
 use crate::writer::Pace;
 
 /// What the threads report.
@@ -24,6 +25,8 @@ pub(super) enum Report {
     Written(Written),
     /// Runs became one.
     Merged(Arc<Run>),
+    /// Ids are in a sieve now, or sieves became one.
+    Sieved(Arc<Sieve>),
     /// Pieces of the checkpoint became one.
     PiecesMerged(Arc<Piece>),
     /// Tried again by itself, or final.
@@ -42,10 +45,36 @@ pub struct Offer {
 struct Kept {
     runs: Vec<Arc<Run>>,
     pieces: Vec<Arc<Piece>>,
+    sieves: Vec<Arc<Sieve>>,
 }
 
-/// A new generation's files, for the merger.
-type New = (Arc<Run>, Arc<Piece>);
+impl Kept {
+    /// Takes a new generation's.
+    fn take(&mut self, (run, piece, sieve): New) {
+        self.runs.push(run);
+        self.pieces.push(piece);
+        if let Some(sieve) = sieve {
+            take_sieve(&mut self.sieves, sieve);
+        }
+    }
+
+    /// The first run whose ids are to be in a sieve, and are not.
+    fn unsieved(&self) -> Option<Arc<Run>> {
+        let mut runs = self.runs.iter();
+        let due = |run: &Run| run.has_filters() || run.wants_sieve();
+        runs.find(|run| due(run) && !is_sieved(run, &self.sieves))
+            .cloned()
+    }
+
+    /// The runs to merge next, if any.
+    fn mergeable_runs(&self) -> Option<Range<usize>> {
+        let many = self.runs.len() > RUNS_UNMERGED_MAX;
+        many.then(|| mergeable(&self.runs)).flatten()
+    }
+}
+
+/// A new generation, for the merger.
+type New = (Arc<Run>, Arc<Piece>, Option<Arc<Sieve>>);
 
 /// Both threads. Dropping it stops them; what they were about is given up.
 pub(super) struct Threads {
@@ -65,8 +94,8 @@ fn yield_to_others() {
 const BACKGROUND_NICE: i32 = 10;
 /// Between attempts while the disk is full.
 const RETRY: Duration = Duration::from_secs(1);
-/// While ids follow time, most questions are answered by comparing with ranges, and merging would
-/// be work for nothing. It is done where there are filters, or with so many runs.
+/// Most questions are answered from memory, and merging files would be work for nothing. With so
+/// many runs it begins.
 const RUNS_UNMERGED_MAX: usize = 256;
 /// How soon a thread that waits sees that it is to stop.
 const STOP_WAIT: Duration = Duration::from_millis(20);
@@ -81,6 +110,7 @@ impl Threads {
         let kept = Kept {
             runs: catalog.runs.clone(),
             pieces: catalog.pieces.clone(),
+            sieves: catalog.sieves.clone(),
         };
         let (jobs, work) = bounded(queue_max);
         let (reporter, reports) = unbounded();
@@ -144,10 +174,6 @@ impl Drop for Threads {
     }
 }
 
-fn has_filters(run: &Arc<Run>) -> bool {
-    run.has_filters()
-}
-
 struct Worker {
     workshop: Workshop,
     reader: Reader,
@@ -182,16 +208,30 @@ impl Worker {
             let Some(written) = written else {
                 return;
             };
-            let _ = new.send((Arc::clone(&written.run), Arc::clone(&written.piece)));
+            let (run, piece) = (Arc::clone(&written.run), Arc::clone(&written.piece));
+            let generation = (run, piece, written.sieve.clone());
+            // Before what the merger makes of it.
             let _ = self.reports.send(Report::Written(written));
+            let _ = new.send(generation);
         }
     }
 
     fn merge_all(&mut self, mut kept: Kept, new: &Receiver<New>) {
         loop {
-            for (run, piece) in new.try_iter() {
-                kept.runs.push(run);
-                kept.pieces.push(piece);
+            new.try_iter().for_each(|new| kept.take(new));
+            // Looking for ids waits for disk without sieves, and is slower with many.
+            if let Some(run) = kept.unsieved() {
+                let made = self.insist(|worker| Sieve::of(&run, &mut worker.reader));
+                let Some(sieve) = made else {
+                    return;
+                };
+                self.sift(&mut kept, sieve);
+                continue;
+            }
+            if let Some(younger) = sieve::mergeable(&kept.sieves) {
+                let merged = sieve::merge(&kept.sieves[younger - 1], &kept.sieves[younger]);
+                self.sift(&mut kept, merged);
+                continue;
             }
             if is_mergeable(&kept.pieces) {
                 if self.merge_pieces(&mut kept.pieces).is_none() {
@@ -199,30 +239,24 @@ impl Worker {
                 }
                 continue;
             }
-            for run in kept.runs.iter().filter(|run| run.wants_filters()) {
-                let made = self.insist(|worker| run.make_filters(&mut worker.reader));
-                if made.is_none() {
-                    return;
-                }
-            }
-            let runs = &kept.runs;
-            let many = runs.len() > RUNS_UNMERGED_MAX;
-            let due = |range: &Range<usize>| many || runs[range.clone()].iter().any(has_filters);
-            if let Some(range) = mergeable(runs).filter(due) {
+            if let Some(range) = kept.mergeable_runs() {
                 if self.merge_runs(&mut kept.runs, range).is_none() {
                     return;
                 }
                 continue;
             }
             match new.recv_timeout(RETRY) {
-                Ok((run, piece)) => {
-                    kept.runs.push(run);
-                    kept.pieces.push(piece);
-                }
+                Ok(new) => kept.take(new),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    fn sift(&self, kept: &mut Kept, sieve: Sieve) {
+        let sieve = Arc::new(sieve);
+        take_sieve(&mut kept.sieves, Arc::clone(&sieve));
+        let _ = self.reports.send(Report::Sieved(sieve));
     }
 
     fn merge_pieces(&mut self, pieces: &mut Vec<Arc<Piece>>) -> Option<()> {

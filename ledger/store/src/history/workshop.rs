@@ -18,6 +18,7 @@ use crate::run::{Identity, Run};
 use crate::scratch::ScratchPool;
 use crate::segment::Segment;
 use crate::segment::write::write_segment;
+use crate::sieve::Sieve;
 use crate::writer::Pace;
 
 /// So many runs of a level are merged to one of the next.
@@ -46,6 +47,8 @@ pub struct Written {
     pub run: Arc<Run>,
     /// What it changed.
     pub piece: Arc<Piece>,
+    /// Its ids in memory, where their range does not tell them from others.
+    pub sieve: Option<Arc<Sieve>>,
 }
 
 impl Workshop {
@@ -105,6 +108,9 @@ impl Workshop {
         self.scratch
             .with(|scratch| write_run(storage, &path, identity, pace, generation, scratch))?;
         let run = self.open_run(reader, number, number)?;
+        // Whoever looks for an id should not have to wait for it.
+        let sieve = run.has_filters().then(|| Sieve::of(&run, reader));
+        let sieve = sieve.transpose()?.map(Arc::new);
         let path = self.names.segment(number);
         let cluster = identity.cluster;
         self.scratch
@@ -119,6 +125,7 @@ impl Workshop {
             segment: Arc::new(segment),
             run: Arc::new(run),
             piece,
+            sieve,
         })
     }
 
@@ -173,10 +180,7 @@ impl Workshop {
     /// Opens a run that was just written.
     fn open_run(&self, reader: &mut Reader, first: u64, last: u64) -> Result<Run, StoreError> {
         let path = self.names.run(first, last);
-        let run = Run::open(&*self.storage, &path, self.identity, (first, last), reader)?;
-        // Whoever looks for an id should not have to wait for them.
-        run.load_filters(reader)?;
-        Ok(run)
+        Run::open(&*self.storage, &path, self.identity, (first, last), reader)
     }
 
     /// Merges runs that follow each other, and removes them once the merged one is durable.

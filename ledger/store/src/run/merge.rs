@@ -197,5 +197,5 @@ fn needs_filters(runs: &[Arc<Run>]) -> bool {
     !order.is_kept()
         || runs
             .iter()
-            .any(|run| run.has_filters() || run.wants_filters())
+            .any(|run| run.has_filters() || run.wants_sieve())
 }

@@ -57,7 +57,7 @@ pub struct Run {
 struct Partition {
     record: PartitionRecord,
     fence_start: usize,
-    /// Read when it is first needed, if it is on disk; otherwise made when many were missed.
+    /// Read when it is first needed, if there is one.
     filter: OnceLock<Filter>,
 }
 
@@ -71,7 +71,7 @@ impl Partition {
     }
 }
 
-/// So many pages read for nothing are worth a filter in memory.
+/// So many pages read for nothing are worth memory.
 const VAIN_MAX: u32 = 1024;
 
 impl Run {
@@ -218,9 +218,9 @@ impl Run {
         self.partitions.iter().any(Partition::has_filter)
     }
 
-    /// Whether so much was looked up in vain that filters should be made.
+    /// Whether so much was looked up in vain that its range is not enough to tell.
     #[must_use]
-    pub fn wants_filters(&self) -> bool {
+    pub fn wants_sieve(&self) -> bool {
         self.vain.load(Ordering::Relaxed) > VAIN_MAX
     }
 
@@ -266,27 +266,6 @@ impl Run {
                 self.load(reader, partition)?;
             }
         }
-        Ok(())
-    }
-
-    /// Makes the filters that are not on disk, in memory.
-    ///
-    /// # Errors
-    /// The system's, and that something is damaged.
-    pub fn make_filters(&self, reader: &mut Reader) -> Result<(), StoreError> {
-        for partition in &self.partitions {
-            if partition.has_filter() || partition.filter.get().is_some() {
-                continue;
-            }
-            let section = self.entries_of(&partition.record);
-            let entries = reader.range::<Entry>(&self.file, &section, 0..section.count)?;
-            let hashes: Vec<u64> = entries.iter().map(|e| self.local(e.hash)).collect();
-            if !hashes.is_sorted() {
-                return Err(self.file.damaged(section.page, "entries are not in order"));
-            }
-            let _ = partition.filter.set(Filter::of(&hashes));
-        }
-        self.vain.store(0, Ordering::Relaxed);
         Ok(())
     }
 

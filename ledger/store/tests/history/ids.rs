@@ -1,7 +1,7 @@
 use giro_store::{Answer, Catalog, Question, Reader};
 use rand::Rng;
 
-use crate::support::{Bench, IDENTITY, World};
+use crate::support::{Bench, IDENTITY, RISE, World};
 
 /// Asks for everything that is there, and for ids that are not.
 pub(crate) fn check_ids(catalog: &Catalog, reader: &mut Reader, world: &mut World) {
@@ -118,7 +118,7 @@ fn ids_that_rise_need_no_filter() {
     let catalog = bench.catalog();
     let hasher = IDENTITY.hasher();
     let next = world.rows.len() as u128 + world.burned.len() as u128 + 1;
-    for id in next..next + 1000 {
+    for id in RISE * next..RISE * next + 1000 {
         assert!(!catalog.may_hold(hasher.hash(id), id));
     }
     assert!(catalog.runs.iter().all(|run| run.filter_bytes() == 0));
@@ -175,7 +175,7 @@ fn random_ids_that_are_not_there_pass_a_filter_once_in_a_million() {
 }
 
 #[test]
-fn filters_stay_in_memory_once_one_was_needed() {
+fn filters_stay_in_memory_once_one_was_needed_and_new_runs_have_a_sieve() {
     let mut world = World::new(6, 4);
     let mut bench = Bench::real();
     bench.write(&world.generation(300));
@@ -189,8 +189,12 @@ fn filters_stay_in_memory_once_one_was_needed() {
     catalog.find(&mut bench.reader, &mut questions).unwrap();
     assert!(catalog.runs[0].filter_bytes() > 0);
     assert!(!catalog.may_hold(hash, stranger));
-    // New runs come with theirs.
     let generation = world.generation(300);
-    let run = bench.try_write(&generation).unwrap().run;
-    assert!(run.filter_bytes() > 0);
+    let written = bench.try_write(&generation).unwrap();
+    assert_eq!(written.run.filter_bytes(), 0);
+    let sieve = written.sieve.expect("its ids are out of order");
+    assert_eq!(sieve.len() as u64, written.run.entries());
+    let hash = |id: u128| IDENTITY.hasher().hash(id);
+    let transfers = &generation.transfers;
+    assert!(transfers.iter().all(|t| sieve.may_hold(hash(t.id))));
 }

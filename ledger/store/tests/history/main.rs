@@ -8,6 +8,7 @@ mod crashes;
 mod damage;
 mod ids;
 mod queries;
+mod sieves;
 mod sizes;
 mod threads;
 mod verified;

@@ -58,6 +58,9 @@ pub(crate) struct World {
     began: u64,
 }
 
+/// From one id that rises to the next.
+pub(crate) const RISE: u128 = 4;
+
 /// The id of the account in a slot.
 pub(crate) fn account_id(slot: u32) -> u128 {
     u128::from(slot) * 1000 + 7
@@ -89,7 +92,7 @@ impl World {
 
     fn id(&mut self) -> u128 {
         if self.rising {
-            return (self.rows.len() + self.burned.len() + 1) as u128;
+            return RISE * (self.rows.len() + self.burned.len() + 1) as u128;
         }
         self.rng.random_range(1..u128::MAX)
     }
