@@ -1,9 +1,14 @@
 //! Measurements of Giro against its limits and its peers. Figures are ratios within one run.
 
+mod disk;
 mod execution;
 mod field;
+mod grow;
 mod history;
 mod memory;
+mod plot;
+mod servers;
+mod stalls;
 
 use clap::{Parser, Subcommand};
 
@@ -20,17 +25,23 @@ enum What {
     Execution(execution::Arguments),
     /// The field's load generator against Giro and the peer, alternately.
     Field(field::Arguments),
+    /// A ledger that grows: memory and throughput over time, as a table and a plot.
+    Grow(grow::Arguments),
     /// Writing the history alone: processor time and bytes a transfer.
     History(history::Arguments),
     /// Memory an account takes.
     Memory(memory::Arguments),
+    /// Latency of each batch under a load far below capacity, as a table and a plot.
+    Stalls(stalls::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Execution(arguments) => execution::run(&arguments),
         What::Field(arguments) => field::run(&arguments),
+        What::Grow(arguments) => grow::run(&arguments),
         What::History(arguments) => history::run(&arguments),
         What::Memory(arguments) => memory::run(&arguments),
+        What::Stalls(arguments) => stalls::run(&arguments),
     }
 }

@@ -21,6 +21,7 @@ pub mod filter;
 pub mod format;
 mod history;
 mod output;
+pub mod pace;
 pub mod page;
 pub mod reader;
 pub mod replay;

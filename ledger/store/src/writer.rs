@@ -1,9 +1,6 @@
 //! Writing a file of pages: under a temporary name, in large direct writes, named last.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use giro_base::Region;
 use giro_log::storage::Storage;
@@ -12,27 +9,11 @@ use zerocopy::IntoBytes;
 use crate::error::StoreError;
 use crate::format::{Header, Record, Section};
 use crate::output::{Chunks, Output};
+use crate::pace::Pace;
 use crate::page::{FileTag, PAYLOAD_BYTES, Page, seal};
 
 /// Pages gathered for one write: 2 MiB, a huge page.
 pub(crate) const CHUNK_PAGES: usize = 512;
-
-/// How slowly a file is written, and for how long.
-#[derive(Clone, Debug, Default)]
-pub struct Pace {
-    /// Rest after each 2 MiB, so that payments have processor and disk in between.
-    pub rest: Duration,
-    /// Once set, no more is written.
-    pub stop: Arc<AtomicBool>,
-}
-
-impl Pace {
-    /// Whether to stop.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
-}
 
 /// A file in the making. Page 0 is its header, written at the end.
 pub struct PageWriter<'a> {
@@ -178,9 +159,7 @@ impl<'a> PageWriter<'a> {
         if count > 0 {
             let chunk = self.output.exchange(&mut self.chunk, self.chunk_start);
             chunk.map_err(StoreError::io("write", &self.temporary))?;
-            if !self.pace.rest.is_zero() {
-                std::thread::sleep(self.pace.rest);
-            }
+            self.pace.rest();
         }
         self.chunk_start += count;
         Ok(())

@@ -13,10 +13,11 @@ use super::piece::Piece;
 use super::whole::Whole;
 use crate::error::StoreError;
 use crate::format::{Header, MAGIC, Record, SECTIONS, Section, VERSION};
+use crate::pace::Pace;
 use crate::page::{FileTag, Kind};
 use crate::reader::Reader;
 use crate::scratch::Scratch;
-use crate::writer::{Pace, PageWriter};
+use crate::writer::PageWriter;
 
 /// Writes the piece of a generation, which ends at `mark`, to `path`.
 ///

@@ -20,11 +20,11 @@ pub use threads::Offer;
 pub use workshop::{FAN_IN, Workshop, Written, mergeable};
 
 use crate::error::StoreError;
+use crate::pace::Pace;
 use crate::reader::Reader;
 use crate::run::{Identity, Run};
 use crate::scratch::ScratchPool;
 use crate::segment::Segment;
-use crate::writer::Pace;
 use threads::{Report, Threads};
 
 /// How a history is kept.
@@ -32,8 +32,6 @@ use threads::{Report, Threads};
 pub struct Options {
     /// Generations that may wait to be written.
     pub queue_max: usize,
-    /// Rest of the background threads after each MiB.
-    pub rest: Duration,
     /// Reads all filters when it is opened. Otherwise each is read when an id first needs it.
     /// Ids that follow time have none; others cost 3.3 bytes of memory an id.
     pub load_filters: bool,
@@ -43,7 +41,6 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             queue_max: 4,
-            rest: Duration::ZERO,
             load_filters: false,
         }
     }
@@ -121,15 +118,11 @@ impl Found {
         identity: Identity,
         options: Options,
     ) -> Result<Self, StoreError> {
-        let pace = Pace {
-            rest: options.rest,
-            ..Pace::default()
-        };
         let workshop = Workshop {
             storage,
             names: Names::new(dir),
             identity,
-            pace,
+            pace: Pace::default(),
             scratch: ScratchPool::default(),
         };
         let mut reader = Reader::new().map_err(StoreError::io("buffer", dir))?;

@@ -3,21 +3,20 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use giro_core::generation::Generation;
 
 use super::catalog::{Catalog, is_sieved, take_sieve};
 use super::workshop::{Workshop, Written, mergeable};
 use crate::checkpoint::{Mark, Piece, is_mergeable};
 use crate::error::StoreError;
+use crate::pace::{Pace, Tempo};
 use crate::reader::Reader;
 use crate::run::Run;
 use crate::sieve::{self, Sieve};
-use crate::writer::Pace;
 
 /// What the threads report.
 pub(super) enum Report {
@@ -73,12 +72,14 @@ impl Kept {
     }
 }
 
+/// A generation to be written, and when it was complete.
+type Job = (Offer, Instant);
 /// A new generation, for the merger.
 type New = (Arc<Run>, Arc<Piece>, Option<Arc<Sieve>>);
 
 /// Both threads. Dropping it stops them; what they were about is given up.
 pub(super) struct Threads {
-    jobs: Option<Sender<Offer>>,
+    jobs: Option<Sender<Job>>,
     reports: Receiver<Report>,
     pace: Pace,
     handles: Vec<JoinHandle<()>>,
@@ -148,7 +149,12 @@ impl Threads {
     /// Gives a generation to the writer; gives it back when so many wait already.
     pub(super) fn offer(&self, offer: Offer) -> Result<(), Offer> {
         match &self.jobs {
-            Some(jobs) => jobs.try_send(offer).map_err(TrySendError::into_inner),
+            Some(jobs) => {
+                // Whoever is at work is late. Otherwise this is forgotten as work begins.
+                self.pace.hurry();
+                let sent = jobs.try_send((offer, Instant::now()));
+                sent.map_err(|refused| refused.into_inner().0)
+            }
             None => Err(offer),
         }
     }
@@ -164,7 +170,7 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.pace.stop.store(true, Ordering::Release);
+        self.pace.stop();
         self.jobs = None;
         for handle in self.handles.drain(..) {
             if handle.join().is_err() {
@@ -189,20 +195,28 @@ impl Worker {
         is_merger: bool,
     ) -> Result<Self, StoreError> {
         let dir = &workshop.names.segments;
+        let mut workshop = workshop.clone();
+        if is_merger {
+            workshop.pace = workshop.pace.of_merger();
+        }
         Ok(Self {
-            workshop: workshop.clone(),
+            workshop,
             reader: Reader::new().map_err(StoreError::io("buffer", dir))?,
             reports,
             is_merger,
         })
     }
 
-    fn write_all(&mut self, work: &Receiver<Offer>, new: &Sender<New>) {
-        while let Ok(offer) = work.recv() {
+    fn write_all(&mut self, work: &Receiver<Job>, new: &Sender<New>) {
+        let mut tempo = Tempo::default();
+        while let Ok((offer, complete)) = work.recv() {
+            tempo.begin(&self.workshop.pace, complete, work.is_empty());
+            let start = Instant::now();
             let written = self.insist(|worker| {
                 let (workshop, reader) = (&worker.workshop, &mut worker.reader);
                 workshop.write(reader, &offer.generation, &offer.mark)
             });
+            tempo.end(&mut self.workshop.pace, start.elapsed());
             // Before the report: it says that nobody needs the generation any more.
             drop(offer);
             let Some(written) = written else {

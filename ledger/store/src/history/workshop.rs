@@ -11,6 +11,7 @@ use super::catalog::Catalog;
 use super::names::Names;
 use crate::checkpoint::{Mark, Piece, merge_pieces, write_piece};
 use crate::error::StoreError;
+use crate::pace::Pace;
 use crate::reader::Reader;
 use crate::run::merge::merge_runs;
 use crate::run::write::write_run;
@@ -19,7 +20,6 @@ use crate::scratch::ScratchPool;
 use crate::segment::Segment;
 use crate::segment::write::write_segment;
 use crate::sieve::Sieve;
-use crate::writer::Pace;
 
 /// So many runs of a level are merged to one of the next.
 pub const FAN_IN: usize = 8;

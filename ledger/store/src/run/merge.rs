@@ -11,10 +11,10 @@ use super::write::{RunPlan, RunWriter};
 use super::{Identity, Run};
 use crate::error::StoreError;
 use crate::format::{Entry, EntryKind, Record, Section};
+use crate::pace::Pace;
 use crate::reader::Reader;
 use crate::scratch::Scratch;
 use crate::sort::sort;
-use crate::writer::Pace;
 
 /// Records read at once from each source, in pages.
 const READ_PAGES: u64 = 64;

@@ -14,9 +14,10 @@ use crate::format::{
     Entry, Header, MAGIC, PartitionRecord, Record, RunPart, SECTIONS, Section, VERSION,
 };
 use crate::output::Chunks;
+use crate::pace::Pace;
 use crate::page::{FileTag, Kind};
 use crate::scratch::Scratch;
-use crate::writer::{Pace, PageWriter};
+use crate::writer::PageWriter;
 
 /// Entries of a partition at most, about: so many hashes are in memory while a filter is made.
 pub const PARTITION_ENTRIES: u64 = 1 << 20;

@@ -8,12 +8,13 @@ use zerocopy::IntoBytes;
 
 use crate::error::StoreError;
 use crate::format::{Header, MAGIC, Part, ROWS_MAX, SECTIONS, Section, VERSION};
+use crate::pace::Pace;
 use crate::page::{FileTag, Kind};
 use crate::scratch::Scratch;
 use crate::segment::content::Content;
 use crate::segment::fields::FIELDS;
 use crate::segment::indexes::Indexes;
-use crate::writer::{Pace, PageWriter};
+use crate::writer::PageWriter;
 
 /// Writes the segment of a generation to `path`.
 ///

@@ -443,7 +443,7 @@ impl Bench {
                 storage,
                 names: Names::new(dir),
                 identity: IDENTITY,
-                pace: giro_store::writer::Pace::default(),
+                pace: giro_store::pace::Pace::default(),
                 scratch: giro_store::scratch::ScratchPool::default(),
             },
             reader: Reader::new().unwrap(),

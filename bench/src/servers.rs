@@ -1,0 +1,233 @@
+//! Servers under measurement: started on fresh ledgers, ended when they are dropped.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+/// Where the binaries are, and what they are started with.
+#[derive(Clone, clap::Args)]
+pub(crate) struct Servers {
+    /// The peer's binary, which is also the load generator.
+    #[arg(long, env = "TIGERBEETLE", value_name = "FILE")]
+    pub(crate) tigerbeetle: PathBuf,
+    /// Giro's binary.
+    #[arg(long, default_value = "target/release/giro", value_name = "FILE")]
+    giro: PathBuf,
+    /// Where ledgers are made and removed; on the disk to be measured.
+    #[arg(long, default_value = "target/bench-field", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Memory Giro makes resident at its start (the peer does the same with 3 GiB of its own).
+    #[arg(long, default_value_t = 2048)]
+    prefault_mib: u64,
+    /// Log segments of 64 MiB Giro keeps ready (the peer's format makes 1 GiB, too).
+    #[arg(long, default_value_t = 16)]
+    log_spares: u32,
+    /// Further options of `giro start`.
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    giro_option: Vec<String>,
+}
+
+/// Whose server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contender {
+    /// Ours.
+    Giro,
+    /// The field's.
+    Peer,
+}
+
+impl Contender {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Giro => "giro",
+            Self::Peer => "peer",
+        }
+    }
+}
+
+/// The longest a server takes until it listens.
+const START_MAX: Duration = Duration::from_secs(60);
+/// The longest a load of the generator takes.
+const LOAD_MAX: Duration = Duration::from_secs(600);
+
+/// A running server on its own ledger; dropping it ends it, and removes the ledger.
+pub(crate) struct Running {
+    child: Child,
+    place: PathBuf,
+    pub(crate) port: u16,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Err(error) = remove(&self.place) {
+            eprintln!("{error}");
+        }
+    }
+}
+
+impl Running {
+    /// Where its ledger is.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Memory it has resident, in KiB; 0 when it is gone.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.unwrap_or(0)
+    }
+}
+
+impl Servers {
+    /// A server on a fresh ledger.
+    pub(crate) fn start(&self, who: Contender) -> anyhow::Result<Running> {
+        let place = self.dir.join(who.name());
+        remove(&place)?;
+        std::fs::create_dir_all(&self.dir)?;
+        match who {
+            Contender::Giro => self.start_giro(place),
+            Contender::Peer => self.start_peer(place),
+        }
+    }
+
+    fn start_giro(&self, place: PathBuf) -> anyhow::Result<Running> {
+        let format = ["format", "--cluster=0", "--replica=0", "--replica-count=1"];
+        check(Command::new(&self.giro).args(format).arg(&place))?;
+        let mut child = Command::new(&self.giro)
+            .args(["start", "--addresses=0"])
+            .arg(format!("--prefault-mib={}", self.prefault_mib))
+            .arg(format!("--log-spares={}", self.log_spares))
+            .args(&self.giro_option)
+            .arg(&place)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let out = child.stdout.take().context("standard output")?;
+        let mut running = Running {
+            child,
+            place,
+            port: 0,
+        };
+        // The first line is the port it took.
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let port = line.trim().parse();
+        running.port = port.with_context(|| format!("no port in {line:?}"))?;
+        Ok(running)
+    }
+
+    fn start_peer(&self, place: PathBuf) -> anyhow::Result<Running> {
+        let format = ["format", "--cluster=0", "--replica=0", "--replica-count=1"];
+        check(Command::new(&self.tigerbeetle).args(format).arg(&place))?;
+        // With --addresses=0 it would end when its standard input does.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = Command::new(&self.tigerbeetle)
+            .arg("start")
+            .arg(format!("--addresses=127.0.0.1:{port}"))
+            .arg(&place)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let running = Running { child, place, port };
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if start.elapsed() > START_MAX {
+                bail!("the peer does not listen on {port}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(running)
+    }
+
+    /// Runs the field's generator against a server. Gives what it printed; `meanwhile` is called
+    /// now and then.
+    pub(crate) fn load(
+        &self,
+        port: u16,
+        flags: &[String],
+        mut meanwhile: impl FnMut(),
+    ) -> anyhow::Result<Printed> {
+        let log = self.dir.join("generator.log");
+        let mut command = Command::new(&self.tigerbeetle);
+        command
+            .arg("benchmark")
+            .arg(format!("--addresses=127.0.0.1:{port}"))
+            .args(flags)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(File::create(&log)?));
+        let mut child = command.spawn()?;
+        let start = Instant::now();
+        while child.try_wait()?.is_none() {
+            if start.elapsed() > LOAD_MAX {
+                child.kill()?;
+                bail!("{command:?} took longer than {LOAD_MAX:?}");
+            }
+            meanwhile();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let output = child.wait_with_output()?;
+        let logged = std::fs::read_to_string(&log)?;
+        std::fs::remove_file(&log)?;
+        Ok(Printed {
+            figures: String::from_utf8_lossy(&output.stdout).into_owned(),
+            logged,
+        })
+    }
+}
+
+/// What the generator printed.
+pub(crate) struct Printed {
+    figures: String,
+    /// Line by line, with times.
+    pub(crate) logged: String,
+}
+
+impl Printed {
+    /// The figure of the line that begins so, without its unit.
+    pub(crate) fn figure(&self, before: &str, unit: &str) -> anyhow::Result<f64> {
+        let line = self.figures.lines().find(|line| line.starts_with(before));
+        let text = line
+            .and_then(|line| line.split('=').nth(1))
+            .map(|text| text.replace(unit, ""));
+        let number = text.and_then(|text| text.trim().parse::<f64>().ok());
+        let output = &self.figures;
+        number.with_context(|| format!("no {before:?} in the load generator's output:\n{output}"))
+    }
+}
+
+/// Removes a ledger, if there is one.
+fn remove(place: &Path) -> anyhow::Result<()> {
+    match place.is_dir() {
+        true => std::fs::remove_dir_all(place)?,
+        false if place.exists() => std::fs::remove_file(place)?,
+        false => {}
+    }
+    Ok(())
+}
+
+fn check(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// The middle one.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,157 @@
+//! How fast the background writes.
+//!
+//! A generation's files are made of some sixty writes of 2 MiB. All at once they would hold up the
+//! log, which shares the disk and is flushed with each of its writes. So they are spread over
+//! most of the time until the next generation is complete.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Part of the time between two generations that writing one may take.
+const SHARE: f64 = 0.6;
+/// The longest rest: a generation is never held back for long.
+const REST_MAX: Duration = Duration::from_millis(20);
+/// Rest of who merges files, for which nobody waits.
+const MERGER_REST: Duration = Duration::from_millis(2);
+
+/// How fast files are written, and for how long.
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
+    stop: Arc<AtomicBool>,
+    /// Somebody waits for what is being written.
+    haste: Arc<AtomicBool>,
+    /// After each write, so that payments have processor and disk in between.
+    rest: Duration,
+    writes: Arc<AtomicU32>,
+}
+
+impl Pace {
+    /// The pace of the thread that merges files.
+    #[must_use]
+    pub(crate) fn of_merger(&self) -> Self {
+        Self {
+            stop: Arc::clone(&self.stop),
+            rest: MERGER_REST,
+            ..Self::default()
+        }
+    }
+
+    /// Nothing more is written.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Whether to stop.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// No more rests until [`Tempo::begin`].
+    pub(crate) fn hurry(&self) {
+        self.haste.store(true, Ordering::Relaxed);
+    }
+
+    /// After a write.
+    pub(crate) fn rest(&self) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        if !self.rest.is_zero() && !self.haste.load(Ordering::Relaxed) {
+            std::thread::sleep(self.rest);
+        }
+    }
+}
+
+/// Finds out how long to rest, from how long generations take to fill and to be written.
+#[derive(Default)]
+pub(crate) struct Tempo {
+    /// When the last generation was complete.
+    complete: Option<Instant>,
+    /// From one complete generation to the next.
+    interval: Option<Duration>,
+}
+
+impl Tempo {
+    /// A generation that was complete at `complete` is going to be written. `alone` if none waits
+    /// behind it.
+    pub(crate) fn begin(&mut self, pace: &Pace, complete: Instant, alone: bool) {
+        let before = self.complete.replace(complete);
+        self.interval = before.map(|before| complete.saturating_duration_since(before));
+        pace.writes.store(0, Ordering::Relaxed);
+        pace.haste.store(!alone, Ordering::Relaxed);
+    }
+
+    /// It was written in `took`. Sets the rest for the next one.
+    pub(crate) fn end(&self, pace: &mut Pace, took: Duration) {
+        let writes = pace.writes.load(Ordering::Relaxed).max(1);
+        let rested = if pace.haste.load(Ordering::Relaxed) {
+            // Perhaps it did for a while: then the next rests are too short, not too long.
+            Duration::ZERO
+        } else {
+            pace.rest * writes
+        };
+        let work = took.saturating_sub(rested);
+        let time = self
+            .interval
+            .map_or(work, |interval| interval.mul_f64(SHARE));
+        pace.rest = (time.saturating_sub(work) / writes).min(REST_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes `writes` times, each a millisecond, in the mind only.
+    fn generation(tempo: &mut Tempo, pace: &mut Pace, at: Instant, writes: u32, alone: bool) {
+        tempo.begin(pace, at, alone);
+        pace.writes.store(writes, Ordering::Relaxed);
+        let rests = if alone {
+            pace.rest * writes
+        } else {
+            Duration::ZERO
+        };
+        tempo.end(pace, rests + Duration::from_millis(writes.into()));
+    }
+
+    #[test]
+    fn writes_are_spread_over_most_of_the_time_there_is() {
+        let (mut tempo, mut pace) = (Tempo::default(), Pace::default());
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        generation(&mut tempo, &mut pace, at(0), 50, true);
+        assert_eq!(
+            pace.rest,
+            Duration::ZERO,
+            "nobody knows yet how much there is"
+        );
+        generation(&mut tempo, &mut pace, at(500), 50, true);
+        assert_eq!(pace.rest, Duration::from_millis(5));
+        // The same again: the rests themselves are no work.
+        generation(&mut tempo, &mut pace, at(1000), 50, true);
+        assert_eq!(pace.rest, Duration::from_millis(5));
+        // Twice as fast, so that one is waiting: no rests, and shorter ones behind it.
+        generation(&mut tempo, &mut pace, at(1250), 50, false);
+        assert_eq!(pace.rest, Duration::from_millis(2));
+        // As fast as can be.
+        generation(&mut tempo, &mut pace, at(1300), 50, false);
+        assert_eq!(pace.rest, Duration::ZERO);
+        // Once an hour.
+        generation(&mut tempo, &mut pace, at(3_600_000), 50, true);
+        assert_eq!(pace.rest, REST_MAX);
+    }
+
+    #[test]
+    fn nobody_rests_while_somebody_waits() {
+        let pace = Pace {
+            rest: Duration::from_secs(3600),
+            ..Pace::default()
+        };
+        Tempo::default().begin(&pace, Instant::now(), false);
+        pace.rest();
+        Tempo::default().begin(&pace, Instant::now(), true);
+        pace.hurry();
+        pace.rest();
+        assert_eq!(pace.writes.load(Ordering::Relaxed), 1);
+    }
+}
