@@ -96,6 +96,8 @@ fn print(arguments: &Arguments, server: &Running, samples: &[Sample]) -> anyhow:
     let begun = at(1);
     let first = at(PART);
     let rest = at(end.transfers.saturating_sub(PART));
+    // The queries come behind.
+    let last = at(end.transfers);
     println!(
         "resident: {:.0} MiB after {PART} transfers, {:.0} MiB at the end",
         first.resident_mib, end.resident_mib,
@@ -103,7 +105,7 @@ fn print(arguments: &Arguments, server: &Running, samples: &[Sample]) -> anyhow:
     println!(
         "transfers/s on disk: first {PART} {:.0}, last {PART} {:.0}",
         rate(begun, first),
-        rate(rest, end),
+        rate(rest, last),
     );
     for part in ["history", "log"] {
         let bytes = bytes_in(&server.place().join(part))?;

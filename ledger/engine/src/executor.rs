@@ -96,21 +96,21 @@ impl Executor {
     }
 
     /// Hands what is complete to the history, with the mark that `mark` makes, and lets go of what
-    /// the history has. To be called after each operation, which took so many bytes of the log,
-    /// with nothing resolved ahead.
+    /// the history has. To be called after each operation, which took so many bytes of a record of
+    /// the log, with nothing resolved ahead.
     ///
     /// # Errors
     /// The history's that do not pass.
     pub fn turn_over(
         &mut self,
-        log_bytes: usize,
+        place: (u64, usize),
         mark: impl FnOnce(Digest) -> Mark,
     ) -> Result<(), Error> {
         let Some(past) = &mut self.past else {
             return Ok(());
         };
         assert_eq!(self.resolved, None, "operations run in order");
-        let is_complete = past.is_complete(&self.machine, log_bytes);
+        let is_complete = past.is_complete(&self.machine, place);
         let mut complete = None;
         if is_complete {
             let spare = past.spare(&self.machine).map_err(|source| Error::Memory {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use giro_base::hash::IdHasher;
+use giro_base::limits::SECTOR_BYTES;
 use giro_base::{Timestamp, Transfer, TransferFlags};
 use giro_core::archive::{self, Archive, Subject};
 use giro_core::machine::{Remains, Spare, SparePlan, TRANSFER_BYTES};
@@ -32,8 +33,7 @@ const SPARES_MAX: usize = SEALED_MAX + 1;
 const REMAINS_MAX: usize = 64;
 
 /// Bytes of ops for each row of a generation from which on it is complete: somewhat more than a
-/// transfer in a request of its own has. Requests that come one at a time have a record each, of
-/// at least a sector: then the log takes up to eight times as much.
+/// transfer in a request of its own has, where several share a record.
 const LOG_BYTES_PER_ROW: usize = 512;
 /// However few rows: tests and small ledgers have their requests, too.
 const LOG_BYTES_MIN: usize = 1 << 20;
@@ -46,6 +46,8 @@ pub struct Past {
     generation_rows: Option<usize>,
     /// Bytes of the log since the generation being filled began.
     log_bytes: usize,
+    /// The record of the last operation, and its bytes up to there.
+    record: (u64, usize),
     /// Complete generations for which the history's queue had no room yet, oldest first.
     unoffered: VecDeque<Offer>,
     /// Index of the log's first record that the checkpoint does not hold wholly; 0 before there is
@@ -138,6 +140,7 @@ impl Past {
             hasher: IdHasher::new(hash_key),
             generation_rows,
             log_bytes: 0,
+            record: (0, 0),
             needed: 0,
             unoffered: VecDeque::new(),
             is_starved: false,
@@ -253,13 +256,23 @@ impl Past {
         }
     }
 
-    /// Takes note of an operation's bytes in the log, and says whether the generation being filled
-    /// is complete.
-    pub(crate) fn is_complete(&mut self, machine: &StateMachine, log_bytes: usize) -> bool {
+    /// Takes note of an operation with so many bytes in a record of the log, and says whether the
+    /// generation being filled is complete.
+    pub(crate) fn is_complete(
+        &mut self,
+        machine: &StateMachine,
+        (record, bytes): (u64, usize),
+    ) -> bool {
         let Some(rows) = self.generation_rows else {
             return false;
         };
-        self.log_bytes += log_bytes;
+        if self.record.0 != record {
+            self.record = (record, 0);
+        }
+        // Records begin at sectors: a payment in one of its own takes all of a sector.
+        let before = self.record.1.next_multiple_of(SECTOR_BYTES);
+        self.record.1 += bytes;
+        self.log_bytes += self.record.1.next_multiple_of(SECTOR_BYTES) - before;
         // What is refused or repeated makes no rows, but fills the log as well.
         let log_bytes_max = rows.saturating_mul(LOG_BYTES_PER_ROW).max(LOG_BYTES_MIN);
         machine.tables().window.open().is_full(rows) || self.log_bytes >= log_bytes_max

@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use giro::{
     Account, CreateAccountStatus, CreateTransferStatus as Status, Error, Ledger, Options, Transfer,
@@ -211,4 +212,29 @@ fn a_damaged_page_stops_the_ledger_before_it_answers_from_it() {
     let error = Ledger::open(dir.path(), options(true)).err();
     let named = error.map(|error| error.to_string()).unwrap_or_default();
     assert!(named.contains(path.to_str().unwrap()), "{named}");
+}
+
+/// Each has a record of the log of its own, a sector at least: 4,096 bytes for 384. A start would have
+/// to read ten times as much otherwise.
+#[test]
+fn payments_one_at_a_time_end_generations_by_what_they_take_of_the_log() {
+    let dir = folder();
+    let options = Options {
+        generation_rows: 2000,
+        ..options(true)
+    };
+    let ledger = Ledger::open(dir.path(), options).unwrap();
+    open_accounts(&ledger);
+    // A generation has 1 MiB of the log.
+    for id in 1..=600 {
+        assert_eq!(create(&ledger, &[transfer(id, 0, 0)]), [Status::Created]);
+    }
+    let start = Instant::now();
+    while files(dir.path(), "seg").len() < 2 {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "no generation is written"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -70,7 +70,7 @@ fn execute(executor: &mut Executor, op: u64, request: &Request) {
         Action::CreateTransfers(form, batches) => (form.transfers(), body(*form, batches)),
         Action::Pulse => {
             executor.expire(request.timestamp);
-            return executor.turn_over(0, |_| Mark::default()).unwrap();
+            return executor.turn_over((0, 0), |_| Mark::default()).unwrap();
         }
         _ => return,
     };
@@ -80,7 +80,7 @@ fn execute(executor: &mut Executor, op: u64, request: &Request) {
     let batch = Batch::parse(operation, request.timestamp, bytes).unwrap();
     let mut out = vec![0; 1 << 18];
     executor.execute(op, &batch, &mut out).unwrap();
-    executor.turn_over(0, |_| Mark::default()).unwrap();
+    executor.turn_over((0, 0), |_| Mark::default()).unwrap();
 }
 
 /// Reads everything there is, some at a time, and remembers only its position.

@@ -89,8 +89,8 @@ impl Engine {
             self.hand_out(header, &meta, reply);
         }
         let (sessions, marked_op) = (&self.sessions, &mut self.marked_op);
-        let log_bytes = size_of::<OpHeader>() + body.len();
-        self.executor.turn_over(log_bytes, |digest| Mark {
+        let place = (record, size_of::<OpHeader>() + body.len());
+        self.executor.turn_over(place, |digest| Mark {
             op: header.op,
             timestamp: header.timestamp,
             record,
