@@ -214,8 +214,8 @@ fn a_damaged_page_stops_the_ledger_before_it_answers_from_it() {
     assert!(named.contains(path.to_str().unwrap()), "{named}");
 }
 
-/// Each has a record of the log of its own, a sector at least: 4,096 bytes for 384. A start would have
-/// to read ten times as much otherwise.
+/// Each has a record of the log of its own, a sector at least: 4,096 bytes for 384. A start would
+/// have to read ten times as much otherwise.
 #[test]
 fn payments_one_at_a_time_end_generations_by_what_they_take_of_the_log() {
     let dir = folder();
