@@ -85,7 +85,7 @@ impl Bench {
             .execute(self.op, &batch, &mut self.out)
             .unwrap();
         let mark = |_| giro_store::Mark::default();
-        self.executor.turn_over(bytes, mark).unwrap();
+        self.executor.turn_over((0, bytes), mark).unwrap();
     }
 
     /// A generation's worth of transfers.

@@ -66,7 +66,7 @@ fn create(executor: &mut Executor, op: u64, request: &Request, out: &mut [u8]) -
         Action::CreateTransfers(form, batches) => (form.transfers(), body(*form, batches)),
         Action::Pulse => {
             executor.expire(request.timestamp);
-            executor.turn_over(0, |_| Mark::default()).unwrap();
+            executor.turn_over((0, 0), |_| Mark::default()).unwrap();
             return Some(0);
         }
         _ => return None,
@@ -84,7 +84,7 @@ fn create(executor: &mut Executor, op: u64, request: &Request, out: &mut [u8]) -
     let length = executor.execute(op, &batch, out).unwrap();
     // Before its ids are in the indexes.
     executor.keep_up().unwrap();
-    executor.turn_over(0, |_| Mark::default()).unwrap();
+    executor.turn_over((0, 0), |_| Mark::default()).unwrap();
     Some(length)
 }
 

@@ -43,7 +43,9 @@ impl Subject for Threads {
             self.executor.resolve_ahead(self.op, batch).unwrap();
         }
         let length = self.executor.execute(self.op, batch, out).unwrap();
-        self.executor.turn_over(0, |_| Mark::default()).unwrap();
+        self.executor
+            .turn_over((0, 0), |_| Mark::default())
+            .unwrap();
         // The comparison looks ids up.
         self.executor.settle();
         length
@@ -52,7 +54,9 @@ impl Subject for Threads {
     fn expire(&mut self, timestamp: u64) {
         self.op += 1;
         self.executor.expire(timestamp);
-        self.executor.turn_over(0, |_| Mark::default()).unwrap();
+        self.executor
+            .turn_over((0, 0), |_| Mark::default())
+            .unwrap();
     }
 
     fn read(&mut self, wanted: &Wanted<'_>, out: &mut [u8]) -> usize {

@@ -21,19 +21,30 @@ pub struct Pace {
     stop: Arc<AtomicBool>,
     /// Somebody waits for what is being written.
     haste: Arc<AtomicBool>,
+    /// After each write, whoever waits.
+    rest_min: Duration,
     /// After each write, so that payments have processor and disk in between.
     rest: Duration,
     writes: Arc<AtomicU32>,
 }
 
 impl Pace {
+    /// A pace with so much rest after each write, whoever waits.
+    #[must_use]
+    pub fn with_rest(rest_min: Duration) -> Self {
+        Self {
+            rest_min,
+            ..Self::default()
+        }
+    }
+
     /// The pace of the thread that merges files.
     #[must_use]
     pub(crate) fn of_merger(&self) -> Self {
         Self {
             stop: Arc::clone(&self.stop),
             rest: MERGER_REST,
-            ..Self::default()
+            ..Self::with_rest(self.rest_min)
         }
     }
 
@@ -56,8 +67,13 @@ impl Pace {
     /// After a write.
     pub(crate) fn rest(&self) {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        if !self.rest.is_zero() && !self.haste.load(Ordering::Relaxed) {
-            std::thread::sleep(self.rest);
+        let rest = if self.haste.load(Ordering::Relaxed) {
+            self.rest_min
+        } else {
+            self.rest.max(self.rest_min)
+        };
+        if !rest.is_zero() {
+            std::thread::sleep(rest);
         }
     }
 }

@@ -32,6 +32,9 @@ use threads::{Report, Threads};
 pub struct Options {
     /// Generations that may wait to be written.
     pub queue_max: usize,
+    /// Rest of the background threads after each write of 2 MiB, at least. They rest more by
+    /// themselves as long as there is time.
+    pub rest: Duration,
     /// Reads all filters when it is opened. Otherwise each is read when an id first needs it.
     /// Ids that follow time have none; others cost 3.3 bytes of memory an id.
     pub load_filters: bool,
@@ -41,6 +44,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             queue_max: 4,
+            rest: Duration::ZERO,
             load_filters: false,
         }
     }
@@ -122,7 +126,7 @@ impl Found {
             storage,
             names: Names::new(dir),
             identity,
-            pace: Pace::default(),
+            pace: Pace::with_rest(options.rest),
             scratch: ScratchPool::default(),
         };
         let mut reader = Reader::new().map_err(StoreError::io("buffer", dir))?;
