@@ -11,6 +11,7 @@
 //! [`multi_batch`].
 
 pub mod account;
+pub mod branch;
 pub mod buffer;
 pub mod change;
 pub mod checksum;

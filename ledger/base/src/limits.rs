@@ -37,6 +37,21 @@ pub const CREATE_REPLY_BYTES_MAX: usize = 16 * EVENTS_MAX_UNBATCHED + 2 * EVENTS
 /// Transfers one expiry pulse handles at most; further ones are due for the next pulse.
 pub const EXPIRIES_PER_PULSE_MAX: usize = 8190;
 
+/// Most branches in one request.
+pub const BRANCHES_MAX: usize = 4095;
+/// Most legs of a branch.
+pub const BRANCH_LEGS_MAX: usize = 64;
+/// Most bytes of a branch's global id, and of its branch id.
+pub const BRANCH_TEXT_BYTES_MAX: usize = 128;
+/// Most ids that one branch of a confirm or cancel is about: those of its legs, and its state's.
+pub const BRANCH_EVENTS_MAX: usize = 1 + BRANCH_LEGS_MAX;
+/// Most branches that are open at a time. It shows in answers, so it is no option.
+pub const BRANCHES_OPEN_MAX: usize = 1 << 26;
+/// Most open branches in one reply.
+pub const OPEN_BRANCHES_MAX: usize = BODY_BYTES_MAX / 320;
+
+// A settled branch is looked for by two ids.
+const _: () = assert!(2 * BRANCHES_MAX <= EVENTS_MAX_UNBATCHED);
 const _: () = assert!(BUFFER_BYTES == 257 * SECTOR_BYTES);
 const _: () = assert!(EVENTS_MAX * 128 + 128 == BODY_BYTES_MAX);
 const _: () = assert!(EVENTS_MAX_UNBATCHED * 128 <= BODY_BYTES_MAX);

@@ -10,6 +10,7 @@
 
 use thiserror::Error;
 
+use crate::branch::{BranchBodyError, Branches};
 use crate::limits::BODY_BYTES_MAX;
 use crate::operation::Operation;
 
@@ -68,6 +69,9 @@ pub enum BodyError {
         /// What the operation takes.
         expected: usize,
     },
+    /// The body of a branch operation.
+    #[error(transparent)]
+    Branches(#[from] BranchBodyError),
 }
 
 /// A validated body: its events and how they divide into batches.
@@ -84,19 +88,28 @@ impl<'a> Body<'a> {
     /// Checks `bytes` against everything `operation` demands of a body
     /// (`docs/reference/protocol.md`, section "Bodies").
     pub fn parse(operation: Operation, bytes: &'a [u8]) -> Result<Self, BodyError> {
+        if operation.kind().takes_branches() {
+            Branches::parse(operation.kind(), bytes)?;
+        }
         let body = Self::parse_shape(operation, bytes)?;
         body.check_counts(operation)?;
         Ok(body)
     }
 
+    /// A body that is one piece.
+    #[must_use]
+    pub fn whole(bytes: &'a [u8]) -> Self {
+        Self {
+            events: bytes,
+            counts: None,
+            event_bytes: 1,
+        }
+    }
+
     fn parse_shape(operation: Operation, bytes: &'a [u8]) -> Result<Self, BodyError> {
         let event_bytes = operation.event_bytes();
         if event_bytes == 0 {
-            return Ok(Self {
-                events: bytes,
-                counts: None,
-                event_bytes: 1,
-            });
+            return Ok(Self::whole(bytes));
         }
         if !bytes.len().is_multiple_of(event_bytes) {
             return Err(BodyError::Misaligned {
@@ -186,6 +199,7 @@ impl<'a> Body<'a> {
 fn filter_limit(operation: Operation, filter: &[u8]) -> usize {
     let at = match operation {
         Operation::GetChangeEvents | Operation::GetChangesAfter => 16,
+        Operation::ListBranches => 48,
         _ if filter.len() == 128 => 120,
         _ => 56,
     };

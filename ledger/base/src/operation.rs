@@ -3,7 +3,7 @@
 use num_enum::{IntoPrimitive, TryFromPrimitive};
 use strum::{Display, EnumIter, IntoStaticStr};
 
-use crate::limits::{CHANGE_EVENTS_MAX, EVENTS_MAX, EVENTS_MAX_UNBATCHED};
+use crate::limits::{CHANGE_EVENTS_MAX, EVENTS_MAX, EVENTS_MAX_UNBATCHED, OPEN_BRANCHES_MAX};
 
 /// What a request asks for. The numbers are the protocol's; those below 128 belong to sessions,
 /// 128 is internal, and clients send the rest.
@@ -69,6 +69,16 @@ pub enum Operation {
     CreateTransfers = 147,
     /// Events in the order they took effect, after a position. Giro's own.
     GetChangesAfter = 192,
+    /// Reserves the legs of branches. Giro's own, like all that follow.
+    TryBranches = 193,
+    /// Posts what branches have reserved.
+    ConfirmBranches = 194,
+    /// Gives back what branches have reserved.
+    CancelBranches = 195,
+    /// Where branches stand.
+    LookupBranches = 196,
+    /// Open branches, oldest first.
+    ListBranches = 197,
 }
 
 /// What an operation does, whatever form its body has.
@@ -100,6 +110,33 @@ pub enum Kind {
     GetChangeEvents,
     /// Reads change events by position.
     GetChangesAfter,
+    /// Tries branches.
+    TryBranches,
+    /// Confirms branches.
+    ConfirmBranches,
+    /// Cancels branches.
+    CancelBranches,
+    /// Reads the state of branches.
+    LookupBranches,
+    /// Reads open branches.
+    ListBranches,
+}
+
+impl Kind {
+    /// Whether the body is an archive of branches ([`crate::branch::Branches`]).
+    #[must_use]
+    pub const fn takes_branches(self) -> bool {
+        self.settles_branches() || matches!(self, Self::LookupBranches)
+    }
+
+    /// Whether it changes branches.
+    #[must_use]
+    pub const fn settles_branches(self) -> bool {
+        matches!(
+            self,
+            Self::TryBranches | Self::ConfirmBranches | Self::CancelBranches
+        )
+    }
 }
 
 /// The form of a create operation's results.
@@ -137,16 +174,23 @@ impl Operation {
             Self::QueryTransfersUnbatched | Self::QueryTransfers => Kind::QueryTransfers,
             Self::GetChangeEvents => Kind::GetChangeEvents,
             Self::GetChangesAfter => Kind::GetChangesAfter,
+            Self::TryBranches => Kind::TryBranches,
+            Self::ConfirmBranches => Kind::ConfirmBranches,
+            Self::CancelBranches => Kind::CancelBranches,
+            Self::LookupBranches => Kind::LookupBranches,
+            Self::ListBranches => Kind::ListBranches,
         }
     }
 
     /// Whether it changes the ledger and so goes through the log.
     #[must_use]
     pub const fn is_write(self) -> bool {
-        matches!(
-            self.kind(),
-            Kind::Register | Kind::Pulse | Kind::CreateAccounts | Kind::CreateTransfers
-        )
+        let kind = self.kind();
+        kind.settles_branches()
+            || matches!(
+                kind,
+                Kind::Register | Kind::Pulse | Kind::CreateAccounts | Kind::CreateTransfers
+            )
     }
 
     /// Whether its body ends in a multi-batch trailer ([`crate::multi_batch`]).
@@ -156,11 +200,17 @@ impl Operation {
         number >= Self::CreateAccountsSparse as u8 && number <= Self::CreateTransfers as u8
     }
 
-    /// Bytes of one event of its body; 0 where the body has no events.
+    /// Bytes of one event of its body; 0 where the body has no events, or none of one size.
     #[must_use]
     pub const fn event_bytes(self) -> usize {
         match self.kind() {
-            Kind::Register | Kind::Noop | Kind::Pulse => 0,
+            Kind::Register
+            | Kind::Noop
+            | Kind::Pulse
+            | Kind::TryBranches
+            | Kind::ConfirmBranches
+            | Kind::CancelBranches
+            | Kind::LookupBranches => 0,
             Kind::CreateAccounts
             | Kind::CreateTransfers
             | Kind::GetAccountTransfers
@@ -169,7 +219,8 @@ impl Operation {
             Kind::QueryAccounts
             | Kind::QueryTransfers
             | Kind::GetChangeEvents
-            | Kind::GetChangesAfter => 64,
+            | Kind::GetChangesAfter
+            | Kind::ListBranches => 64,
         }
     }
 
@@ -183,6 +234,9 @@ impl Operation {
                 ResultForm::Sparse => 8,
             },
             Kind::GetChangeEvents | Kind::GetChangesAfter => 384,
+            Kind::TryBranches | Kind::ConfirmBranches | Kind::CancelBranches => 16,
+            Kind::LookupBranches => 64,
+            Kind::ListBranches => 320,
             _ => 128,
         }
     }
@@ -207,6 +261,7 @@ impl Operation {
                 | Kind::QueryTransfers
                 | Kind::GetChangeEvents
                 | Kind::GetChangesAfter
+                | Kind::ListBranches
         )
     }
 
@@ -215,6 +270,7 @@ impl Operation {
     pub const fn events_max(self) -> usize {
         match self.kind() {
             Kind::GetChangeEvents | Kind::GetChangesAfter => CHANGE_EVENTS_MAX,
+            Kind::ListBranches => OPEN_BRANCHES_MAX,
             _ if self.is_multi_batch() => EVENTS_MAX,
             _ => EVENTS_MAX_UNBATCHED,
         }

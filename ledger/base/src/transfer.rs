@@ -61,6 +61,10 @@ impl TransferFlags {
     pub const CLOSING_CREDIT: u16 = 128;
     /// The timestamp is the user's.
     pub const IMPORTED: u16 = 256;
-    /// Every bit that has a meaning.
+    /// Every bit that a client may set.
     pub const ALL: u16 = 0b1_1111_1111;
+    /// Of a branch's confirm: some leg posted less than it had reserved. Only the ledger sets it.
+    pub const BRANCH_PARTIAL: u16 = 1 << 14;
+    /// A leg of a branch ([`crate::branch`]). Only the ledger sets it.
+    pub const BRANCH: u16 = 1 << 15;
 }

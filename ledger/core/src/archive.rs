@@ -81,8 +81,8 @@ pub(crate) fn questions(found: &Found, events: Events<'_>, questions: &mut Vec<Q
                 }
             }
         }
-        Events::Transfers(transfers) => {
-            for (event, transfer) in transfers.iter().enumerate() {
+        Events::Transfers(_) | Events::Branches(..) => {
+            for (event, transfer) in events.transfers().iter().enumerate() {
                 if found.existing.get(event) == ASK {
                     push(event, Subject::Id(transfer.id));
                 }

@@ -1,10 +1,13 @@
 //! A create operation's events with everything execution needs to know about them.
 
+use giro_base::branch::Branches;
 use giro_base::multi_batch::{Body, BodyError};
 use giro_base::operation;
 use giro_base::{Account, Operation, Timestamp, Transfer};
 use thiserror::Error;
 use zerocopy::FromBytes;
+
+use crate::branches::Expanded;
 
 /// One create operation, ready to be executed.
 #[derive(Clone, Copy)]
@@ -26,6 +29,20 @@ pub enum Events<'a> {
     Accounts(&'a [Account]),
     /// Of `create_transfers`.
     Transfers(&'a [Transfer]),
+    /// Of `try_branches`, `confirm_branches` and `cancel_branches`.
+    Branches(Branches<'a>, &'a Expanded),
+}
+
+impl<'a> Events<'a> {
+    /// The transfers, or the legs of the branches; none where the events are accounts.
+    #[must_use]
+    pub fn transfers(&self) -> &'a [Transfer] {
+        match *self {
+            Self::Accounts(_) => &[],
+            Self::Transfers(transfers) => transfers,
+            Self::Branches(_, expanded) => expanded.events(),
+        }
+    }
 }
 
 /// What an operation's ids are ids of.
@@ -96,12 +113,29 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Number of events in all batches.
+    /// An operation on branches, whose body was read and [expanded](crate::StateMachine::expand).
+    #[must_use]
+    pub fn of_branches(
+        operation: Operation,
+        timestamp: Timestamp,
+        body: &'a [u8],
+        (branches, expanded): (Branches<'a>, &'a Expanded),
+    ) -> Self {
+        Self {
+            operation,
+            timestamp,
+            events: Events::Branches(branches, expanded),
+            body: Body::whole(body),
+        }
+    }
+
+    /// Number of events in all batches. The events of branches are their legs.
     #[must_use]
     pub fn len(&self) -> usize {
         match self.events {
             Events::Accounts(events) => events.len(),
             Events::Transfers(events) => events.len(),
+            Events::Branches(_, expanded) => expanded.events().len(),
         }
     }
 
@@ -110,7 +144,7 @@ impl<'a> Batch<'a> {
     pub fn made(&self) -> Made {
         let kind = match self.events {
             Events::Accounts(_) => Kind::Accounts,
-            Events::Transfers(_) => Kind::Transfers,
+            Events::Transfers(_) | Events::Branches(..) => Kind::Transfers,
         };
         Made {
             kind,

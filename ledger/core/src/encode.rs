@@ -1,11 +1,11 @@
-//! The reply to a create operation.
+//! The reply to a create operation, and to one on branches.
 
 use giro_base::multi_batch::write_trailer;
 use giro_base::operation::ResultForm;
 use giro_base::result::{CreateFailure, CreateResult};
 use zerocopy::IntoBytes;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Events};
 use crate::scratch::Decided;
 
 /// The status both kinds of create give to an event that made its object.
@@ -14,6 +14,11 @@ const CREATED: u32 = 0xFFFF_FFFF;
 /// Writes the reply's body to `out`, which has room for the largest
 /// ([`giro_base::limits::CREATE_REPLY_BYTES_MAX`]), and returns its length.
 pub fn encode(batch: &Batch<'_>, decided: &Decided, out: &mut [u8]) -> usize {
+    if let Events::Branches(branches, _) = batch.events {
+        let results = decided.branches[..branches.len()].as_bytes();
+        out[..results.len()].copy_from_slice(results);
+        return results.len();
+    }
     match batch.operation.result_form() {
         ResultForm::Dense => encode_dense(batch, decided, out),
         ResultForm::Sparse => encode_sparse(batch, decided, out),

@@ -1,6 +1,7 @@
 //! A generation: a stretch of the ledger's life, from one row to another, as it leaves memory for
 //! the history on disk. `docs/internals/history.md` says what becomes of it there.
 
+use giro_base::limits::BRANCH_TEXT_BYTES_MAX;
 use giro_base::{Account, Region, Timestamp, Transfer};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -25,10 +26,36 @@ pub struct Generation {
     pub openings: Region<Opening>,
     /// Ids of transfers that failed in a way that must stay failed.
     pub burned: Region<u128>,
+    /// Branches that were tried in it, by row.
+    pub branches: Region<BranchText>,
+    /// The texts of those branches: its global id and, right behind, its branch id, and zeros up
+    /// to a whole number of these units.
+    pub texts: Region<[u8; TEXT_UNIT_BYTES]>,
     /// Slot of the first account made in it.
     pub first_slot: u32,
     /// The accounts made in it, as they were made.
     pub accounts: Region<Account>,
+}
+
+/// Unit in which texts of branches are kept.
+pub const TEXT_UNIT_BYTES: usize = 16;
+/// Most units of a branch.
+const TEXT_UNITS_MAX: usize = 2 * BRANCH_TEXT_BYTES_MAX / TEXT_UNIT_BYTES;
+
+/// Where the texts of a branch are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+pub struct BranchText {
+    /// Row of the branch's first leg.
+    pub row: u64,
+    /// The first unit.
+    pub unit: u32,
+    /// Bytes of the global id.
+    pub gid_bytes: u8,
+    /// Bytes of the branch id.
+    pub branch_id_bytes: u8,
+    /// Zeros.
+    pub reserved: [u8; 2],
 }
 
 /// The accounts of a row, and the rows that touched them before.
@@ -159,6 +186,7 @@ impl Generation {
         rows_max: usize,
         openings_max: usize,
     ) -> std::io::Result<Self> {
+        let kept_max = if openings_max == 0 { 0 } else { rows_max };
         Ok(Self {
             number,
             first_row,
@@ -168,8 +196,10 @@ impl Generation {
             expiries: Region::new(rows_max)?,
             openings: Region::new(openings_max)?,
             burned: Region::new(rows_max)?,
+            branches: Region::new(kept_max)?,
+            texts: Region::new(kept_max * TEXT_UNITS_MAX)?,
             first_slot: 0,
-            accounts: Region::new(if openings_max == 0 { 0 } else { rows_max })?,
+            accounts: Region::new(kept_max)?,
         })
     }
 
@@ -184,6 +214,8 @@ impl Generation {
         self.expiries.set_len(0);
         self.openings.set_len(0);
         self.burned.set_len(0);
+        self.branches.set_len(0);
+        self.texts.set_len(0);
         self.accounts.set_len(0);
     }
 
@@ -207,6 +239,34 @@ impl Generation {
             || self.expiries.len() >= rows
             || self.openings.len() >= 3 * rows
             || self.accounts.len() >= rows
+    }
+
+    /// The global id and the branch id of a branch.
+    #[must_use]
+    pub fn texts_of(&self, branch: &BranchText) -> (&[u8], &[u8]) {
+        let text = self.texts[branch.unit as usize..].as_flattened();
+        let (gid, rest) = text.split_at(branch.gid_bytes.into());
+        (gid, &rest[..branch.branch_id_bytes.into()])
+    }
+
+    /// Takes note of a branch that was tried.
+    pub(crate) fn note_branch(&mut self, row: u64, gid: &str, branch_id: &str) {
+        self.branches.push(BranchText {
+            row,
+            unit: self.texts.len() as u32,
+            gid_bytes: gid.len() as u8,
+            branch_id_bytes: branch_id.len() as u8,
+            reserved: [0; 2],
+        });
+        let (gid, branch_id) = (gid.as_bytes(), branch_id.as_bytes());
+        let bytes = gid.len() + branch_id.len();
+        let mut text = [[0; TEXT_UNIT_BYTES]; TEXT_UNITS_MAX];
+        let flat = text.as_flattened_mut();
+        flat[..gid.len()].copy_from_slice(gid);
+        flat[gid.len()..bytes].copy_from_slice(branch_id);
+        for unit in &text[..bytes.div_ceil(TEXT_UNIT_BYTES)] {
+            self.texts.push(*unit);
+        }
     }
 
     /// Row behind the last one.

@@ -20,6 +20,7 @@
 
 pub mod archive;
 pub mod batch;
+pub mod branches;
 pub mod changes;
 pub mod conservation;
 pub mod decide;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use giro_base::branch::Branches;
 use giro_base::hash::IdHasher;
 use giro_base::{Account, Timestamp, Transfer};
 
 use crate::archive::{Answer, Archive, Question, Subject, questions};
 use crate::batch::{Batch, Made};
+use crate::branches::{Expanded, Known};
 use crate::decide;
 use crate::digest::Digest;
 use crate::encode::encode;
@@ -165,6 +167,12 @@ impl StateMachine {
         encode(batch, &self.scratch.decided, out)
     }
 
+    /// What an operation on branches comes to, for [`Batch::of_branches`]. Only right for as long
+    /// as nothing is executed.
+    pub fn expand(&self, branches: &Branches<'_>, expanded: &mut Expanded) {
+        expanded.take(branches, &self.tables.branches);
+    }
+
     /// First phase, on the calling thread.
     pub fn resolve(&mut self, batch: &Batch<'_>, archive: Option<&dyn Archive>) {
         for shard in &mut self.shards {
@@ -310,6 +318,20 @@ impl StateMachine {
         match Stored::in_window(place) {
             Stored::Row(place) => Some(self.tables.transfer(self.tables.window.row_at(place))),
             _ => None,
+        }
+    }
+
+    /// What an id stands for in memory.
+    #[must_use]
+    pub fn known(&self, id: u128) -> Known {
+        let place = self.owner_of(id).transfer(&self.tables, id);
+        match place.map(Stored::in_window) {
+            None => Known::Nothing,
+            Some(Stored::Row(place)) => {
+                let row = self.tables.window.row_at(place);
+                Known::Transfer(*self.tables.transfer(row))
+            }
+            Some(_) => Known::Burned,
         }
     }
 

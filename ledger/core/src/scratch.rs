@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use giro_base::limits::EVENTS_MAX_UNBATCHED;
+use giro_base::branch::BranchResult;
+use giro_base::limits::{BRANCHES_MAX, EVENTS_MAX_UNBATCHED};
 use giro_base::result::CreateResult;
 
 use crate::archive::Past;
@@ -71,6 +72,8 @@ pub struct Decided {
     pub results: Vec<CreateResult>,
     /// See [`crate::digest::effect`]; only of events that made an object.
     pub effect: Vec<u64>,
+    /// The answer to each branch.
+    pub branches: Vec<BranchResult>,
 }
 
 /// One 32-bit number an event.
@@ -147,6 +150,7 @@ impl Default for Scratch {
                 place: vec![NONE; EVENTS_MAX_UNBATCHED],
                 results: vec![empty; EVENTS_MAX_UNBATCHED],
                 effect: vec![0; EVENTS_MAX_UNBATCHED],
+                branches: vec![BranchResult::default(); BRANCHES_MAX],
             },
             past: Vec::new(),
         }

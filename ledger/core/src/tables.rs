@@ -2,8 +2,10 @@
 //! timestamps, older pending transfers that are open, and the ids that failed for good.
 
 use giro_base::hash::IdHasher;
+use giro_base::prefetch::prefetch;
 use giro_base::{Account, Region, Transfer};
 
+use crate::branches::OpenBranches;
 use crate::conservation::Totals;
 use crate::expiry::ExpiryQueue;
 use crate::generation::{Balances, Opening};
@@ -23,6 +25,8 @@ pub struct Tables {
     pub window: Window,
     /// Open pending transfers from before the window.
     pub pendings: Pendings,
+    /// Open branches, whose legs are among the open pending transfers.
+    pub branches: OpenBranches,
     /// Open pending transfers with a timeout.
     pub due: ExpiryQueue,
     /// Sums over all accounts.
@@ -46,6 +50,7 @@ impl Tables {
             accounts: Region::new(accounts_max.min(NONE as usize - 1))?,
             window: Window::new(rows_max, is_archived)?,
             pendings: Pendings::new(hasher),
+            branches: OpenBranches::new(hasher)?,
             due: ExpiryQueue::default(),
             totals: Totals::default(),
             swept: 0,
@@ -66,6 +71,17 @@ impl Tables {
         match Stored::in_window(place) {
             Stored::Burned(number) => self.window.is_burned(number, id),
             _ => self.window.transfer(self.window.row_at(place)).id == id,
+        }
+    }
+
+    /// Asks for the memory of two accounts, if there are such.
+    #[inline(always)]
+    pub(crate) fn fetch_accounts(&self, slots: [u32; 2]) {
+        for slot in slots {
+            if let Some(account) = self.accounts.get(slot as usize) {
+                prefetch(&account.id);
+                prefetch(&account.ledger);
+            }
         }
     }
 

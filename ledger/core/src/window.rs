@@ -7,6 +7,7 @@ use std::sync::Arc;
 use giro_base::prefetch::prefetch;
 use giro_base::{Account, Region, Timestamp, Transfer, TransferFlags};
 
+use crate::branches::NewBranch;
 use crate::generation::{Closing, Expiry, Generation, Links, Opening};
 use crate::phase::Phase;
 use crate::restore::Boundary;
@@ -305,6 +306,14 @@ impl Window {
             self.open.closings.set_len(closings - 1);
         }
         last
+    }
+
+    /// Takes note of a branch that was tried just now, for the checkpoint.
+    pub fn note_branch(&mut self, branch: &NewBranch<'_>) {
+        if self.is_archived {
+            self.open
+                .note_branch(branch.row, branch.gid, branch.branch_id);
+        }
     }
 
     /// Takes note of what the row pushed next closes.

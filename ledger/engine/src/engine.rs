@@ -13,6 +13,7 @@ pub(crate) use run::meta_of;
 use std::collections::VecDeque;
 use std::io;
 
+use giro_base::branch::Branches;
 use giro_base::limits::{BODY_BYTES_MAX, EXPIRIES_PER_PULSE_MAX};
 use giro_base::multi_batch::Body;
 use giro_base::operation::Kind;
@@ -407,12 +408,15 @@ pub(crate) fn own_request(operation: Operation, ticket: u128) -> RequestMeta {
     }
 }
 
-/// Events of a write's body.
+/// Events of a write's body: timestamps that it takes.
 pub(crate) fn event_count(operation: Operation, body: &[u8]) -> usize {
     match operation.kind() {
         Kind::CreateAccounts | Kind::CreateTransfers => Body::parse(operation, body)
             .expect("validated where it came in")
             .event_count(),
+        kind if kind.settles_branches() => Branches::parse(kind, body)
+            .expect("validated where it came in")
+            .ticks(),
         _ => 0,
     }
 }

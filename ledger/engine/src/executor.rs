@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use giro_base::{Timestamp, Transfer};
+use giro_base::branch::{BranchBodyError, Branches};
+use giro_base::{Operation, Timestamp, Transfer};
 use giro_core::archive::Archive;
 use giro_core::batch::Made;
+use giro_core::branches::{Expanded, Known};
 use giro_core::{Batch, Digest, StateMachine};
 use giro_store::{Mark, Offer};
 
@@ -18,6 +20,45 @@ use crate::reading::{Both, Readings};
 /// hand-over costs more than they do.
 const EVENTS_TO_SHARE_MIN: usize = 256;
 
+/// An operation on branches.
+#[derive(Clone, Copy)]
+pub struct BranchOp<'a> {
+    operation: Operation,
+    timestamp: Timestamp,
+    body: &'a [u8],
+    branches: Branches<'a>,
+}
+
+impl<'a> BranchOp<'a> {
+    /// Reads an operation's body.
+    ///
+    /// # Errors
+    /// When it is not valid.
+    pub fn parse(
+        operation: Operation,
+        timestamp: Timestamp,
+        body: &'a [u8],
+    ) -> Result<Self, BranchBodyError> {
+        Ok(Self {
+            operation,
+            timestamp,
+            body,
+            branches: Branches::parse(operation.kind(), body)?,
+        })
+    }
+
+    /// Timestamps that it takes.
+    #[must_use]
+    pub fn ticks(&self) -> usize {
+        self.branches.ticks()
+    }
+
+    fn batch<'b>(&'b self, expanded: &'b Expanded) -> Batch<'b> {
+        let events = (self.branches, expanded);
+        Batch::of_branches(self.operation, self.timestamp, self.body, events)
+    }
+}
+
 /// A state machine and the threads that share its work.
 pub struct Executor {
     machine: StateMachine,
@@ -28,6 +69,8 @@ pub struct Executor {
     resolved: Option<u64>,
     /// The last operation's ids, when they are not in the indexes yet.
     unapplied: Option<Made>,
+    /// The branches of the operation being executed.
+    expanded: Option<Box<Expanded>>,
     /// Readers of the change feed that may come back.
     pub(crate) feeds: Feeds,
     /// Queries being worked on.
@@ -52,6 +95,7 @@ impl Executor {
             workers: Workers::start(shards as usize, pin)?,
             resolved: None,
             unapplied: None,
+            expanded: Some(Box::default()),
             feeds: Feeds::default(),
             readings: Readings::default(),
         })
@@ -85,6 +129,61 @@ impl Executor {
             None => self.resolve(batch)?,
             Some(resolved) => assert_eq!(resolved, op, "operations run in order"),
         }
+        Ok(self.execute_resolved(batch, out))
+    }
+
+    /// As [`resolve_ahead`](Self::resolve_ahead), for an operation on branches.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resolve_branches_ahead(&mut self, op: u64, asked: &BranchOp<'_>) -> Result<(), Error> {
+        if self.resolved != Some(op) {
+            self.with_expanded(|this, expanded| this.resolve_branches(asked, expanded))?;
+            self.resolved = Some(op);
+        }
+        Ok(())
+    }
+
+    /// As [`execute`](Self::execute), for an operation on branches.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn execute_branches(
+        &mut self,
+        op: u64,
+        asked: &BranchOp<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
+        self.with_expanded(|this, expanded| {
+            match this.resolved.take() {
+                None => this.resolve_branches(asked, expanded)?,
+                Some(resolved) => assert_eq!(resolved, op, "operations run in order"),
+            }
+            Ok(this.execute_resolved(&asked.batch(expanded), out))
+        })
+    }
+
+    /// Lends the memory that branches are expanded in.
+    fn with_expanded<T>(&mut self, work: impl FnOnce(&mut Self, &mut Expanded) -> T) -> T {
+        let mut expanded = self.expanded.take().expect("it is lent once at a time");
+        let done = work(self, &mut expanded);
+        self.expanded = Some(expanded);
+        done
+    }
+
+    fn resolve_branches(
+        &mut self,
+        asked: &BranchOp<'_>,
+        expanded: &mut Expanded,
+    ) -> Result<(), Error> {
+        self.machine.expand(&asked.branches, expanded);
+        self.resolve(&asked.batch(expanded))
+    }
+
+    fn execute_resolved(&mut self, batch: &Batch<'_>, out: &mut [u8]) -> usize {
         assert!(self.unapplied.is_none(), "resolve settles");
         self.machine.decide(batch);
         let length = self.machine.encode(batch, out);
@@ -92,7 +191,7 @@ impl Executor {
         if batch.len() < EVENTS_TO_SHARE_MIN {
             self.settle();
         }
-        Ok(length)
+        length
     }
 
     /// Hands what is complete to the history, with the mark that `mark` makes, and lets go of what
@@ -208,6 +307,26 @@ impl Executor {
             *found = older.next().expect("one for each that was missing");
         }
         Ok(found)
+    }
+
+    /// What ids stand for, in memory or not, in the order of `ids`.
+    ///
+    /// # Errors
+    /// The history's.
+    pub fn known(&mut self, ids: &[u128]) -> Result<Vec<Known>, Error> {
+        self.settle();
+        let mut known: Vec<_> = ids.iter().map(|id| self.machine.known(*id)).collect();
+        let Some(past) = &mut self.past else {
+            return Ok(known);
+        };
+        let missing = known.iter().zip(ids);
+        let missing = missing.filter(|(known, _)| **known == Known::Nothing);
+        let missing: Vec<u128> = missing.map(|(_, id)| *id).collect();
+        let mut older = past.known(&missing)?.into_iter();
+        for known in known.iter_mut().filter(|known| **known == Known::Nothing) {
+            *known = older.next().expect("one for each that was missing");
+        }
+        Ok(known)
     }
 
     /// Whether [`settle`](Self::settle) has something to do.

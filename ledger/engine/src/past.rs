@@ -9,6 +9,7 @@ use giro_base::hash::IdHasher;
 use giro_base::limits::SECTOR_BYTES;
 use giro_base::{Timestamp, Transfer, TransferFlags};
 use giro_core::archive::{self, Archive, Subject};
+use giro_core::branches::Known;
 use giro_core::machine::{Remains, Spare, SparePlan, TRANSFER_BYTES};
 use giro_core::phase::Phase;
 use giro_core::{Batch, StateMachine};
@@ -214,6 +215,24 @@ impl Past {
             Answer::Nothing | Answer::Burned => None,
         };
         Ok(questions.iter().map(transfer).collect())
+    }
+
+    /// What ids stand for that are not in memory.
+    ///
+    /// # Errors
+    /// The history's.
+    pub(crate) fn known(&mut self, ids: &[u128]) -> Result<Vec<Known>, StoreError> {
+        let questions = ids
+            .iter()
+            .map(|id| Question::new(self.hasher.hash(*id), *id));
+        let mut questions: Vec<_> = questions.collect();
+        self.history.find(&mut questions)?;
+        let known = |question: &Question| match question.answer {
+            Answer::Transfer { transfer, .. } => Known::Transfer(transfer),
+            Answer::Burned => Known::Burned,
+            Answer::Nothing => Known::Nothing,
+        };
+        Ok(questions.iter().map(known).collect())
     }
 
     /// Memory for the next generation.

@@ -30,7 +30,8 @@ impl TransferDecider<'_> {
     }
 }
 
-fn compare_single(t: &Transfer, e: &Transfer) -> Status {
+/// What differs of a transfer that is no post or void, flags and timeout aside.
+pub(super) fn compare_single(t: &Transfer, e: &Transfer) -> Status {
     let balancing = t.flags & (Flags::BALANCING_DEBIT | Flags::BALANCING_CREDIT) != 0;
     let amount_differs = if balancing {
         t.amount < e.amount

@@ -1,7 +1,8 @@
 //! Expiry of pending transfers, by a pulse of its own between operations.
 
-use giro_base::Timestamp;
+use giro_base::branch::{BranchId, LegKind};
 use giro_base::limits::EXPIRIES_PER_PULSE_MAX;
+use giro_base::{Timestamp, Transfer, TransferFlags as Flags};
 
 use super::effects::{Direction, effect_on};
 use crate::digest::Digest;
@@ -51,6 +52,9 @@ fn expire_one(tables: &mut Tables, timestamp: Timestamp, pending: &Pending) {
     tables.note_opening(*credit);
     tables.release(pending, true, Direction::Forward);
     tables.close_pending_row(*row, Phase::Expired);
+    if is_first_leg(transfer) {
+        tables.branches.remove(BranchId::of_leg(transfer.id));
+    }
     let expiry = Expiry {
         timestamp,
         before_row: tables.window.end_row(),
@@ -63,4 +67,10 @@ fn expire_one(tables: &mut Tables, timestamp: Timestamp, pending: &Pending) {
         ..Expiry::default()
     };
     tables.window.note_expiry(expiry);
+}
+
+/// Whether a transfer is what a branch's state shows in.
+fn is_first_leg(transfer: &Transfer) -> bool {
+    let first = BranchId::of_leg(transfer.id).leg(LegKind::Reserve, 0);
+    transfer.flags & Flags::BRANCH != 0 && transfer.id == first
 }

@@ -4,6 +4,7 @@
 //! adding. Rows are written here, in timestamp order; a broken chain takes its rows back.
 
 mod accounts;
+mod branches;
 mod chain;
 mod effects;
 mod exists;
@@ -15,6 +16,7 @@ mod walk;
 use giro_base::result::CreateResult;
 
 use crate::batch::{Batch, Events};
+use crate::branches::Expanded;
 use crate::digest::Digest;
 use crate::place::NONE;
 use crate::scratch::{Decided, Scratch};
@@ -66,10 +68,26 @@ pub fn decide(tables: &mut Tables, batch: &Batch<'_>, scratch: &mut Scratch, dig
             tables.window.note_ends(closings_before);
             tables.pendings.sweep();
         }
+        Events::Branches(branches, expanded) => {
+            let legs = transfers::TransferDecider {
+                tables,
+                found,
+                decided,
+                past,
+                events: &expanded.events,
+            };
+            branches::BranchDecider {
+                legs,
+                branches,
+                spans: &expanded.spans,
+            }
+            .walk(batch);
+            tables.window.note_ends(closings_before);
+            tables.pendings.sweep();
+        }
     }
-    if let Events::Transfers(events) = batch.events
-        && events.iter().any(|event| event.timeout != 0)
-    {
+    let events = batch.events.transfers();
+    if events.iter().any(|event| event.timeout != 0) {
         schedule_expiries(tables, rows_before);
     }
     tables.totals.assert_balanced();
@@ -88,6 +106,10 @@ fn schedule_expiries(tables: &mut Tables, rows_before: u64) {
 }
 
 fn add_to_digest(digest: &mut Digest, batch: &Batch<'_>, decided: &Decided) {
+    if let Events::Branches(branches, expanded) = batch.events {
+        digest.add(batch.timestamp, branches.len() as u64);
+        return add_branches_to_digest(digest, expanded, decided);
+    }
     digest.add(batch.timestamp, batch.len() as u64);
     for i in 0..batch.len() {
         let CreateResult {
@@ -96,5 +118,22 @@ fn add_to_digest(digest: &mut Digest, batch: &Batch<'_>, decided: &Decided) {
         let made = decided.place[i] != NONE;
         let effect = if made { decided.effect[i] } else { 0 };
         digest.add(timestamp ^ u64::from(status) << 32, effect);
+    }
+}
+
+/// A branch adds its id and its outcome, and then what each leg that was made or settled did.
+fn add_branches_to_digest(digest: &mut Digest, expanded: &Expanded, decided: &Decided) {
+    for (span, result) in expanded.spans().iter().zip(&decided.branches) {
+        let id = span.id.value();
+        let outcome = u64::from(result.status) << 32 ^ u64::from(result.leg) << 48;
+        let id = id as u64 ^ (id >> 64) as u64;
+        digest.add(
+            result.timestamp ^ outcome,
+            id ^ u64::from(result.leg_status),
+        );
+        let events = (span.first..span.first + span.events).map(|event| event as usize);
+        for event in events.filter(|event| decided.place[*event] != NONE) {
+            digest.add(0, decided.effect[event]);
+        }
     }
 }

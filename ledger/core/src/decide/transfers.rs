@@ -2,7 +2,6 @@
 //! of `docs/reference/state-machine.md`.
 
 use giro_base::CreateTransferStatus::{self as Status, *};
-use giro_base::prefetch::prefetch;
 use giro_base::time::{NS_PER_S, TIMESTAMP_MAX};
 use giro_base::{Account, AccountFlags, Timestamp, Transfer, TransferFlags as Flags};
 
@@ -44,12 +43,8 @@ impl Decider for TransferDecider<'_> {
     /// the cache since resolve saw them.
     #[inline(always)]
     fn fetch(&self, i: usize) {
-        for slot in [self.found.debit.get(i), self.found.credit.get(i)] {
-            if let Some(account) = self.tables.accounts.get(slot as usize) {
-                prefetch(&account.id);
-                prefetch(&account.ledger);
-            }
-        }
+        let slots = [self.found.debit.get(i), self.found.credit.get(i)];
+        self.tables.fetch_accounts(slots);
     }
 
     #[inline(always)]
@@ -122,7 +117,7 @@ impl Decider for TransferDecider<'_> {
 impl TransferDecider<'_> {
     /// What event `i`'s id stands for, before this operation or by an earlier event of it.
     #[inline(always)]
-    fn taken(&self, i: usize) -> Option<Stored> {
+    pub(super) fn taken(&self, i: usize) -> Option<Stored> {
         let mut place = self.found.existing.get(i);
         let mut earlier = self.found.earlier.get(i);
         while place == NONE && earlier != NONE {
@@ -143,7 +138,11 @@ impl TransferDecider<'_> {
     }
 
     #[inline(always)]
-    fn create_single_or_pending(&mut self, i: usize, timestamp: u64) -> Result<u64, Status> {
+    pub(super) fn create_single_or_pending(
+        &mut self,
+        i: usize,
+        timestamp: u64,
+    ) -> Result<u64, Status> {
         let t = &self.events[i];
         check_fields(t)?;
         let debit = self.found.debit.get(i);

@@ -153,7 +153,8 @@ fn check_fields(t: &Transfer) -> Result<(), Status> {
 /// A field that is 0 means "the pending transfer's".
 fn check_against_pending(t: &Transfer, p: &Transfer) -> Result<(), Status> {
     let differs = |asked: u128, stored: u128| asked != 0 && asked != stored;
-    if p.flags & Flags::PENDING == 0 {
+    // A branch is settled as a whole, by its confirm or cancel.
+    if p.flags & Flags::PENDING == 0 || p.flags & Flags::BRANCH != 0 {
         return Err(PendingTransferNotPending);
     }
     if differs(t.debit_account_id, p.debit_account_id) {

@@ -80,7 +80,9 @@ impl Shard {
         let found = &scratch.found;
         match batch.events {
             Events::Accounts(events) => self.resolve_accounts(tables, events, found, archive),
-            Events::Transfers(events) => self.resolve_transfers(tables, events, found, archive),
+            Events::Transfers(_) | Events::Branches(..) => {
+                self.resolve_transfers(tables, batch.events.transfers(), found, archive);
+            }
         }
     }
 

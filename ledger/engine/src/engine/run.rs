@@ -1,5 +1,7 @@
 //! Executing what is durable, and answering reads.
 
+mod branches;
+
 use giro_base::limits::BODY_BYTES_MAX;
 use giro_base::multi_batch::{Body, write_trailer};
 use giro_base::operation::Kind;
@@ -12,7 +14,7 @@ use zerocopy::IntoBytes;
 
 use super::Engine;
 use crate::error::Error;
-use crate::executor::Executor;
+use crate::executor::{BranchOp, Executor};
 use crate::reading::is_query;
 use crate::session::{Executed, Reply, RequestMeta};
 
@@ -40,10 +42,11 @@ impl Engine {
             return Ok(());
         };
         let (header, body) = ops(&group.buffer).next().expect("a group has an op");
-        if let Some(batch) = batch_of(header, &group.buffer[body]) {
-            self.executor.resolve_ahead(header.op, &batch)?;
+        match task_of(header, &group.buffer[body]) {
+            Some(Task::Create(batch)) => self.executor.resolve_ahead(header.op, &batch),
+            Some(Task::Branches(asked)) => self.executor.resolve_branches_ahead(header.op, &asked),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Executes the oldest group if it is durable, hands out the replies, and says whether there
@@ -79,7 +82,7 @@ impl Engine {
                 self.executor.expire(header.timestamp);
                 self.pulsing = false;
             }
-            _ => self.execute_create(header, &meta, body)?,
+            _ => self.execute_task(header, &meta, body)?,
         }
         self.executed_op = header.op;
         self.executed_at = header.timestamp;
@@ -111,17 +114,17 @@ impl Engine {
         self.sessions.finish(slot, meta, executed);
     }
 
-    fn execute_create(
+    fn execute_task(
         &mut self,
         header: &OpHeader,
         meta: &RequestMeta,
         body: &[u8],
     ) -> Result<(), Error> {
-        let batch = batch_of(header, body).expect("validated before it was logged");
-        self.events_in_flight = self.events_in_flight.saturating_sub(batch.len());
+        let task = task_of(header, body).expect("validated before it was logged");
+        self.events_in_flight = self.events_in_flight.saturating_sub(task.events());
         match self.sessions.reply_memory(meta.client) {
             Some((slot, out)) => {
-                let reply_bytes = self.executor.execute(header.op, &batch, out)?;
+                let reply_bytes = task.execute(&mut self.executor, header.op, out)?;
                 self.sessions
                     .finish(slot, meta, executed(header, reply_bytes));
             }
@@ -129,9 +132,7 @@ impl Engine {
                 // No session, or one that a register displaced meanwhile.
                 self.own_reply
                     .resize(giro_base::limits::CREATE_REPLY_BYTES_MAX, 0);
-                let bytes = self
-                    .executor
-                    .execute(header.op, &batch, &mut self.own_reply)?;
+                let bytes = task.execute(&mut self.executor, header.op, &mut self.own_reply)?;
                 self.own_reply.truncate(bytes);
             }
         }
@@ -173,10 +174,40 @@ fn executed(header: &OpHeader, reply_bytes: usize) -> Executed {
     }
 }
 
-/// The batch of a create op; none for other ops.
-fn batch_of<'a>(header: &OpHeader, body: &'a [u8]) -> Option<Batch<'a>> {
+/// An op that changes accounts.
+enum Task<'a> {
+    Create(Batch<'a>),
+    Branches(BranchOp<'a>),
+}
+
+impl Task<'_> {
+    /// Timestamps that it took.
+    fn events(&self) -> usize {
+        match self {
+            Self::Create(batch) => batch.len(),
+            Self::Branches(asked) => asked.ticks(),
+        }
+    }
+
+    fn execute(&self, executor: &mut Executor, op: u64, out: &mut [u8]) -> Result<usize, Error> {
+        match self {
+            Self::Create(batch) => executor.execute(op, batch, out),
+            Self::Branches(asked) => executor.execute_branches(op, asked, out),
+        }
+    }
+}
+
+/// What an op asks for; none if it changes no accounts.
+fn task_of<'a>(header: &OpHeader, body: &'a [u8]) -> Option<Task<'a>> {
     let operation = Operation::try_from(header.operation).ok()?;
-    Batch::parse(operation, header.timestamp, body).ok()
+    let timestamp = header.timestamp;
+    if operation.kind().settles_branches() {
+        let asked = BranchOp::parse(operation, timestamp, body);
+        return asked.ok().map(Task::Branches);
+    }
+    Batch::parse(operation, timestamp, body)
+        .ok()
+        .map(Task::Create)
 }
 
 /// The request an op was made from.
@@ -199,6 +230,9 @@ pub(super) fn read(
     body: &Body<'_>,
     out: &mut [u8],
 ) -> Result<usize, Error> {
+    if operation.kind() == Kind::LookupBranches {
+        return branches::lookup(executor, body.events, out);
+    }
     if operation.event_bytes() == 0 {
         return Ok(0);
     }
@@ -255,6 +289,7 @@ fn read_batch(
     match operation.kind() {
         Kind::LookupAccounts => Ok(executor.machine().lookup_accounts(events, out)),
         Kind::LookupTransfers => lookup_transfers(executor, events, out),
+        Kind::ListBranches => Ok(executor.machine().list_branches(events, limit, out)),
         kind @ (Kind::GetChangeEvents | Kind::GetChangesAfter) => {
             executor.change_events(kind, events, limit, out)
         }
