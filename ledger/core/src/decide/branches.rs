@@ -59,6 +59,14 @@ impl Outcome {
         }
     }
 
+    /// Of a branch that was never tried.
+    fn unknown(status: Status) -> Self {
+        match status {
+            Status::IdTaken => Self::leg(status, 0, 0),
+            _ => Self::of(status),
+        }
+    }
+
     fn before(timestamp: Timestamp) -> Self {
         Self {
             timestamp: Some(timestamp),
@@ -162,7 +170,7 @@ impl BranchDecider<'_, '_> {
     fn try_again(&self, first: usize, count: usize, stored: Stored, now: Timestamp) -> Outcome {
         let standing = match self.standing(stored, now) {
             Ok(standing) => standing,
-            Err(status) => return Outcome::of(status),
+            Err(status) => return Outcome::unknown(status),
         };
         match standing {
             Standing::Tried | Standing::Confirmed => {}
@@ -202,7 +210,7 @@ impl BranchDecider<'_, '_> {
                 Ok(Standing::Cancelled) => Outcome::of(Status::Cancelled),
                 Ok(Standing::Expired(_)) => Outcome::of(Status::Expired),
                 Ok(Standing::Tried) => unreachable!("it would be among the open branches"),
-                Err(status) => Outcome::of(status),
+                Err(status) => Outcome::unknown(status),
             };
         }
         let count = span.events as usize;
@@ -214,12 +222,12 @@ impl BranchDecider<'_, '_> {
             // An earlier branch of this request is the same.
             return self.confirm_again(first, amounts);
         }
-        if let Some(leg) = self.first_taken(first, count) {
-            return Outcome::leg(Status::IdTaken, leg, 0);
-        }
         let (row, _) = self.legs.tables.branches.legs(span.open);
         if self.due_at(row).is_some_and(|at| at <= now) {
             return Outcome::of(Status::Expired);
+        }
+        if let Some(leg) = self.first_taken(first, count) {
+            return Outcome::leg(Status::IdTaken, leg, 0);
         }
         if amounts.is_some_and(|amounts| amounts != count) {
             return Outcome::of(Status::AmountsMissing);
@@ -260,15 +268,17 @@ impl BranchDecider<'_, '_> {
                 Outcome::of(Status::AmountsDiffer)
             };
         };
+        // All but the last leg say that another follows.
+        let ends_at = |leg: usize| {
+            let stored = self.leg_at(first + leg);
+            stored.is_none_or(|stored| stored.flags & Flags::LINKED == 0)
+        };
+        if (0..count).find(|leg| ends_at(*leg)) != Some(count - 1) {
+            return Outcome::of(Status::AmountsDiffer);
+        }
         for leg in 0..count {
-            let Some(existing) = self.leg_at(first + leg) else {
-                return Outcome::of(Status::AmountsDiffer);
-            };
-            let has_more = existing.flags & Flags::LINKED != 0;
-            if has_more != (leg + 1 < count) {
-                return Outcome::of(Status::AmountsDiffer);
-            }
-            if existing.amount != self.legs.events[first + leg].amount {
+            let posted = self.leg_at(first + leg).map(|stored| stored.amount);
+            if posted != Some(self.legs.events[first + leg].amount) {
                 return Outcome::leg(Status::AmountsDiffer, leg, 0);
             }
         }
@@ -285,12 +295,12 @@ impl BranchDecider<'_, '_> {
             return Outcome::before(existing.timestamp);
         }
         let count = span.events as usize;
-        if let Some(leg) = self.first_taken(first, count) {
-            return Outcome::leg(Status::IdTaken, leg, 0);
-        }
         let (row, _) = self.legs.tables.branches.legs(span.open);
         if let Some(at) = self.due_at(row).filter(|at| *at <= now) {
             return Outcome::before(at);
+        }
+        if let Some(leg) = self.first_taken(first, count) {
+            return Outcome::leg(Status::IdTaken, leg, 0);
         }
         for leg in 0..count {
             let pending = self.leg(row, leg);
@@ -317,7 +327,7 @@ impl BranchDecider<'_, '_> {
             Ok(Standing::Expired(at)) => Outcome::before(at),
             Ok(Standing::Tried) => unreachable!("it would be among the open branches"),
             Err(Status::Suspended) => Outcome::of(Status::DoneBefore),
-            Err(status) => Outcome::of(status),
+            Err(status) => Outcome::unknown(status),
         }
     }
 

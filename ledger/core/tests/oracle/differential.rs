@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use giro_base::branch::{OpenBranch, OpenBranchesFilter};
 use giro_base::change::{ChangeEventsFilter, ChangesAfter};
 use giro_base::filter::QueryFilter;
 use giro_base::limits::CREATE_REPLY_BYTES_MAX;
@@ -12,7 +13,7 @@ use giro_core::{Batch, StateMachine};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::generate::Generator;
-use crate::model::{Answer, Model};
+use crate::model::{Answer, Model, Phase};
 use crate::request::{Action, Request, body};
 use crate::shrink;
 
@@ -20,6 +21,14 @@ use crate::shrink;
 pub(crate) trait Subject {
     /// Executes a create operation and returns the length of the reply in `out`.
     fn create(&mut self, batch: &Batch<'_>, out: &mut [u8]) -> usize;
+    /// Executes an operation on branches with a valid body, as [`Self::create`].
+    fn branches(
+        &mut self,
+        operation: Operation,
+        timestamp: u64,
+        body: &[u8],
+        out: &mut [u8],
+    ) -> usize;
     /// Expires what is due.
     fn expire(&mut self, timestamp: u64);
     /// Its state.
@@ -208,6 +217,12 @@ impl Pair {
             Action::CreateTransfers(form, batches) => {
                 self.create(form.transfers(), timestamp, &body(*form, batches))
             }
+            Action::Branches(asked) => {
+                let (operation, body) = (asked.operation(), asked.body());
+                let engine = &mut self.engine;
+                let len = engine.branches(operation, timestamp, &body, &mut self.out);
+                self.out[..len].to_vec()
+            }
             Action::Pulse => {
                 self.engine.expire(timestamp);
                 Vec::new()
@@ -290,6 +305,7 @@ impl Pair {
             accounts.iter().map(|a| a.id).collect(),
             expected.copied().collect::<Vec<_>>(),
         )?;
+        open_branches(machine, model)?;
         for account in &accounts {
             equal("account", Some(*account), state.account(account.id))?;
             equal("account by id", machine.account(account.id), Some(*account))?;
@@ -321,6 +337,48 @@ impl Pair {
         let found = self.read_transfers(burned.len(), &Wanted::Ids(burned.as_bytes()));
         equal("burned transfers", found, Vec::new())?;
         conserved(&accounts)
+    }
+}
+
+/// Compares the open branches, page by page, and their texts.
+fn open_branches(machine: &StateMachine, model: &Model) -> Result<(), String> {
+    const PAGE: usize = 7;
+    let state = model.state();
+    let open = state
+        .branches()
+        .iter()
+        .filter(|(_, branch)| state.phase(branch.legs[0].id) == Some(Phase::Pending));
+    let open = open.map(|((gid, branch_id), branch)| {
+        let first = &branch.legs[0];
+        let legs = branch.legs.len();
+        (
+            first.timestamp,
+            first.id,
+            legs,
+            gid.clone(),
+            branch_id.clone(),
+        )
+    });
+    let mut expected: Vec<_> = open.collect();
+    expected.sort();
+    let mut found = Vec::new();
+    let mut filter = OpenBranchesFilter {
+        limit: PAGE as u32,
+        ..OpenBranchesFilter::default()
+    };
+    let mut out = vec![0; PAGE * size_of::<OpenBranch>()];
+    loop {
+        let count = machine.list_branches(filter.as_bytes(), PAGE, &mut out);
+        for row in out.chunks_exact(size_of::<OpenBranch>()).take(count) {
+            let row = OpenBranch::read_from_bytes(row).expect("a whole row");
+            let (gid, branch_id) = row.key();
+            let texts = (gid.to_owned(), branch_id.to_owned());
+            found.push((row.tried_at, row.id, row.legs.into(), texts.0, texts.1));
+            (filter.after, filter.after_tried_at) = (row.id, row.tried_at);
+        }
+        if count < PAGE {
+            return equal("open branches", found, expected);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests as the oracle makes them, and their bodies on the wire.
 
+use giro_base::branch::{BranchKey, ConfirmBranch, TryBranch, encode};
 use giro_base::change::{ChangeEventsFilter, ChangesAfter};
 use giro_base::filter::{AccountFilter, QueryFilter};
 use giro_base::{Account, Operation, Transfer};
@@ -18,6 +19,7 @@ pub(crate) struct Request {
 pub(crate) enum Action {
     CreateAccounts(Form, Vec<Vec<Account>>),
     CreateTransfers(Form, Vec<Vec<Transfer>>),
+    Branches(BranchRequests),
     Pulse,
     LookupAccounts(Vec<u128>),
     LookupTransfers(Vec<u128>),
@@ -27,6 +29,70 @@ pub(crate) enum Action {
     QueryTransfers(QueryFilter, usize),
     ChangeEvents(ChangeEventsFilter, usize),
     ChangesAfter(ChangesAfter, usize),
+}
+
+/// Requests about branches, all of a kind.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum BranchRequests {
+    Try(Vec<TryBranch>),
+    Confirm(Vec<ConfirmBranch>),
+    Cancel(Vec<BranchKey>),
+}
+
+impl BranchRequests {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Try(tries) => tries.len(),
+            Self::Confirm(confirms) => confirms.len(),
+            Self::Cancel(keys) => keys.len(),
+        }
+    }
+
+    pub(crate) fn key(&self, branch: usize) -> &BranchKey {
+        match self {
+            Self::Try(tries) => &tries[branch].key,
+            Self::Confirm(confirms) => &confirms[branch].key,
+            Self::Cancel(keys) => &keys[branch],
+        }
+    }
+
+    pub(crate) fn operation(&self) -> Operation {
+        match self {
+            Self::Try(_) => Operation::TryBranches,
+            Self::Confirm(_) => Operation::ConfirmBranches,
+            Self::Cancel(_) => Operation::CancelBranches,
+        }
+    }
+
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let body = match self {
+            Self::Try(tries) => encode(tries),
+            Self::Confirm(confirms) => encode(confirms),
+            Self::Cancel(keys) => encode(keys),
+        };
+        body.to_vec()
+    }
+
+    /// Timestamps that the request takes.
+    pub(crate) fn ticks(&self) -> usize {
+        match self {
+            Self::Try(tries) => tries.iter().map(|branch| branch.legs.len()).sum(),
+            _ => (65 * self.len()).min(8190),
+        }
+    }
+
+    pub(crate) fn drop(&mut self, range: std::ops::Range<usize>) {
+        let mut at = 0;
+        let mut stays = || {
+            at += 1;
+            !range.contains(&(at - 1))
+        };
+        match self {
+            Self::Try(tries) => tries.retain(|_| stays()),
+            Self::Confirm(confirms) => confirms.retain(|_| stays()),
+            Self::Cancel(keys) => keys.retain(|_| stays()),
+        }
+    }
 }
 
 /// Which of the three forms of a create operation.
@@ -83,6 +149,7 @@ impl Request {
         match &self.action {
             Action::CreateAccounts(_, batches) => batches.iter().map(Vec::len).sum(),
             Action::CreateTransfers(_, batches) => batches.iter().map(Vec::len).sum(),
+            Action::Branches(asked) => asked.len(),
             _ => 0,
         }
     }

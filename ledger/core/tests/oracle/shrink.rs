@@ -88,6 +88,7 @@ fn drop_events(request: &mut Request, range: std::ops::Range<usize>) {
     match &mut request.action {
         Action::CreateAccounts(_, batches) => drop_from(batches, range),
         Action::CreateTransfers(_, batches) => drop_from(batches, range),
+        Action::Branches(asked) => asked.drop(range),
         _ => {}
     }
 }

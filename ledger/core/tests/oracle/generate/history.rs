@@ -1,11 +1,13 @@
 //! What a generator has sent lately, to send again or to refer to.
 
+use giro_base::branch::TryBranch;
 use giro_base::{Account, Transfer, TransferFlags};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 const KEPT: usize = 2048;
 const PENDINGS_KEPT: usize = 64;
+const TRIES_KEPT: usize = 64;
 
 /// Rings of events.
 #[derive(Default)]
@@ -13,6 +15,7 @@ pub(super) struct History {
     accounts: Ring<Account>,
     transfers: Ring<Transfer>,
     pendings: Ring<Transfer>,
+    tries: Vec<TryBranch>,
 }
 
 impl History {
@@ -25,6 +28,19 @@ impl History {
         if transfer.flags & TransferFlags::PENDING != 0 {
             self.pendings.push(transfer, PENDINGS_KEPT);
         }
+    }
+
+    pub(super) fn add_try(&mut self, branch: TryBranch) {
+        self.tries.push(branch);
+        let surplus = self.tries.len().saturating_sub(TRIES_KEPT);
+        self.tries.drain(..surplus);
+    }
+
+    /// Any try, newer ones more often.
+    pub(super) fn earlier_try(&self, rng: &mut ChaCha8Rng) -> Option<&TryBranch> {
+        let count = self.tries.len();
+        let among = if rng.random() { count.min(8) } else { count };
+        (count > 0).then(|| &self.tries[count - 1 - rng.random_range(0..among)])
     }
 
     pub(super) fn account(&self, rng: &mut ChaCha8Rng) -> Option<Account> {

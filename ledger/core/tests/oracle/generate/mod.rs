@@ -4,6 +4,7 @@
 //! maker looks at the model's state so that chances are high to hit the interesting case.
 
 mod accounts;
+mod branches;
 mod history;
 mod odd;
 mod profile;
@@ -77,6 +78,9 @@ impl Generator {
         }
         if self.chance(2) {
             self.accounts += self.rng.random_range(1..=self.profile.accounts / 2 + 1);
+        }
+        if self.chance(self.profile.branches) {
+            return self.branches(state);
         }
         let few_accounts = (state.accounts().len() as u64) < self.accounts / 2;
         match self.rng.random_range(0..100) {

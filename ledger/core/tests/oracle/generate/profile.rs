@@ -32,6 +32,8 @@ pub(crate) struct Profile {
     pub(super) repeat: u32,
     pub(super) limited: u32,
     pub(super) large_amounts: u32,
+    /// Requests about branches.
+    pub(super) branches: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,7 @@ impl Profile {
             repeat: pick(rng, &[0, 5, 20]),
             limited: pick(rng, &[0, 20, 60]),
             large_amounts: pick(rng, &[0, 0, 10, 50]),
+            branches: pick(rng, &[0, 0, 25, 50]),
         }
     }
 

@@ -59,6 +59,7 @@ impl Generator {
         while self.chance(self.profile.wrong / 2) {
             self.change_transfer(&mut t);
         }
+        self.meddle_with_branches(&mut t);
         self.history.add_transfer(t);
         t
     }
@@ -87,7 +88,7 @@ impl Generator {
         })
     }
 
-    fn plain_transfer(&mut self, state: &State) -> Transfer {
+    pub(super) fn plain_transfer(&mut self, state: &State) -> Transfer {
         let ledgers = self.profile.ledgers;
         let (mut debit, mut credit) = (0, 0);
         for _ in 0..6 {

@@ -21,7 +21,8 @@ pub(super) fn compare(state: &State, t: &Transfer, old: &Transfer) -> u32 {
     }
 }
 
-fn compare_plain(t: &Transfer, old: &Transfer) -> u32 {
+/// The same where flags, pending id and timeout are equal, and it is no post or void.
+pub(super) fn compare_plain(t: &Transfer, old: &Transfer) -> u32 {
     let is_balancing = t.flags & (BALANCING_DEBIT | BALANCING_CREDIT) != 0;
     let amount_differs = if is_balancing {
         t.amount < old.amount

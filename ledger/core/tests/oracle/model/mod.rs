@@ -5,6 +5,7 @@
 
 mod accounts;
 mod batch;
+mod branches;
 mod changes;
 mod digest;
 mod exists;
@@ -17,12 +18,13 @@ mod two_phase;
 use giro_base::Transfer;
 use zerocopy::IntoBytes;
 
-use crate::request::{Action, Form, Request, encode_batches};
+use crate::request::{Action, BranchRequests, Form, Request, encode_batches};
 
 use self::batch::Event;
 use self::digest::Digest;
 
 pub(crate) use self::batch::{CREATED, Outcome};
+pub(crate) use self::branches::BranchOutcome;
 pub(crate) use self::state::{Phase, State};
 
 /// The model ledger.
@@ -39,6 +41,8 @@ pub(crate) struct Answer {
     pub(crate) reply: Vec<u8>,
     /// Create operations: the outcome of each event of each batch.
     pub(crate) outcomes: Vec<Vec<Outcome>>,
+    /// Operations on branches: the outcome of each.
+    pub(crate) branches: Vec<BranchOutcome>,
     /// Pulses: how many transfers expired.
     pub(crate) expired: usize,
 }
@@ -51,6 +55,7 @@ impl Model {
             Action::CreateTransfers(form, batches) => {
                 self.create(*form, batches, request.timestamp)
             }
+            Action::Branches(asked) => self.branches(asked, request.timestamp),
             Action::Pulse => self.pulse(request.timestamp),
             action => self.read(action),
         }
@@ -60,7 +65,10 @@ impl Model {
     pub(crate) fn read(&self, action: &Action) -> Answer {
         let state = &self.state;
         match action {
-            Action::CreateAccounts(..) | Action::CreateTransfers(..) | Action::Pulse => {
+            Action::CreateAccounts(..)
+            | Action::CreateTransfers(..)
+            | Action::Branches(..)
+            | Action::Pulse => {
                 unreachable!("it changes something")
             }
             Action::LookupAccounts(ids) => rows(queries::lookup_accounts(state, ids).as_bytes()),
@@ -111,8 +119,33 @@ impl Model {
         Answer {
             reply: encode(form, &outcomes),
             outcomes,
-            expired: 0,
+            ..Answer::default()
         }
+    }
+
+    fn branches(&mut self, asked: &BranchRequests, timestamp: u64) -> Answer {
+        self.digest.absorb(timestamp, asked.len() as u64);
+        let mut answer = Answer::default();
+        for branch in branches::execute(&mut self.state, asked, timestamp) {
+            let BranchOutcome {
+                status,
+                timestamp,
+                leg,
+                leg_status,
+            } = branch.outcome;
+            let first = timestamp ^ (u64::from(status) << 32) ^ (u64::from(leg) << 48);
+            let id = branch.id as u64 ^ (branch.id >> 64) as u64;
+            self.digest.absorb(first, id ^ u64::from(leg_status));
+            for effect in branch.effects {
+                self.digest.absorb(0, effect);
+            }
+            answer.reply.extend_from_slice(&timestamp.to_le_bytes());
+            answer.reply.extend_from_slice(&status.to_le_bytes());
+            answer.reply.extend_from_slice(&leg.to_le_bytes());
+            answer.reply.extend_from_slice(&leg_status.to_le_bytes());
+            answer.branches.push(branch.outcome);
+        }
+        answer
     }
 
     fn pulse(&mut self, timestamp: u64) -> Answer {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use giro_base::branch::BranchKey;
 use giro_base::{Account, Transfer};
 
+use super::branches::{Branch, Branches};
 use super::changes::Change;
 
 /// What became of a pending transfer.
@@ -26,6 +28,7 @@ pub(crate) struct State {
     /// Open pending transfers with a timeout: when they expire, when they were made, their id.
     due: BTreeSet<(u64, u64, u128)>,
     burned: BTreeSet<u128>,
+    branches: Branches,
     /// What changed accounts, in the order it took effect.
     changes: Vec<Change>,
     journal: Option<Vec<Undo>>,
@@ -105,6 +108,22 @@ impl State {
     /// The id can never be used again, whatever is rolled back.
     pub(crate) fn burn(&mut self, id: u128) {
         self.burned.insert(id);
+    }
+
+    /// Keeps what is known of a branch.
+    pub(crate) fn add_branch(&mut self, key: &BranchKey, branch: Branch) {
+        let key = (key.gid.clone(), key.branch_id.clone());
+        self.branches.insert(key, branch);
+    }
+
+    /// What is known of a branch that was tried.
+    pub(crate) fn branch(&self, key: &BranchKey) -> Option<&Branch> {
+        self.branches.get(&(key.gid.clone(), key.branch_id.clone()))
+    }
+
+    /// All branches that were tried, by key.
+    pub(crate) fn branches(&self) -> &Branches {
+        &self.branches
     }
 
     pub(crate) fn account(&self, id: u128) -> Option<Account> {

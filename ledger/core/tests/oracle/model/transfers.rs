@@ -100,7 +100,8 @@ impl Event for Transfer {
     }
 }
 
-fn create_plain(state: &mut State, t: &Transfer, now: u64) -> Result<u64, u32> {
+/// Creates a single-phase or pending transfer.
+pub(super) fn create_plain(state: &mut State, t: &Transfer, now: u64) -> Result<u64, u32> {
     check_shape(t)?;
     let mut dr = state.account(t.debit_account_id).ok_or(21_u32)?;
     let mut cr = state.account(t.credit_account_id).ok_or(22_u32)?;

@@ -13,7 +13,7 @@ use super::transfers::{
 pub(super) fn create(state: &mut State, t: &Transfer, now: u64) -> Result<u64, u32> {
     check_shape(t)?;
     let p = state.transfer(t.pending_id).ok_or(25_u32)?;
-    if p.flags & PENDING == 0 {
+    if p.flags & PENDING == 0 || p.flags & 0x8000 != 0 {
         return Err(26);
     }
     check_same(t, &p)?;
