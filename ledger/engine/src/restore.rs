@@ -54,6 +54,21 @@ impl Engine {
         });
         let damaged = |part, reason| Error::History(whole.damaged(part, reason));
         restored.map_err(|reason| damaged(PiecePart::Accounts, reason))?;
+        let mut restored = Ok(());
+        whole.branches(reader, |branch| {
+            let texts = branch.texts();
+            let (gid, branch_id) = texts.expect("checked as it was read");
+            let taken = machine.restore_branch(branch.row, gid, branch_id);
+            restored = restored.and(taken);
+            Ok(())
+        })?;
+        restored.map_err(|reason| damaged(PiecePart::Branches, reason))?;
+        if !machine.has_all_branches() {
+            return Err(damaged(
+                PiecePart::Branches,
+                "an open branch is not among them",
+            ));
+        }
         let mark = whole.mark(reader)?;
         if self.sessions.restore(&mark.sessions).is_none() {
             return Err(damaged(PiecePart::Sessions, "a session cannot be"));

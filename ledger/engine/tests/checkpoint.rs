@@ -94,6 +94,7 @@ fn script(seed: u64, events: usize) -> Vec<Step> {
         let (operation, body) = match &request.action {
             Action::CreateAccounts(form, batches) => (form.accounts(), body(*form, batches)),
             Action::CreateTransfers(form, batches) => (form.transfers(), body(*form, batches)),
+            Action::Branches(asked) => (asked.operation(), asked.body()),
             Action::Pulse => (Operation::Pulse, Vec::new()),
             _ => continue,
         };

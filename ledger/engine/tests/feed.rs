@@ -19,6 +19,7 @@ mod shrink;
 use std::path::Path;
 use std::sync::Arc;
 
+use giro::executor::BranchOp;
 use giro::{Executor, FeedTurn, Past};
 use giro_base::change::{ChangeEventsFilter, ChangesAfter};
 use giro_base::operation::Kind;
@@ -68,6 +69,13 @@ fn execute(executor: &mut Executor, op: u64, request: &Request) {
     let (operation, body) = match &request.action {
         Action::CreateAccounts(form, batches) => (form.accounts(), body(*form, batches)),
         Action::CreateTransfers(form, batches) => (form.transfers(), body(*form, batches)),
+        Action::Branches(asked) => {
+            let body = asked.body();
+            let asked = BranchOp::parse(asked.operation(), request.timestamp, &body).unwrap();
+            let mut out = vec![0; 1 << 18];
+            executor.execute_branches(op, &asked, &mut out).unwrap();
+            return executor.turn_over(0, |_| Mark::default()).unwrap();
+        }
         Action::Pulse => {
             executor.expire(request.timestamp);
             return executor.turn_over((0, 0), |_| Mark::default()).unwrap();

@@ -18,6 +18,7 @@ mod shrink;
 
 use std::sync::Arc;
 
+use giro::executor::BranchOp;
 use giro::{AccountFlags, Executor, Past};
 use giro_base::Operation;
 use giro_base::filter::AccountFilter;
@@ -64,6 +65,13 @@ fn create(executor: &mut Executor, op: u64, request: &Request, out: &mut [u8]) -
     let (operation, body): (Operation, Vec<u8>) = match &request.action {
         Action::CreateAccounts(form, batches) => (form.accounts(), body(*form, batches)),
         Action::CreateTransfers(form, batches) => (form.transfers(), body(*form, batches)),
+        Action::Branches(asked) => {
+            let body = asked.body();
+            let asked = BranchOp::parse(asked.operation(), request.timestamp, &body).unwrap();
+            let length = executor.execute_branches(op, &asked, out).unwrap();
+            executor.turn_over(0, |_| Mark::default()).unwrap();
+            return Some(length);
+        }
         Action::Pulse => {
             executor.expire(request.timestamp);
             executor.turn_over((0, 0), |_| Mark::default()).unwrap();

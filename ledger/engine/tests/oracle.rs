@@ -19,7 +19,8 @@ mod request;
 #[path = "../../core/tests/oracle/shrink.rs"]
 mod shrink;
 
-use giro::{Executor, Past};
+use giro::executor::BranchOp;
+use giro::{Executor, Operation, Past};
 use giro_core::{Batch, Options, StateMachine};
 
 use giro_log::storage::RealStorage;
@@ -47,6 +48,29 @@ impl Subject for Threads {
             .turn_over((0, 0), |_| Mark::default())
             .unwrap();
         // The comparison looks ids up.
+        self.executor.settle();
+        length
+    }
+
+    fn branches(
+        &mut self,
+        operation: Operation,
+        timestamp: u64,
+        body: &[u8],
+        out: &mut [u8],
+    ) -> usize {
+        self.op += 1;
+        let asked = BranchOp::parse(operation, timestamp, body).unwrap();
+        if self.op.is_multiple_of(3) {
+            self.executor
+                .resolve_branches_ahead(self.op, &asked)
+                .unwrap();
+        }
+        let length = self
+            .executor
+            .execute_branches(self.op, &asked, out)
+            .unwrap();
+        self.executor.turn_over(0, |_| Mark::default()).unwrap();
         self.executor.settle();
         length
     }

@@ -191,6 +191,7 @@ fn check_seed(seed: u64, seen: &mut Seen) {
             let (operation, body) = match &request.action {
                 Action::CreateAccounts(form, batches) => (form.accounts(), body(*form, batches)),
                 Action::CreateTransfers(form, batches) => (form.transfers(), body(*form, batches)),
+                Action::Branches(asked) => (asked.operation(), asked.body()),
                 Action::Pulse => (Operation::Pulse, Vec::new()),
                 _ => continue,
             };

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use giro_base::{Account, TransferFlags};
 use giro_core::generation::{Closing, Expiry, Generation};
 
-use super::format::{ChangeRecord, PendingRecord};
+use super::format::{BranchRecord, ChangeRecord, PendingRecord};
 use crate::format::ClosingRecord;
 use crate::replay::{AccountState, Side};
 
@@ -19,6 +19,8 @@ pub struct Changes {
     pub opened: Vec<PendingRecord>,
     /// Rows of older pending transfers that ended in it, rising.
     pub closed: Vec<u64>,
+    /// Branches tried in it that are open at its end, by row.
+    pub branches: Vec<BranchRecord>,
 }
 
 impl Changes {
@@ -47,6 +49,7 @@ impl Changes {
         Self {
             accounts,
             changes,
+            branches: branches(generation, &opened),
             opened,
             closed,
         }
@@ -175,4 +178,16 @@ fn pendings(generation: &Generation) -> (Vec<PendingRecord>, Vec<u64>) {
             })
         });
     (opened.collect(), closed)
+}
+
+/// The texts of branches whose first leg is among these.
+fn branches(generation: &Generation, opened: &[PendingRecord]) -> Vec<BranchRecord> {
+    let is_open = |row: &u64| opened.binary_search_by_key(row, |p| p.row).is_ok();
+    let branches = generation.branches.iter();
+    let open = branches.filter(|branch| is_open(&branch.row));
+    let record = |branch| {
+        let (gid, branch_id) = generation.texts_of(branch);
+        BranchRecord::new(branch.row, gid, branch_id)
+    };
+    open.map(record).collect()
 }

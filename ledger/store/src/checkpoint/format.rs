@@ -1,5 +1,6 @@
 //! The bytes of a checkpoint's pieces; `docs/internals/checkpoint.md` has them as tables.
 
+use giro_base::limits::BRANCH_TEXT_BYTES_MAX;
 use giro_base::{Account, Transfer};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -23,6 +24,8 @@ pub enum PiecePart {
     Sessions,
     /// Bodies of replies, in units of 16 bytes.
     Replies,
+    /// [`BranchRecord`]s of branches tried in the piece's generations, by row.
+    Branches,
 }
 
 impl Record for Account {}
@@ -90,6 +93,57 @@ pub struct PendingRecord {
     pub credit: u32,
 }
 impl Record for PendingRecord {}
+
+/// An open branch: what its pending transfers do not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BranchRecord {
+    /// Row of its first leg.
+    pub row: u64,
+    /// Bytes of `gid` in use.
+    pub gid_bytes: u8,
+    /// Bytes of `branch_id` in use.
+    pub branch_id_bytes: u8,
+    /// Zeros.
+    pub reserved: [u8; 6],
+    /// The global transaction's id, and zeros.
+    pub gid: [u8; BRANCH_TEXT_BYTES_MAX],
+    /// The branch's id in it, and zeros.
+    pub branch_id: [u8; BRANCH_TEXT_BYTES_MAX],
+}
+impl Record for BranchRecord {}
+const _: () = assert!(size_of::<BranchRecord>() == 272);
+
+impl BranchRecord {
+    /// The record of the branch whose first leg is in this row.
+    #[must_use]
+    pub fn new(row: u64, gid: &[u8], branch_id: &[u8]) -> Self {
+        let padded = |text: &[u8]| {
+            let mut padded = [0; BRANCH_TEXT_BYTES_MAX];
+            padded[..text.len()].copy_from_slice(text);
+            padded
+        };
+        Self {
+            row,
+            gid_bytes: gid.len() as u8,
+            branch_id_bytes: branch_id.len() as u8,
+            reserved: [0; 6],
+            gid: padded(gid),
+            branch_id: padded(branch_id),
+        }
+    }
+
+    /// Both texts; none if they are no texts of a branch.
+    #[must_use]
+    pub fn texts(&self) -> Option<(&str, &str)> {
+        let text = |bytes, length: u8| {
+            let text = <[u8]>::get(bytes, ..usize::from(length))?;
+            let text = std::str::from_utf8(text).ok()?;
+            (!text.is_empty()).then_some(text)
+        };
+        text(&self.gid, self.gid_bytes).zip(text(&self.branch_id, self.branch_id_bytes))
+    }
+}
 
 /// A session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

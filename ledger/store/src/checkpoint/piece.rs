@@ -6,7 +6,9 @@ use std::sync::Arc;
 use giro_base::Account;
 use giro_log::storage::Storage;
 
-use super::format::{ChangeRecord, PendingRecord, PiecePart, SessionRecord, StateRecord};
+use super::format::{
+    BranchRecord, ChangeRecord, PendingRecord, PiecePart, SessionRecord, StateRecord,
+};
 use crate::error::StoreError;
 use crate::format::{Header, Record, Section};
 use crate::page::Kind;
@@ -114,7 +116,7 @@ impl Piece {
 }
 
 /// Records of each section in a page.
-const PER_PAGE: [u64; 7] = [
+const PER_PAGE: [u64; 8] = [
     StateRecord::PER_PAGE,
     Account::PER_PAGE,
     ChangeRecord::PER_PAGE,
@@ -122,6 +124,7 @@ const PER_PAGE: [u64; 7] = [
     u64::PER_PAGE,
     SessionRecord::PER_PAGE,
     u128::PER_PAGE,
+    BranchRecord::PER_PAGE,
 ];
 
 /// Whether a section has the pages for its records.

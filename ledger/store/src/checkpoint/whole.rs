@@ -7,7 +7,9 @@ use giro_base::time::{NS_PER_S, TIMESTAMP_MAX};
 use giro_base::{Account, TransferFlags};
 
 use super::changes::set;
-use super::format::{ChangeRecord, PendingRecord, PiecePart, SessionRecord, StateRecord};
+use super::format::{
+    BranchRecord, ChangeRecord, PendingRecord, PiecePart, SessionRecord, StateRecord,
+};
 use super::mark::{Mark, SessionState};
 use super::piece::{Piece, Stream};
 use crate::error::StoreError;
@@ -101,15 +103,7 @@ impl<'a> Whole<'a> {
         reader: &mut Reader,
         mut each: impl FnMut(&PendingRecord) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut closed = HashSet::new();
-        for piece in self.pieces {
-            let mut rows = piece.stream::<u64>(PiecePart::Closed);
-            while let Some(row) = rows.next(reader)? {
-                if !closed.insert(row) {
-                    return Err(rows.damaged("a pending transfer ends twice"));
-                }
-            }
-        }
+        let mut closed = self.closed(reader)?;
         let mut next_row = 0;
         for piece in self.pieces {
             let mut opened = piece.stream::<PendingRecord>(PiecePart::Opened);
@@ -128,6 +122,46 @@ impl<'a> Whole<'a> {
         }
         let reason = "a pending transfer ends that never began";
         Err(self.newest().damaged(PiecePart::Closed, reason))
+    }
+
+    /// Hands over all open branches, by row.
+    ///
+    /// # Errors
+    /// The system's, that something is damaged, and `each`'s.
+    pub fn branches(
+        &self,
+        reader: &mut Reader,
+        mut each: impl FnMut(&BranchRecord) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let closed = self.closed(reader)?;
+        let mut next_row = 0;
+        for piece in self.pieces {
+            let mut branches = piece.stream::<BranchRecord>(PiecePart::Branches);
+            while let Some(branch) = branches.next(reader)? {
+                if branch.row < next_row || branch.texts().is_none() {
+                    return Err(branches.damaged("a branch cannot be"));
+                }
+                next_row = branch.row.saturating_add(1);
+                if !closed.contains(&branch.row) {
+                    each(&branch)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of pending transfers that ended in another piece than they began in.
+    fn closed(&self, reader: &mut Reader) -> Result<HashSet<u64>, StoreError> {
+        let mut closed = HashSet::new();
+        for piece in self.pieces {
+            let mut rows = piece.stream::<u64>(PiecePart::Closed);
+            while let Some(row) = rows.next(reader)? {
+                if !closed.insert(row) {
+                    return Err(rows.damaged("a pending transfer ends twice"));
+                }
+            }
+        }
+        Ok(closed)
     }
 
     /// The mark, with all replies.

@@ -38,6 +38,7 @@ pub fn write_piece(
         changes,
         opened,
         closed,
+        branches,
     } = Changes::of(generation);
     let state = StateRecord {
         op: mark.op,
@@ -62,6 +63,7 @@ pub fn write_piece(
     sections[PiecePart::Closed as usize] = pages.section(&closed)?;
     sections[PiecePart::Sessions as usize] = pages.section(&sessions)?;
     sections[PiecePart::Replies as usize] = pages.section(&replies)?;
+    sections[PiecePart::Branches as usize] = pages.section(&branches)?;
     pages.finish(&mut header(cluster, (number, number), &state, sections))
 }
 
@@ -92,6 +94,8 @@ pub fn merge_pieces(
     sections[PiecePart::Opened as usize] = opened.each(|put| whole.pendings(reader, put))?;
     sections[PiecePart::Sessions as usize] = pages.section(&sessions)?;
     sections[PiecePart::Replies as usize] = pages.section(&replies)?;
+    let branches = Streamed::begin(&mut pages);
+    sections[PiecePart::Branches as usize] = branches.each(|put| whole.branches(reader, put))?;
     pages.finish(&mut header(cluster, range, &state, sections))
 }
 
