@@ -11,6 +11,8 @@ pub(crate) struct Coverage {
     /// Events by status, of `create_accounts` and of `create_transfers`.
     pub(crate) accounts: BTreeMap<u32, u64>,
     pub(crate) transfers: BTreeMap<u32, u64>,
+    /// Branches by operation and status.
+    pub(crate) branches: BTreeMap<(&'static str, u16), u64>,
     /// Other things worth reaching, by name.
     pub(crate) features: BTreeMap<&'static str, u64>,
 }
@@ -37,6 +39,12 @@ impl Coverage {
         };
         for outcome in answer.outcomes.iter().flatten() {
             *statuses.entry(outcome.status).or_default() += 1;
+        }
+        if let Action::Branches(asked) = &request.action {
+            let name = asked.operation().into();
+            for outcome in &answer.branches {
+                *self.branches.entry((name, outcome.status)).or_default() += 1;
+            }
         }
         match &request.action {
             Action::CreateTransfers(_, batches) => self.add_transfers(batches, answer),

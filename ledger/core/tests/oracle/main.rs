@@ -76,6 +76,18 @@ fn random_requests_reach_every_status_and_feature() {
     let reached: BTreeSet<u32> = seen.transfers.keys().copied().collect();
     let all: BTreeSet<u32> = CreateTransferStatus::iter().map(Into::into).collect();
     assert_eq!(reached, all, "statuses of transfers");
+    // Requests too large, and too many open branches, are beyond what is random.
+    let cells = [
+        ("try_branches", &[1, 2, 3, 4, 5, 6, 8, 13][..]),
+        ("confirm_branches", &[1, 2, 5, 6, 8, 9, 10, 11, 12, 13]),
+        ("cancel_branches", &[1, 2, 7, 13]),
+    ];
+    for (operation, statuses) in cells {
+        let reached = seen.branches.keys();
+        let reached = reached.filter(|(of, _)| *of == operation);
+        let reached: Vec<u16> = reached.map(|(_, status)| *status).collect();
+        assert_eq!(reached, statuses, "statuses of {operation}");
+    }
     for feature in FEATURES {
         assert!(seen.features[feature] >= 100, "too little of {feature}");
     }

@@ -1,6 +1,8 @@
 //! Named cases where rules meet. Each says what every event must answer; the model must agree,
 //! and so must the engine on every number of shards.
 
+mod branch_defects;
+mod branches;
 mod chains;
 mod imports;
 mod limits;
@@ -9,10 +11,11 @@ mod two_phase;
 
 use giro_base::{Account, Transfer};
 
+use crate::archived;
 use crate::differential::replay;
 use crate::inline;
 use crate::model::{Model, State};
-use crate::request::{Action, Form, Request};
+use crate::request::{Action, BranchRequests, Form, Request};
 
 const CREATED: u32 = 0xFFFF_FFFF;
 const LINKED: u16 = 1;
@@ -71,6 +74,22 @@ impl Case {
         self.execute(8190, Action::Pulse);
     }
 
+    /// Asks about branches; what each is answered, without its timestamp.
+    fn ask(&mut self, asked: BranchRequests, expected: &[(u16, u16, u32)]) -> Vec<u64> {
+        let ticks = asked.ticks();
+        self.clock += ticks as u64;
+        self.requests.push(Request {
+            timestamp: self.clock,
+            action: Action::Branches(asked),
+        });
+        let request = self.requests.last().expect("just pushed");
+        let answer = self.model.execute(request);
+        let got = answer.branches.iter();
+        let got: Vec<_> = got.map(|o| (o.status, o.leg, o.leg_status)).collect();
+        assert_eq!(got, expected, "{request:?}");
+        answer.branches.iter().map(|o| o.timestamp).collect()
+    }
+
     /// Moves the clock on.
     fn wait(&mut self, ns: u64) {
         self.clock += ns;
@@ -109,6 +128,18 @@ impl Case {
     fn check(&self) {
         for shards in [1, 2, 3, 8] {
             let maker = inline::maker(shards);
+            if let Err(difference) = replay(&self.requests, &maker) {
+                panic!("{}: {difference}", maker.name);
+            }
+        }
+    }
+}
+
+impl Case {
+    /// Tells the same to engines whose past leaves memory at once, too.
+    fn check_everywhere(&self) {
+        self.check();
+        for maker in [archived::maker(1, 1), archived::maker(3, 2)] {
             if let Err(difference) = replay(&self.requests, &maker) {
                 panic!("{}: {difference}", maker.name);
             }
