@@ -2,6 +2,7 @@
 
 use std::io;
 
+use giro_base::branch::BranchBodyError;
 use giro_log::LogError;
 use giro_store::StoreError;
 
@@ -77,6 +78,9 @@ pub enum Error {
         /// Its timestamp (ns).
         timestamp: u64,
     },
+    /// A request about branches that the ledger does not take. Nothing was done.
+    #[error(transparent)]
+    Branches(#[from] BranchBodyError),
     /// The ledger has as many accounts or transfers as it was opened for. Nothing was done.
     #[error("the ledger is full: open it with room for more accounts or transfers")]
     Full,

@@ -5,6 +5,7 @@
 //!
 //! - [`Ledger`] is what a service links: a cloneable handle for many threads, blocking or async.
 //!   It runs an engine on a thread of its own.
+//!   [`TccParticipant`] is a branch's side of it: reserve, confirm, cancel.
 //! - [`Engine`] is what the server's reactor drives on its own thread: requests go in, writes to
 //!   the disk come out, completions go in, replies come out. It never blocks.
 //!
@@ -40,6 +41,8 @@ mod restore;
 #[cfg(not(loom))]
 pub mod session;
 #[cfg(not(loom))]
+pub mod tcc;
+#[cfg(not(loom))]
 pub mod verify;
 
 #[cfg(not(loom))]
@@ -53,6 +56,7 @@ pub use self::{
     past::Past,
     reading::ReadTurn,
     session::{DropReason, EvictReason, Reply, RequestMeta, Sessions, Verdict},
+    tcc::TccParticipant,
 };
 #[cfg(not(loom))]
 pub use giro_base::{

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use giro::{Engine, Error, Operation, Options, RequestMeta, Verdict};
+use giro_base::branch::{OpenBranch, OpenBranchesFilter};
 use giro_base::{BufferPool, checksum};
 use giro_core::Digest;
 use giro_log::directory::format_on;
@@ -30,6 +31,7 @@ use giro_log::storage::{Access, Storage, StorageFile};
 use giro_log::{Identity, LogOptions, MemoryDisk, Recovery, SEGMENT_BYTES_MIN, segment_path};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use zerocopy::IntoBytes;
 
 use disk::{Model, ModelDisk};
 use generate::Generator;
@@ -49,6 +51,8 @@ struct Step {
     body: Vec<u8>,
     reply: Vec<u8>,
     digest: Digest,
+    /// A checksum over the open branches.
+    open: u128,
     /// Each client's last write up to here.
     last: HashMap<u128, usize>,
 }
@@ -177,6 +181,7 @@ impl Life<MemoryDisk> {
             body,
             reply: answer,
             digest: self.engine.digest(),
+            open: open_branches(&self.engine),
             last,
         }
     }
@@ -291,6 +296,7 @@ impl Life<ModelDisk> {
 fn check_state(engine: &Engine, script: &[Step], place: usize) {
     let step = &script[place];
     assert_eq!(engine.digest(), step.digest, "op {}", place + 1);
+    assert_eq!(open_branches(engine), step.open, "op {}", place + 1);
     for reply in engine.sessions().iter() {
         let last = step.last[&reply.client];
         assert_eq!(reply.op, last as u64 + 1);
@@ -300,6 +306,19 @@ fn check_state(engine: &Engine, script: &[Step], place: usize) {
             assert_eq!(engine.check(&script[last].meta), Verdict::Resend);
         }
     }
+}
+
+/// A checksum over all open branches, oldest first, with their texts.
+fn open_branches(engine: &Engine) -> u128 {
+    const BRANCHES_MAX: usize = 1_000;
+    let filter = OpenBranchesFilter {
+        limit: BRANCHES_MAX as u32,
+        ..OpenBranchesFilter::default()
+    };
+    let mut out = vec![0; BRANCHES_MAX * size_of::<OpenBranch>()];
+    let machine = engine.machine();
+    let count = machine.list_branches(filter.as_bytes(), BRANCHES_MAX, &mut out);
+    checksum(&out[..count * size_of::<OpenBranch>()])
 }
 
 fn formatted() -> Model {

@@ -9,7 +9,10 @@ use rkyv::vec::ArchivedVec;
 use rkyv::{Portable, Serialize};
 use thiserror::Error;
 
-use super::request::{ArchivedBranchKey, ArchivedConfirmBranch, ArchivedTryBranch};
+use super::request::{
+    ArchivedBranchKey, ArchivedConfirmBranch, ArchivedTryBranch, BranchKey, ConfirmBranch,
+    TryBranch,
+};
 use crate::limits::{
     BRANCH_EVENTS_MAX, BRANCH_LEGS_MAX, BRANCH_TEXT_BYTES_MAX, BRANCHES_MAX, EVENTS_MAX_UNBATCHED,
 };
@@ -134,23 +137,70 @@ impl<'a> Branches<'a> {
         let mut events = 0;
         for branch in 0..branches {
             let key = self.key(branch);
-            check_text(branch, "gid", key.gid.len())?;
-            check_text(branch, "branch_id", key.branch_id.len())?;
-            let (legs, legs_min, more) = match self {
-                Self::Try(branches) => (branches[branch].legs.len(), 1, 0),
-                Self::Confirm(branches) => (branches[branch].amounts.len(), 0, 1),
-                Self::Keys(_) => continue,
+            check_key(branch, key.gid.len(), key.branch_id.len())?;
+            events += match self {
+                Self::Try(branches) => check_legs(branch, branches[branch].legs.len())?,
+                Self::Confirm(branches) => check_amounts(branch, branches[branch].amounts.len())?,
+                Self::Keys(_) => 0,
             };
-            if legs < legs_min || legs > BRANCH_LEGS_MAX {
-                return Err(BranchBodyError::Legs { branch, legs });
-            }
-            events += legs.max(1) + more;
         }
         if events > EVENTS_MAX_UNBATCHED {
             return Err(BranchBodyError::Events { events });
         }
         Ok(())
     }
+}
+
+impl BranchKey {
+    /// Checks that a request may have it.
+    ///
+    /// # Errors
+    /// [`BranchBodyError::Text`].
+    pub fn check(&self) -> Result<(), BranchBodyError> {
+        check_key(0, self.gid.len(), self.branch_id.len())
+    }
+}
+
+impl TryBranch {
+    /// Checks that a request may have it; how many events it is.
+    ///
+    /// # Errors
+    /// [`BranchBodyError::Text`] and [`BranchBodyError::Legs`].
+    pub fn check(&self) -> Result<usize, BranchBodyError> {
+        self.key.check()?;
+        check_legs(0, self.legs.len())
+    }
+}
+
+impl ConfirmBranch {
+    /// Checks that a request may have it; how many events it is at least.
+    ///
+    /// # Errors
+    /// [`BranchBodyError::Text`] and [`BranchBodyError::Legs`].
+    pub fn check(&self) -> Result<usize, BranchBodyError> {
+        self.key.check()?;
+        check_amounts(0, self.amounts.len())
+    }
+}
+
+fn check_key(branch: usize, gid: usize, branch_id: usize) -> Result<(), BranchBodyError> {
+    check_text(branch, "gid", gid)?;
+    check_text(branch, "branch_id", branch_id)
+}
+
+fn check_legs(branch: usize, legs: usize) -> Result<usize, BranchBodyError> {
+    if legs == 0 || legs > BRANCH_LEGS_MAX {
+        return Err(BranchBodyError::Legs { branch, legs });
+    }
+    Ok(legs)
+}
+
+/// The id that shows the branch's state counts, too.
+fn check_amounts(branch: usize, legs: usize) -> Result<usize, BranchBodyError> {
+    if legs > BRANCH_LEGS_MAX {
+        return Err(BranchBodyError::Legs { branch, legs });
+    }
+    Ok(1 + legs.max(1))
 }
 
 fn check_text(branch: usize, field: &'static str, bytes: usize) -> Result<(), BranchBodyError> {
@@ -189,7 +239,7 @@ where
 mod tests {
     use smallvec::smallvec;
 
-    use super::super::{BranchKey, ConfirmBranch, Leg, TryBranch};
+    use super::super::Leg;
     use super::*;
 
     fn tries(legs: usize, gid: &str) -> Vec<TryBranch> {

@@ -12,6 +12,7 @@ use giro_log::disk::SLOT_COUNT;
 use giro_log::uring::{OWNER_DISK, OWNER_WAKE, Ring, Target, Token};
 use giro_log::{LogError, MemoryDisk, UringDisk};
 
+use super::gather::{Asked, Gathered};
 use super::wake::Wake;
 use crate::engine::{Engine, own_request};
 use crate::error::Error;
@@ -24,13 +25,19 @@ pub(super) enum Command {
         body: Vec<u8>,
         answer: Answer,
     },
+    /// A request about branches, which may share an operation with others.
+    Branches { asked: Asked, answer: Answer },
     /// A look at the engine.
     Look(Box<dyn FnOnce(&Engine) + Send>),
 }
 
 impl Command {
     fn is_write(&self) -> bool {
-        matches!(self, Self::Request { operation, .. } if operation.is_write())
+        match self {
+            Self::Request { operation, .. } => operation.is_write(),
+            Self::Branches { .. } => true,
+            Self::Look(_) => false,
+        }
     }
 }
 
@@ -58,6 +65,8 @@ pub(super) struct Driver {
     wake: Arc<Wake>,
     /// Writes that found no room, in the order they came.
     held: VecDeque<Command>,
+    /// Requests about branches that wait for others to share an operation with.
+    gathered: Gathered,
     /// Reads that are being prepared.
     preparing: VecDeque<Read>,
     /// Tells the next read from others.
@@ -113,6 +122,7 @@ impl Driver {
             inbox,
             wake,
             held,
+            gathered: Gathered::default(),
             preparing: VecDeque::new(),
             next_key: 1,
             answers,
@@ -132,7 +142,8 @@ impl Driver {
                 return;
             }
             // Nobody knows when a full disk has room again: what is held then was not begun.
-            let held = !self.held.is_empty() && !self.engine.is_starved();
+            let held = !self.held.is_empty() || !self.gathered.is_empty();
+            let held = held && !self.engine.is_starved();
             if self.closed && self.engine.is_idle() && !held && self.preparing.is_empty() {
                 return;
             }
@@ -170,17 +181,41 @@ impl Driver {
                     let refused = self.take(command)?;
                     self.held.extend(refused);
                 }
-                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => self.closed = true,
             }
         }
+        self.submit_gathered();
         Ok(())
+    }
+
+    /// Makes operations of the requests about branches that were gathered; false when there is no
+    /// room for all of them.
+    fn submit_gathered(&mut self) -> bool {
+        while let Some(kind) = self.gathered.first() {
+            if self.engine.is_full() && self.engine.is_idle() {
+                self.gathered.refuse(kind);
+                continue;
+            }
+            // How long its body is shows when it is made; it is no longer than this.
+            if !self.engine.can_submit(BODY_BYTES_MAX) {
+                return false;
+            }
+            let (operation, body, answer) = self.gathered.take(kind);
+            self.submit(operation, &body);
+            self.answers.push_back(answer);
+        }
+        true
     }
 
     /// Whether the first write that found no room has an answer or room by now.
     fn can_take_held(&self) -> bool {
         let full = self.engine.is_full() && self.engine.is_idle();
+        if !self.gathered.is_empty() && (full || self.engine.can_submit(BODY_BYTES_MAX)) {
+            return true;
+        }
         match self.held.front() {
+            Some(Command::Branches { .. }) => self.gathered.is_empty(),
             Some(Command::Request { body, .. }) => full || self.engine.can_submit(body.len()),
             Some(Command::Look(_)) => true,
             None => false,
@@ -192,6 +227,13 @@ impl Driver {
         let (operation, body, answer) = match command {
             Command::Look(look) => {
                 look(&self.engine);
+                return Ok(None);
+            }
+            Command::Branches { asked, answer } => {
+                if !self.gathered.has_room(&asked) && !self.submit_gathered() {
+                    return Ok(Some(Command::Branches { asked, answer }));
+                }
+                self.gathered.add(asked, answer);
                 return Ok(None);
             }
             Command::Request {
@@ -215,7 +257,8 @@ impl Driver {
             answer(Err(Error::Full));
             return Ok(None);
         }
-        if !self.engine.can_submit(body.len()) {
+        // What came before it goes before it.
+        if !self.submit_gathered() || !self.engine.can_submit(body.len()) {
             return Ok(Some(Command::Request {
                 operation,
                 body,

@@ -3,6 +3,7 @@
 
 mod changes;
 mod driver;
+mod gather;
 mod pending;
 mod wake;
 
@@ -22,10 +23,12 @@ use giro_core::Digest;
 use zerocopy::{Immutable, IntoBytes};
 
 use self::driver::{Command, Driver, Storage};
+pub(crate) use self::gather::Asked;
 use self::wake::Wake;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::open::{Options, new_identity};
+use crate::tcc::BranchAnswer;
 
 pub use self::changes::{Change, Changes};
 pub use self::pending::Pending;
@@ -214,6 +217,24 @@ impl Ledger {
         Pending::new(receiver)
     }
 
+    /// Asks about branches; the results come in the order of the branches.
+    pub(crate) fn branches(
+        &self,
+        asked: Asked,
+        decode: fn(&[u8]) -> Vec<BranchAnswer>,
+    ) -> Pending<Vec<BranchAnswer>> {
+        let (answer, receiver) = oneshot::channel();
+        if let Err(error) = asked.check() {
+            let _ = answer.send(Err(error.into()));
+            return Pending::new(receiver);
+        }
+        let answer = Box::new(move |reply: Result<&[u8], Error>| {
+            let _ = answer.send(reply.map(decode));
+        });
+        self.send(Command::Branches { asked, answer });
+        Pending::new(receiver)
+    }
+
     fn request<E: IntoBytes + Immutable, T: Send + 'static>(
         &self,
         operation: Operation,
@@ -229,7 +250,7 @@ impl Ledger {
         self.ask(operation, body_of(events), decode)
     }
 
-    fn ask<T: Send + 'static>(
+    pub(crate) fn ask<T: Send + 'static>(
         &self,
         operation: Operation,
         body: Vec<u8>,

@@ -23,6 +23,13 @@ impl<T> Pending<T> {
         Self { receiver }
     }
 
+    /// One that has failed already.
+    pub(crate) fn failed(error: Error) -> Self {
+        let (answer, receiver) = oneshot::channel();
+        let _ = answer.send(Err(error));
+        Self { receiver }
+    }
+
     /// Blocks until the outcome is known.
     ///
     /// # Errors
