@@ -13,10 +13,12 @@ use crate::error::CallError;
 /// A call on its way.
 pub(crate) struct Call {
     pub(crate) operation: Operation,
-    /// Whole events, without a trailer.
+    /// Whole events, without a trailer; or an archive of branches.
     pub(crate) events: Vec<u8>,
     /// Most rows of its answer.
     pub(crate) rows_max: usize,
+    /// Legs of its branches, as many as they can have; 0 if it is about something else.
+    pub(crate) legs: usize,
     pub(crate) deadline: Instant,
     pub(crate) stage: Arc<Stage>,
     pub(crate) answer: oneshot::Sender<Result<Rows, CallError>>,
@@ -99,6 +101,7 @@ pub(crate) mod tests {
             operation,
             events: vec![fill; events * operation.event_bytes()],
             rows_max: events,
+            legs: 0,
             deadline: Instant::now() + std::time::Duration::from_secs(1),
             stage: Arc::default(),
             answer,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use giro_base::change::{ChangeEventsFilter, ChangesAfter};
-use giro_base::limits::EVENTS_MAX;
+use giro_base::limits::{BRANCHES_MAX, EVENTS_MAX};
 use giro_base::{Account, ChangeEvent, Operation, Position, Transfer};
 use giro_wire::Address;
 use tokio::sync::{mpsc, oneshot};
@@ -236,7 +236,7 @@ impl Client {
         Ok(ids.iter().map(fate).collect())
     }
 
-    async fn query<F, T>(
+    pub(crate) async fn query<F, T>(
         &self,
         operation: Operation,
         filter: F,
@@ -261,22 +261,48 @@ impl Client {
     where
         E: IntoBytes + Immutable,
     {
-        if events.is_empty() {
+        let limit = (events.len(), EVENTS_MAX);
+        let content = Content {
+            bytes: events.as_bytes().to_vec(),
+            rows_max,
+            legs: 0,
+        };
+        self.send(operation, limit, content, decode).await
+    }
+
+    /// As [`Self::call`], for branches.
+    pub(crate) async fn call_branches<T>(
+        &self,
+        operation: Operation,
+        content: Content,
+        decode: fn(&[u8]) -> Option<Vec<T>>,
+    ) -> Result<Vec<T>, CallError> {
+        let limit = (content.rows_max, BRANCHES_MAX);
+        self.send(operation, limit, content, decode).await
+    }
+
+    /// Sends what has so many events, of which so many are taken.
+    async fn send<T>(
+        &self,
+        operation: Operation,
+        (events, events_max): (usize, usize),
+        content: Content,
+        decode: fn(&[u8]) -> Option<Vec<T>>,
+    ) -> Result<Vec<T>, CallError> {
+        if events == 0 {
             return Ok(Vec::new());
         }
-        if events.len() > EVENTS_MAX {
-            return Err(CallError::Refused(Refusal::TooLarge {
-                events: events.len(),
-                events_max: EVENTS_MAX,
-            }));
+        if events > events_max {
+            return Err(CallError::Refused(Refusal::TooLarge { events, events_max }));
         }
         let deadline = Instant::now() + self.deadline;
         let stage = Arc::new(Stage::default());
         let (answer, receiver) = oneshot::channel();
         let call = Call {
             operation,
-            events: events.as_bytes().to_vec(),
-            rows_max,
+            events: content.bytes,
+            rows_max: content.rows_max,
+            legs: content.legs,
             deadline,
             stage: Arc::clone(&stage),
             answer,
@@ -302,6 +328,16 @@ impl Client {
         };
         decode(rows.bytes()).ok_or(CallError::Unknown(Uncertainty::Answer))
     }
+}
+
+/// What a call says.
+pub(crate) struct Content {
+    /// Events without a trailer, or an archive of branches.
+    pub(crate) bytes: Vec<u8>,
+    /// Most rows of the answer.
+    pub(crate) rows_max: usize,
+    /// Legs of the branches, as many as they can have.
+    pub(crate) legs: usize,
 }
 
 /// An id that is unique and rises with time, as ledgers like them: milliseconds since 1970 above

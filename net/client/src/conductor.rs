@@ -457,6 +457,9 @@ fn answer(operation: Operation, calls: Vec<Call>, body: &[u8]) {
 /// Where each call's rows lie; none when the reply does not fit the calls.
 fn divide(operation: Operation, calls: &[Call], body: &[u8]) -> Option<Vec<Range<usize>>> {
     let row_bytes = operation.result_bytes();
+    if operation.kind().takes_branches() {
+        return divide_branches(row_bytes, calls, body);
+    }
     if !operation.is_multi_batch() {
         let [call] = calls else { return None };
         let fits = body.len().is_multiple_of(row_bytes) && body.len() / row_bytes <= call.rows_max;
@@ -484,6 +487,18 @@ fn divide(operation: Operation, calls: &[Call], body: &[u8]) -> Option<Vec<Range
         at += rows * row_bytes;
     }
     Some(ranges)
+}
+
+/// A row for each branch, one call's behind the other's.
+fn divide_branches(row_bytes: usize, calls: &[Call], body: &[u8]) -> Option<Vec<Range<usize>>> {
+    let mut at = 0;
+    let ranges = calls.iter().map(|call| {
+        let start = at;
+        at += call.rows_max * row_bytes;
+        start..at
+    });
+    let ranges = ranges.collect();
+    (at == body.len()).then_some(ranges)
 }
 
 fn finish_all(calls: impl IntoIterator<Item = Call>, error: CallError) {

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use giro_base::branch::BranchBodyError;
 use giro_wire::{AddressError, EvictionReason, RefusalReason};
 use thiserror::Error;
 
@@ -29,6 +30,9 @@ pub enum Refusal {
         /// Most events of a call.
         events_max: usize,
     },
+    /// A branch that no server takes.
+    #[error("{0}")]
+    Branches(BranchBodyError),
     /// The deadline passed before the call could be sent, or a read was not answered by then.
     #[error("its deadline passed")]
     Deadline,

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use giro_base::Operation;
-use giro_base::limits::BODY_BYTES_MAX;
+use giro_base::branch::merge;
+use giro_base::limits::{BODY_BYTES_MAX, BRANCHES_MAX, EVENTS_MAX_UNBATCHED};
 use giro_base::multi_batch::{trailer_bytes, write_trailer};
 
 use crate::call::Call;
@@ -11,8 +12,13 @@ use crate::call::Call;
 /// The operations a client sends that take several batches have consecutive numbers.
 const OPERATION_MIN: u8 = Operation::LookupAccounts as u8;
 const LANES_BATCHED: usize = Operation::CreateTransfers as usize - OPERATION_MIN as usize + 1;
-/// Behind them the operations that take one.
-const LANES: usize = LANES_BATCHED + 2;
+/// Behind them the operations that take one, and those on branches.
+const LANES: usize = LANES_BATCHED + 2 + LANES_BRANCHES;
+const BRANCHES_MIN: u8 = Operation::TryBranches as u8;
+const LANES_BRANCHES: usize = Operation::ListBranches as usize - BRANCHES_MIN as usize + 1;
+
+/// What an archive may take more when it is merged with others.
+const ARCHIVE_SLACK_BYTES: usize = 16;
 
 /// Calls by operation, each lane in the order they came.
 pub(crate) struct Queue {
@@ -33,6 +39,7 @@ struct Load {
     calls: usize,
     event_bytes: usize,
     rows: usize,
+    legs: usize,
 }
 
 impl Queue {
@@ -124,6 +131,11 @@ impl Gathered {
     /// Appends the body of the request: events, then the trailer if the operation has one.
     pub(crate) fn write_body(&self, out: &mut Vec<u8>) {
         let start = out.len();
+        if self.calls.len() > 1 && self.operation.kind().takes_branches() {
+            let bodies = self.calls.iter().map(|call| &call.events[..]);
+            let merged = merge(self.operation.kind(), bodies);
+            return out.extend_from_slice(&merged.expect("made by the handle"));
+        }
         for call in &self.calls {
             out.extend_from_slice(&call.events);
         }
@@ -164,9 +176,16 @@ impl Load {
         self.calls += 1;
         self.event_bytes += call.events.len();
         self.rows += call.rows_max;
+        self.legs += call.legs;
     }
 
     fn fits(&self, operation: Operation, body_bytes_max: usize) -> bool {
+        if operation.kind().takes_branches() {
+            // However many legs they have, the server has room for them.
+            return self.rows <= BRANCHES_MAX
+                && self.legs <= EVENTS_MAX_UNBATCHED
+                && self.event_bytes + self.calls * ARCHIVE_SLACK_BYTES <= body_bytes_max;
+        }
         if !operation.is_multi_batch() {
             return self.calls == 1;
         }
@@ -181,6 +200,9 @@ fn lane_of(operation: Operation) -> usize {
     match operation {
         Operation::GetChangeEvents => LANES_BATCHED,
         Operation::GetChangesAfter => LANES_BATCHED + 1,
+        branches if u8::from(branches) >= BRANCHES_MIN => {
+            LANES_BATCHED + 2 + usize::from(u8::from(branches) - BRANCHES_MIN)
+        }
         batched => usize::from(u8::from(batched) - OPERATION_MIN),
     }
 }

@@ -2,11 +2,13 @@
 
 use rkyv::api::high::{HighSerializer, HighValidator};
 use rkyv::bytecheck::CheckBytes;
+use rkyv::de::Pool;
+use rkyv::rancor::Strategy;
 use rkyv::rancor::{Error, Failure};
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::vec::ArchivedVec;
-use rkyv::{Portable, Serialize};
+use rkyv::{Deserialize, Portable, Serialize};
 use thiserror::Error;
 
 use super::request::{
@@ -235,6 +237,43 @@ where
     rkyv::to_bytes::<Error>(branches).expect("memory takes any archive")
 }
 
+/// One body of the branches of several, in their order.
+///
+/// # Errors
+/// When one of them is not valid.
+///
+/// # Panics
+/// When the operation is about something else.
+pub fn merge<'a>(
+    kind: Kind,
+    bodies: impl Iterator<Item = &'a [u8]>,
+) -> Result<AlignedVec, BranchBodyError> {
+    let (mut tries, mut confirms, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    for body in bodies {
+        match Branches::parse(kind, body)? {
+            Branches::Try(more) => owned(more, &mut tries, body)?,
+            Branches::Confirm(more) => owned(more, &mut confirms, body)?,
+            Branches::Keys(more) => owned(more, &mut keys, body)?,
+        }
+    }
+    Ok(match kind {
+        Kind::TryBranches => encode::<TryBranch>(&tries),
+        Kind::ConfirmBranches => encode::<ConfirmBranch>(&confirms),
+        _ => encode::<BranchKey>(&keys),
+    })
+}
+
+fn owned<A, T>(archived: &[A], out: &mut Vec<T>, body: &[u8]) -> Result<(), BranchBodyError>
+where
+    A: Deserialize<T, Strategy<Pool, Error>>,
+{
+    for branch in archived {
+        let branch = rkyv::deserialize::<T, Error>(branch);
+        out.push(branch.map_err(|_| BranchBodyError::Archive { bytes: body.len() })?);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use smallvec::smallvec;
@@ -261,6 +300,19 @@ mod tests {
             assert_eq!(read.ticks(), 3);
             assert_eq!(read.key(0).gid.as_str(), "a gid that is not short");
         }
+    }
+
+    #[test]
+    fn merged_bodies_have_all_branches_in_order() {
+        let bodies = [1, 2, 3].map(|legs| encode(&tries(legs, &format!("gid-{legs}"))));
+        let bodies = bodies.iter().map(|body| &body[..]);
+        let merged = merge(Kind::TryBranches, bodies).unwrap();
+        let all: Vec<_> = [1, 2, 3]
+            .into_iter()
+            .flat_map(|legs| tries(legs, &format!("gid-{legs}")))
+            .collect();
+        assert_eq!(merged[..], encode(&all)[..]);
+        assert!(merge(Kind::CancelBranches, [&[1_u8][..]].into_iter()).is_err());
     }
 
     #[test]

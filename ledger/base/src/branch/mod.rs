@@ -10,7 +10,7 @@ mod open;
 mod request;
 mod status;
 
-pub use self::body::{BranchBodyError, Branches, MAX_TICKS, encode};
+pub use self::body::{BranchBodyError, Branches, MAX_TICKS, encode, merge};
 pub use self::id::{BranchId, LegKind};
 pub use self::open::{BranchInfo, BranchState, OpenBranch, OpenBranchesFilter};
 pub use self::request::{
