@@ -9,6 +9,7 @@ mod memory;
 mod plot;
 mod servers;
 mod stalls;
+mod tcc;
 
 use clap::{Parser, Subcommand};
 
@@ -33,6 +34,8 @@ enum What {
     Memory(memory::Arguments),
     /// Latency of each batch under a load far below capacity, as a table and a plot.
     Stalls(stalls::Arguments),
+    /// TCC payments through the library: try and confirm, durable.
+    Tcc(tcc::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -43,5 +46,6 @@ fn main() -> anyhow::Result<()> {
         What::History(arguments) => history::run(&arguments),
         What::Memory(arguments) => memory::run(&arguments),
         What::Stalls(arguments) => stalls::run(&arguments),
+        What::Tcc(arguments) => tcc::run(&arguments),
     }
 }
