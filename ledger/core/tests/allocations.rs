@@ -5,42 +5,16 @@
 //! Tables and indexes lie in mapped memory, which is not the allocator's: an index that doubles
 //! asks the system for memory, and no allocation shows it here.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod counting;
+
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use giro_base::limits::CREATE_REPLY_BYTES_MAX;
 use giro_base::{Account, Operation, Transfer, TransferFlags};
 use giro_core::{Batch, Options, StateMachine};
 use zerocopy::IntoBytes;
 
-/// The system's allocator, counting.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is the system allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: the caller keeps to the same contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps to the same contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: the caller keeps to the same contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::allocations;
 
 const EVENTS: usize = 2000;
 const ROUNDS: u64 = 40;
@@ -106,24 +80,24 @@ fn executing_transfers_on_a_warm_ledger_allocates_nothing() {
         let bodies: Vec<_> = (0..ROUNDS).map(events).collect();
         let mut out = vec![0; CREATE_REPLY_BYTES_MAX];
         let mut statuses = BTreeSet::new();
-        let mut allocations = Vec::with_capacity(ROUNDS as usize);
+        let mut counts = Vec::with_capacity(ROUNDS as usize);
         for (round, body) in bodies.iter().enumerate() {
             let timestamp = 10_000_000_000 * (round as u64 + 1);
-            let before = ALLOCATIONS.load(Relaxed);
+            let before = allocations();
             let operation = Operation::CreateTransfersUnbatched;
             let batch = Batch::parse(operation, timestamp, body.as_bytes()).unwrap();
             let len = machine.execute(&batch, &mut out);
             // All that is due goes, so the queue never gets longer than one round makes it.
             machine.expire(timestamp + 5_000_000_000);
-            allocations.push(ALLOCATIONS.load(Relaxed) - before);
+            counts.push(allocations() - before);
             let failures = out[..len].chunks_exact(8);
             statuses.extend(failures.map(|f| u32::from_le_bytes([f[4], f[5], f[6], f[7]])));
         }
         // The batches did what they are for, and the counter counts.
         assert_eq!(statuses, BTreeSet::from([1, 21, 46]));
         assert_eq!(machine.next_expiry(), None);
-        assert!(allocations[0] > 0);
-        let warm = &allocations[WARM_ROUNDS..];
+        assert!(counts[0] > 0);
+        let warm = &counts[WARM_ROUNDS..];
         assert_eq!(warm, vec![0; warm.len()], "{shards} shards");
     }
 }

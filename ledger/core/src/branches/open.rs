@@ -16,6 +16,9 @@ pub struct OpenBranches {
     /// Entries that are free.
     free: Vec<u32>,
     by_id: HashTable<u32>,
+    /// Entries up to which `by_id` is at most half full. It is then swept in place: entries come
+    /// and go, and it must not grow for those that went.
+    roomy_to: usize,
     hasher: IdHasher,
     texts: Texts,
     oldest: u32,
@@ -23,6 +26,9 @@ pub struct OpenBranches {
     /// Anomalies seen by this process.
     pub alarms: Alarms,
 }
+
+/// Branches that are open at a time in most ledgers.
+const ROOMY_MIN: usize = 256;
 
 /// How often something happened that a correct coordinator never does. Counted by each process
 /// for itself: no part of the state.
@@ -108,6 +114,7 @@ impl OpenBranches {
             entries: Region::new(BRANCHES_OPEN_MAX)?,
             free: Vec::new(),
             by_id: HashTable::new(),
+            roomy_to: 0,
             hasher,
             texts: Texts::new()?,
             oldest: NONE,
@@ -170,8 +177,13 @@ impl OpenBranches {
             None => self.oldest = slot,
         }
         self.newest = slot;
+        let count = self.by_id.len();
         let (entries, hasher) = (&self.entries, self.hasher);
         let hash_of = |slot: &u32| hasher.hash(entries[*slot as usize].id);
+        if count == self.roomy_to {
+            self.roomy_to = (2 * count).max(ROOMY_MIN);
+            self.by_id.reserve(2 * self.roomy_to - count, hash_of);
+        }
         self.by_id
             .insert_unique(hasher.hash(entry.id), slot, hash_of);
     }
