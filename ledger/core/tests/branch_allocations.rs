@@ -40,18 +40,15 @@ fn branch_bodies(round: u64) -> Vec<(Operation, Vec<u8>)> {
             .collect(),
     });
     let confirms = (0..BRANCHES * 2 / 3).map(|n| ConfirmBranch::whole(key(n)));
-    let confirms = encode(&confirms.collect::<Vec<_>>()).into_vec();
+    let confirms = encode(&confirms.collect::<Vec<_>>());
     let cancels = (BRANCHES * 2 / 3..BRANCHES + 10).map(key);
     vec![
-        (
-            Operation::TryBranches,
-            encode(&tries.collect::<Vec<_>>()).into_vec(),
-        ),
+        (Operation::TryBranches, encode(&tries.collect::<Vec<_>>())),
         (Operation::ConfirmBranches, confirms.clone()),
         (Operation::ConfirmBranches, confirms),
         (
             Operation::CancelBranches,
-            encode(&cancels.collect::<Vec<_>>()).into_vec(),
+            encode(&cancels.collect::<Vec<_>>()),
         ),
     ]
 }

@@ -230,15 +230,15 @@ impl Asked {
                         .collect(),
                 });
                 let body = encode(&tries.collect::<Vec<_>>());
-                (Operation::TryBranches, body.into_vec())
+                (Operation::TryBranches, body)
             }
             Asks::Confirm => {
                 let confirms: Vec<_> = keys.map(ConfirmBranch::whole).collect();
-                (Operation::ConfirmBranches, encode(&confirms).into_vec())
+                (Operation::ConfirmBranches, encode(&confirms))
             }
             Asks::Cancel => {
                 let keys: Vec<_> = keys.collect();
-                (Operation::CancelBranches, encode(&keys).into_vec())
+                (Operation::CancelBranches, encode(&keys))
             }
         }
     }

@@ -36,7 +36,7 @@ impl Client {
         branches: &Vec<TryBranch>,
     ) -> Result<Vec<BranchAnswer>, CallError> {
         let legs = sum(branches.iter().map(TryBranch::check))?;
-        let content = content(branches.len(), legs, encode(branches).into_vec())?;
+        let content = content(branches.len(), legs, encode(branches))?;
         self.call_branches(Operation::TryBranches, content, answers)
             .await
     }
@@ -53,7 +53,7 @@ impl Client {
         sum(branches.iter().map(ConfirmBranch::check))?;
         let legs = branches.len() * BRANCH_EVENTS_MAX;
         let legs = legs.min(EVENTS_MAX_UNBATCHED);
-        let content = content(branches.len(), legs, encode(branches).into_vec())?;
+        let content = content(branches.len(), legs, encode(branches))?;
         self.call_branches(Operation::ConfirmBranches, content, answers)
             .await
     }
@@ -69,7 +69,7 @@ impl Client {
     ) -> Result<Vec<BranchAnswer>, CallError> {
         sum(keys.iter().map(|key| key.check().map(|()| 0)))?;
         let legs = (keys.len() * BRANCH_EVENTS_MAX).min(EVENTS_MAX_UNBATCHED);
-        let content = content(keys.len(), legs, encode(keys).into_vec())?;
+        let content = content(keys.len(), legs, encode(keys))?;
         self.call_branches(Operation::CancelBranches, content, answers)
             .await
     }
@@ -83,7 +83,7 @@ impl Client {
         keys: &Vec<BranchKey>,
     ) -> Result<Vec<BranchInfo>, CallError> {
         sum(keys.iter().map(|key| key.check().map(|()| 0)))?;
-        let content = content(keys.len(), 0, encode(keys).into_vec())?;
+        let content = content(keys.len(), 0, encode(keys))?;
         self.call_branches(Operation::LookupBranches, content, outcome::rows)
             .await
     }

@@ -92,7 +92,7 @@ fn made(operation: Operation, bytes: &[u8]) -> Vec<u8> {
         }
         _ => encode(&bytes.iter().map(|byte| key(*byte)).collect::<Vec<_>>()),
     };
-    body.into_vec()
+    body
 }
 
 fn accounts() -> Vec<u8> {

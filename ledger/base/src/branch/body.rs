@@ -1,12 +1,11 @@
 //! Bodies of branch operations: archives, validated whole before anything is read from them.
 
-use rkyv::api::high::{HighSerializer, HighValidator};
+use rkyv::api::high::{HighSerializer, HighValidator, to_bytes_in};
 use rkyv::bytecheck::CheckBytes;
 use rkyv::de::Pool;
 use rkyv::rancor::Strategy;
 use rkyv::rancor::{Error, Failure};
 use rkyv::ser::allocator::ArenaHandle;
-use rkyv::util::AlignedVec;
 use rkyv::vec::ArchivedVec;
 use rkyv::{Deserialize, Portable, Serialize};
 use thiserror::Error;
@@ -230,11 +229,13 @@ where
 /// # Panics
 /// Never: writing to memory does not fail.
 #[must_use]
-pub fn encode<T>(branches: &Vec<T>) -> AlignedVec
+pub fn encode<T>(branches: &Vec<T>) -> Vec<u8>
 where
-    T: for<'b> Serialize<HighSerializer<AlignedVec, ArenaHandle<'b>, Error>>,
+    T: for<'b> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'b>, Error>>,
 {
-    rkyv::to_bytes::<Error>(branches).expect("memory takes any archive")
+    // About right, and growing would copy.
+    let bytes = Vec::with_capacity(64 + branches.len() * size_of::<T>());
+    to_bytes_in::<_, Error>(branches, bytes).expect("memory takes any archive")
 }
 
 /// One body of the branches of several, in their order.
@@ -247,7 +248,7 @@ where
 pub fn merge<'a>(
     kind: Kind,
     bodies: impl Iterator<Item = &'a [u8]>,
-) -> Result<AlignedVec, BranchBodyError> {
+) -> Result<Vec<u8>, BranchBodyError> {
     let (mut tries, mut confirms, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for body in bodies {
         match Branches::parse(kind, body)? {

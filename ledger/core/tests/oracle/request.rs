@@ -65,12 +65,11 @@ impl BranchRequests {
     }
 
     pub(crate) fn body(&self) -> Vec<u8> {
-        let body = match self {
+        match self {
             Self::Try(tries) => encode(tries),
             Self::Confirm(confirms) => encode(confirms),
             Self::Cancel(keys) => encode(keys),
-        };
-        body.to_vec()
+        }
     }
 
     /// Timestamps that the request takes.

@@ -34,6 +34,9 @@ const GATHERED_BYTES_MAX: usize = BODY_BYTES_MAX / 2;
 /// Branches of a gathered confirm or cancel: however many legs they have, they fit.
 const SETTLED_MAX: usize = EVENTS_MAX_UNBATCHED / BRANCH_EVENTS_MAX;
 
+/// Branches from which on a request shares its operation with no other.
+const LARGE_MIN: usize = 64;
+
 /// Requests of one kind.
 struct Queue<T> {
     branches: Vec<T>,
@@ -85,6 +88,25 @@ impl Asked {
             });
         }
         Ok(())
+    }
+
+    /// Whether it is an operation of its own.
+    pub(crate) fn is_large(&self) -> bool {
+        let branches = match self {
+            Self::Try(tries) => tries.len(),
+            Self::Confirm(confirms) => confirms.len(),
+            Self::Cancel(keys) => keys.len(),
+        };
+        branches == 0 || branches >= LARGE_MIN
+    }
+
+    /// The operation of all of it.
+    pub(crate) fn encoded(&self) -> (Operation, Vec<u8>) {
+        match self {
+            Self::Try(tries) => (Operation::TryBranches, encode(tries)),
+            Self::Confirm(confirms) => (Operation::ConfirmBranches, encode(confirms)),
+            Self::Cancel(keys) => (Operation::CancelBranches, encode(keys)),
+        }
     }
 
     fn kind(&self) -> Kind {
@@ -214,7 +236,7 @@ impl Gathered {
 
     /// The operation of a kind: its body, and who answers it.
     pub(super) fn take(&mut self, kind: Kind) -> (Operation, Vec<u8>, Answer) {
-        let (operation, body, answer) = match kind {
+        match kind {
             Kind::Try => {
                 let (branches, answer) = self.tries.take();
                 (Operation::TryBranches, encode(&branches), answer)
@@ -227,8 +249,7 @@ impl Gathered {
                 let (keys, answer) = self.cancels.take();
                 (Operation::CancelBranches, encode(&keys), answer)
             }
-        };
-        (operation, body.into_vec(), answer)
+        }
     }
 
     /// Tells all of a kind that the ledger is full.

@@ -231,7 +231,17 @@ impl Ledger {
         let answer = Box::new(move |reply: Result<&[u8], Error>| {
             let _ = answer.send(reply.map(decode));
         });
-        self.send(Command::Branches { asked, answer });
+        self.send(if asked.is_large() {
+            // It needs no company, and the caller's thread has time to make the body.
+            let (operation, body) = asked.encoded();
+            Command::Request {
+                operation,
+                body,
+                answer,
+            }
+        } else {
+            Command::Branches { asked, answer }
+        });
         Pending::new(receiver)
     }
 

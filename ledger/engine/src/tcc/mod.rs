@@ -90,7 +90,7 @@ impl TccParticipant {
         if let Some(error) = wrong.or(too_many) {
             return Pending::failed(error);
         }
-        let body = encode(keys).into_vec();
+        let body = encode(keys);
         let operation = giro_base::Operation::LookupBranches;
         self.ledger.ask(operation, body, answer::rows)
     }

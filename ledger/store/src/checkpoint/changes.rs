@@ -1,7 +1,5 @@
 //! What a generation changed, worked out from the generation alone.
 
-use std::collections::HashSet;
-
 use giro_base::{Account, TransferFlags};
 use giro_core::generation::{Closing, Expiry, Generation};
 
@@ -158,25 +156,27 @@ fn pendings(generation: &Generation) -> (Vec<PendingRecord>, Vec<u64>) {
         .iter()
         .map(|closing| closing.pending_row);
     let expiries = generation.expiries.iter().map(|expiry| expiry.pending_row);
-    let ended = closings.chain(expiries);
-    let (own, mut closed): (HashSet<u64>, Vec<u64>) = {
-        let (own, older): (Vec<u64>, Vec<u64>) =
-            ended.partition(|row| *row >= generation.first_row);
-        (own.into_iter().collect(), older)
-    };
+    let mut own = vec![false; generation.transfers.len()];
+    let mut closed = Vec::new();
+    for row in closings.chain(expiries) {
+        match row.checked_sub(generation.first_row) {
+            Some(place) => own[place as usize] = true,
+            None => closed.push(row),
+        }
+    }
     closed.sort_unstable();
     let rows = generation.transfers.iter().zip(&generation.links[..]);
-    let opened = rows
-        .zip(generation.first_row..)
-        .filter_map(|((transfer, links), row)| {
+    let opened = rows.zip(&own).zip(generation.first_row..).filter_map(
+        |(((transfer, links), closed), row)| {
             let pending = transfer.flags & TransferFlags::PENDING != 0;
-            (pending && !own.contains(&row)).then_some(PendingRecord {
+            (pending && !closed).then_some(PendingRecord {
                 transfer: *transfer,
                 row,
                 debit: links.debit,
                 credit: links.credit,
             })
-        });
+        },
+    );
     (opened.collect(), closed)
 }
 
