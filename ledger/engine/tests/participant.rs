@@ -166,7 +166,7 @@ fn many_callers_at_once_get_their_own_answers() {
     let mut coordinator = |branch: &Open| {
         let n: usize = branch.key.branch_id.parse().unwrap();
         assert_eq!((n % 3, branch.legs), (2, 1));
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             Decision::Confirm
         } else {
             Decision::Cancel

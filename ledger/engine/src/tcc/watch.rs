@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use giro_base::Timestamp;
-use giro_base::branch::{BranchStatus, ConfirmBranch};
+use giro_base::branch::ConfirmBranch;
 
 use super::open::Open;
 use super::{PendingBranch, TccParticipant};
@@ -86,14 +86,13 @@ impl TccParticipant {
                 pending.push((true, self.confirm(confirm)));
             }
             for (confirms, answer) in pending {
-                let status = answer.wait()?.status;
-                match (status, confirms) {
-                    (BranchStatus::Done | BranchStatus::DoneBefore, true) => settled.confirmed += 1,
-                    (BranchStatus::Done | BranchStatus::DoneBefore, false) => {
-                        settled.cancelled += 1
-                    }
-                    _ => settled.differs += 1,
-                }
+                let is_ok = answer.wait()?.status.is_ok();
+                let count = match (is_ok, confirms) {
+                    (true, true) => &mut settled.confirmed,
+                    (true, false) => &mut settled.cancelled,
+                    (false, _) => &mut settled.differs,
+                };
+                *count += 1;
             }
         }
         Ok(settled)

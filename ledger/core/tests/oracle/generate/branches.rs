@@ -78,7 +78,7 @@ impl Generator {
         match self.rng.random_range(0..6) {
             0 => branch.key = self.new_key(),
             1 => branch.timeout = self.one_of(&[0, 1, 2, u32::MAX]),
-            2 if branch.legs.len() > 1 => drop(branch.legs.pop()),
+            2 if branch.legs.len() > 1 => branch.legs.truncate(branch.legs.len() - 1),
             3 if branch.legs.len() < 64 => branch.legs.push(self.leg(state)),
             _ => {
                 let leg = branch.legs[at];
@@ -124,7 +124,7 @@ impl Generator {
                 0..3 => confirm.amounts[at] = self.amount_near(confirm.amounts[at]),
                 3 => confirm.amounts[at] /= 2,
                 4 if confirm.amounts.len() < 64 => confirm.amounts.push(1),
-                5 => drop(confirm.amounts.pop()),
+                5 => confirm.amounts.truncate(confirm.amounts.len() - 1),
                 _ => {}
             }
         }
