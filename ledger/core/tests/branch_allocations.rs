@@ -19,8 +19,8 @@ const ROUNDS: u64 = 40;
 const WARM_ROUNDS: usize = 4;
 const BRANCHES: u64 = 500;
 
-/// A round of branches: all are tried, a third each is confirmed, confirmed again, and cancelled; and
-/// some are cancelled that were never tried.
+/// A round of branches: all are tried, two thirds are confirmed, and confirmed again, the others
+/// are cancelled; and some are cancelled that were never tried.
 fn branch_bodies(round: u64) -> Vec<(Operation, Vec<u8>)> {
     let key = |n: u64| BranchKey::new(format!("gid-{round}-{n}"), "01");
     let leg = |debit| Leg {

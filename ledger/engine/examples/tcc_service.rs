@@ -3,7 +3,8 @@
 //!
 //! It pays from one account to another. Each payment is a branch of a global transaction that some
 //! coordinator drives. The example plays the coordinator, too: it confirms two payments of three
-//! and leaves the third alone, as a crash would. The next start finds those branches open, and asks.
+//! and leaves the third alone, as a crash would. The next start finds those branches open and
+//! asks.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
@@ -55,7 +56,22 @@ fn main() -> Result<(), Error> {
         source,
     })?;
 
-    // Many branches are under way at a time, and share the log's writes.
+    pay(&giro)?;
+    for account in giro.ledger().lookup_accounts(&[PAYER, SHOP]).wait()? {
+        println!(
+            "account {}: debits {} and {} pending, credits {} and {} pending",
+            account.id,
+            account.debits_posted,
+            account.debits_pending,
+            account.credits_posted,
+            account.credits_pending
+        );
+    }
+    Ok(())
+}
+
+/// Many branches are under way at a time, and share the log's writes.
+fn pay(giro: &TccParticipant) -> Result<(), Error> {
     let run = now();
     let payments = (0..9_u128).map(|n| {
         let key = BranchKey::new(format!("payment-{run}-{n}"), "01");
@@ -84,16 +100,6 @@ fn main() -> Result<(), Error> {
             let answer = giro.confirm(ConfirmBranch::whole(key)).wait()?;
             println!("payment {n}: {}", answer.status);
         }
-    }
-    for account in giro.ledger().lookup_accounts(&[PAYER, SHOP]).wait()? {
-        println!(
-            "account {}: debits {} and {} pending, credits {} and {} pending",
-            account.id,
-            account.debits_posted,
-            account.debits_pending,
-            account.credits_posted,
-            account.credits_pending
-        );
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Branches under every order of requests, with repeats and losses, and a crash at every write of
-//! the log: a branch ends in exactly one state, money agrees with it, and every answer is that of the
-//! table in `docs/reference/tcc.md`.
+//! the log: a branch ends in exactly one state, money agrees with it, and every answer is that of
+//! the table in `docs/reference/tcc.md`.
 #![cfg(not(loom))]
 
 #[allow(dead_code)] // The log's tests use all of it.
@@ -314,8 +314,8 @@ fn check(life: &mut Life, states: &[BranchState]) {
     assert_eq!(found, expected);
 }
 
-/// All orders of up to `LENGTH` requests about one branch of two legs, so with every repeat, loss and
-/// overtaking among them, and every choice of what becomes of each write.
+/// All orders of up to `LENGTH` requests about one branch of two legs, so with every repeat, loss
+/// and overtaking among them, and every choice of what becomes of each write.
 #[test]
 fn every_order_of_requests_and_every_crash_ends_in_one_state() {
     const LENGTH: u32 = 4;

@@ -17,8 +17,8 @@ pub(crate) enum Asked {
     Cancel(Vec<BranchKey>),
 }
 
-/// Operations that are gathered for, in the order they go to the ledger: one that tries a branch and
-/// goes on without waiting has its confirm or cancel behind the try.
+/// Operations that are gathered for, in the order they go to the ledger: one that tries a branch
+/// and goes on without waiting has its confirm or cancel behind the try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Try,

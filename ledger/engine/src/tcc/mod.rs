@@ -3,8 +3,8 @@
 //! A service that links Giro tries its branch, tells its coordinator, and confirms or cancels when
 //! that says so. The branch is in the ledger's own log, so there is no fence table to keep and
 //! nothing to register: after a crash the ledger knows which branches are open
-//! ([`TccParticipant::open_branches`]), and [`TccParticipant::settle_open`] asks the coordinator what is to become
-//! of them.
+//! ([`TccParticipant::open_branches`]), and [`TccParticipant::settle_open`] asks the coordinator
+//! what is to become of them.
 
 mod answer;
 mod open;
