@@ -1,10 +1,13 @@
 //! Checking a stopped ledger, all of it: the history and the checkpoint in themselves, the log
 //! against the history where it has both, and what is behind the checkpoint by executing it.
 
+mod branches;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use giro_base::{Operation, Transfer, TransferFlags};
+use giro_base::branch::Branches;
+use giro_base::{Operation, Timestamp, Transfer, TransferFlags};
 use giro_core::Batch;
 use giro_core::batch::Events;
 use giro_log::storage::{RealStorage, Storage};
@@ -12,6 +15,7 @@ use giro_log::{LogOptions, OpHeader, Recovery, ops, read_identity};
 use giro_store::verify::{Verified as VerifiedHistory, VerifyProgress, verify as verify_history};
 use giro_store::{Catalog, History, Reader};
 
+use self::branches::Legs;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::open::{Options, Progress, read_history, whose};
@@ -126,31 +130,26 @@ fn compare_op(
         let (index, operation) = (record, header.operation);
         return Err(Error::UnknownOperation { index, operation });
     };
-    let Ok(batch) = Batch::parse(operation, header.timestamp, body) else {
+    let end = header.timestamp;
+    let Some((count, asked)) = Asked::by(operation, end, body).filter(|(count, _)| *count > 0)
+    else {
         return Ok(0);
     };
-    let Events::Transfers(events) = batch.events else {
-        return Ok(0);
-    };
-    if events.is_empty() {
-        return Ok(0);
-    }
-    let first = batch.event_timestamp(0);
+    let first = end - count as u64 + 1;
     let Some(row) = catalog.row_at_or_after(reader, first)? else {
         return Ok(0);
     };
-    // As many rows as there are events, at most.
-    let rows: Vec<u64> = (row..row + events.len() as u64).collect();
+    // As many rows as there are timestamps, at most.
+    let rows: Vec<u64> = (row..row + count as u64).collect();
     let made = catalog.transfers_at(reader, &rows)?;
     let made = made.iter().flatten();
     let mut compared = 0;
-    for transfer in made.take_while(|transfer| transfer.timestamp <= batch.timestamp) {
+    for transfer in made.take_while(|transfer| transfer.timestamp <= end) {
         // Imported ones bring their timestamps: such a transfer is another op's.
         if transfer.flags & TransferFlags::IMPORTED != 0 {
             continue;
         }
-        let event = &events[(transfer.timestamp - first) as usize];
-        if !is_of(transfer, event) {
+        if !asked.made(transfer, (transfer.timestamp - first) as usize) {
             return Err(Error::LogAndHistoryDiffer {
                 record,
                 op: header.op,
@@ -161,6 +160,35 @@ fn compare_op(
         compared += 1;
     }
     Ok(compared)
+}
+
+/// What an op asked for.
+enum Asked<'a> {
+    Transfers(&'a [Transfer]),
+    Branches(Legs<'a>),
+}
+
+impl<'a> Asked<'a> {
+    /// What an op asked for that can make transfers, and how many timestamps it took.
+    fn by(operation: Operation, timestamp: Timestamp, body: &'a [u8]) -> Option<(usize, Self)> {
+        if operation.kind().settles_branches() {
+            let branches = Branches::parse(operation.kind(), body).ok()?;
+            return Some((branches.ticks(), Self::Branches(Legs::of(branches))));
+        }
+        let batch = Batch::parse(operation, timestamp, body).ok()?;
+        match batch.events {
+            Events::Transfers(events) => Some((events.len(), Self::Transfers(events))),
+            _ => None,
+        }
+    }
+
+    /// Whether the op can have made a transfer, which has the timestamp in this place of its own.
+    fn made(&self, transfer: &Transfer, place: usize) -> bool {
+        match self {
+            Self::Transfers(events) => is_of(transfer, &events[place]),
+            Self::Branches(legs) => legs.has(transfer),
+        }
+    }
 }
 
 /// Whether a stored transfer can have come of this event. What a post or void leaves out is the

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::common::Running;
 use crate::common::client::{Answer, batch, message, new_request, with};
 use giro_base::Operation;
+use giro_base::branch::{BranchKey, TryBranch, encode};
 use giro_wire::{EvictionReason, NewRequest, PingHeader, Release};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -131,6 +132,13 @@ fn what_cannot_be_done_ends_the_session() {
         ..new_request(7, session, 1)
     };
     let ids = batch(Operation::LookupAccounts, 2);
+    let no_archive = [0xA5; 100];
+    // An archive, of a branch without legs.
+    let tries = encode(&vec![TryBranch {
+        key: BranchKey::new("gid", "01"),
+        timeout: 0,
+        legs: [].into_iter().collect(),
+    }]);
     use EvictionReason as Reason;
     let cases = [
         (register(old, &[0; 256]), Reason::ClientReleaseTooLow),
@@ -167,6 +175,22 @@ fn what_cannot_be_done_ends_the_session() {
         ),
         (
             message(&new_request(99, session, 1), &ids[..0]),
+            Reason::InvalidRequestBody,
+        ),
+        (
+            request(Operation::TryBranches, &no_archive),
+            Reason::InvalidRequestBody,
+        ),
+        (
+            request(Operation::ConfirmBranches, &tries),
+            Reason::InvalidRequestBody,
+        ),
+        (
+            request(Operation::TryBranches, &tries),
+            Reason::InvalidRequestBody,
+        ),
+        (
+            request(Operation::ListBranches, &[0; 63]),
             Reason::InvalidRequestBody,
         ),
         (with(good(session, 1), 160, &[9]), Reason::NoSession),
