@@ -1,5 +1,7 @@
-//! TCC payments through the library, durable: each is a branch of one leg that is tried and then
-//! confirmed. A payment is done when its confirm is answered.
+//! TCC payments, durable, through the library or over the wire: each is a branch of one leg that is
+//! tried and then confirmed. A payment is done when its confirm is answered.
+
+mod wire;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -33,6 +35,9 @@ pub(crate) struct Arguments {
     /// One account is credited by every payment.
     #[arg(long)]
     hot: bool,
+    /// Over the wire, to the server at this address (`host:port`), whose ledger gets the payments.
+    #[arg(long, value_name = "ADDRESS")]
+    connect: Option<String>,
     /// Where the ledger is made; it is removed afterwards.
     #[arg(long, default_value = "target")]
     dir: PathBuf,
@@ -58,21 +63,10 @@ struct Request {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let dir = arguments
-        .dir
-        .join(format!("bench-tcc-{}", std::process::id()));
-    let options = Options {
-        accounts_max: arguments.accounts as usize + (1 << 14),
-        prefault_bytes: 1 << 29,
-        ..Options::default()
+    let done = match &arguments.connect {
+        Some(address) => wire::measure(arguments, address)?,
+        None => measure_library(arguments)?,
     };
-    let ledger = Ledger::open(&dir, options)?;
-    make_accounts(&ledger, arguments.accounts)?;
-    let giro = TccParticipant::new(ledger);
-    let measured = measure(arguments, &giro);
-    drop(giro);
-    std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
-    let done = measured?;
     let rate = done.payments as f64 / arguments.seconds as f64;
     let which = if arguments.hot { "hot" } else { "uniform" };
     println!("{which}: {rate:.0} payments/s (try and confirm, one leg)");
@@ -89,34 +83,53 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn measure_library(arguments: &Arguments) -> anyhow::Result<Done> {
+    let dir = arguments
+        .dir
+        .join(format!("bench-tcc-{}", std::process::id()));
+    let options = Options {
+        accounts_max: arguments.accounts as usize + (1 << 14),
+        prefault_bytes: 1 << 29,
+        ..Options::default()
+    };
+    let ledger = Ledger::open(&dir, options)?;
+    make_accounts(&ledger, arguments.accounts)?;
+    let giro = TccParticipant::new(ledger);
+    let measured = measure(arguments, &giro);
+    drop(giro);
+    std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    measured
+}
+
 fn make_accounts(ledger: &Ledger, count: u64) -> anyhow::Result<()> {
-    let count = u128::from(count);
-    for first in (1..=count).step_by(ACCOUNTS_AT_ONCE as usize) {
-        let ids = first..=(first + ACCOUNTS_AT_ONCE - 1).min(count);
-        let account = |id| Account {
-            id,
-            ledger: LEDGER,
-            code: 1,
-            ..Account::default()
-        };
-        ledger
-            .create_accounts(&ids.map(account).collect::<Vec<_>>())
-            .wait()?;
+    for accounts in accounts(count) {
+        ledger.create_accounts(&accounts).wait()?;
     }
     Ok(())
+}
+
+/// So many accounts, a request at a time.
+fn accounts(count: u64) -> impl Iterator<Item = Vec<Account>> {
+    let count = u128::from(count);
+    let account = |id| Account {
+        id,
+        ledger: LEDGER,
+        code: 1,
+        ..Account::default()
+    };
+    let firsts = (1..=count).step_by(ACCOUNTS_AT_ONCE as usize);
+    firsts.map(move |first| {
+        let ids = first..=(first + ACCOUNTS_AT_ONCE - 1).min(count);
+        ids.map(account).collect()
+    })
 }
 
 fn measure(arguments: &Arguments, giro: &TccParticipant) -> anyhow::Result<Done> {
     let start = Instant::now() + Duration::from_secs(arguments.seconds.min(10));
     let threads = (0..arguments.threads).map(|thread| {
         let giro = giro.clone();
-        let asker = Asker {
-            giro,
-            rng: ChaCha8Rng::seed_from_u64(thread),
-            accounts: arguments.accounts.into(),
-            batch: arguments.batch,
-            hot: arguments.hot,
-        };
+        let payments = Payments::new(arguments, thread);
+        let asker = Asker { giro, payments };
         let (in_flight, seconds) = (arguments.in_flight, arguments.seconds);
         let end = start + Duration::from_secs(seconds);
         std::thread::spawn(move || asker.run(in_flight, start, end))
@@ -142,13 +155,57 @@ impl Done {
     }
 }
 
-/// One thread's share of the load.
-struct Asker {
-    giro: TccParticipant,
+/// Makes payments.
+struct Payments {
     rng: ChaCha8Rng,
     accounts: u128,
     batch: usize,
     hot: bool,
+}
+
+impl Payments {
+    fn new(arguments: &Arguments, seed: u64) -> Self {
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            accounts: arguments.accounts.into(),
+            batch: arguments.batch,
+            hot: arguments.hot,
+        }
+    }
+
+    /// The next request's, and their keys.
+    fn next(&mut self) -> (Vec<TryBranch>, Vec<BranchKey>) {
+        let branches = (0..self.batch).map(|_| {
+            let key = BranchKey::new(format!("{:032x}", self.rng.random::<u128>()), "01");
+            let debit = self.rng.random_range(2..=self.accounts);
+            let credit = if self.hot {
+                1
+            } else {
+                1 + debit % self.accounts
+            };
+            let leg = Leg {
+                debit_account_id: debit,
+                credit_account_id: credit,
+                amount: self.rng.random_range(1..1_000),
+                ledger: LEDGER,
+                code: 1,
+                ..Leg::default()
+            };
+            let branch = TryBranch {
+                key: key.clone(),
+                timeout: 0,
+                legs: [leg].into_iter().collect(),
+            };
+            (branch, key)
+        });
+        branches.unzip()
+    }
+}
+
+/// One thread's share of the load.
+struct Asker {
+    giro: TccParticipant,
+    payments: Payments,
 }
 
 impl Asker {
@@ -190,31 +247,7 @@ impl Asker {
     }
 
     fn begin(&mut self) -> Request {
-        let mut keys = Vec::with_capacity(self.batch);
-        let mut tries = Vec::with_capacity(self.batch);
-        for _ in 0..self.batch {
-            let key = BranchKey::new(format!("{:032x}", self.rng.random::<u128>()), "01");
-            let debit = self.rng.random_range(2..=self.accounts);
-            let credit = if self.hot {
-                1
-            } else {
-                1 + debit % self.accounts
-            };
-            let leg = Leg {
-                debit_account_id: debit,
-                credit_account_id: credit,
-                amount: self.rng.random_range(1..1_000),
-                ledger: LEDGER,
-                code: 1,
-                ..Leg::default()
-            };
-            keys.push(key.clone());
-            tries.push(TryBranch {
-                key,
-                timeout: 0,
-                legs: [leg].into_iter().collect(),
-            });
-        }
+        let (tries, keys) = self.payments.next();
         Request {
             began: Instant::now(),
             answers: self.giro.try_all(tries),

@@ -160,6 +160,11 @@ fn many_callers_at_once_get_their_own_answers() {
     assert_eq!(sums(&giro), [open, posted, open, posted]);
     drop(giro);
 
+    // Log and history agree on what became of each.
+    let verified = giro::verify::verify(dir.path(), &options(), &mut |_| {}).unwrap();
+    assert!(verified.compared > 1_000, "{}", verified.compared);
+    drop(verified);
+
     // The open ones are there after a restart, which goes on from a checkpoint.
     let giro = TccParticipant::new(Ledger::open(dir.path(), options()).unwrap());
     assert_eq!(sums(&giro), [open, posted, open, posted]);

@@ -17,6 +17,8 @@ const LANES: usize = LANES_BATCHED + 2 + LANES_BRANCHES;
 const BRANCHES_MIN: u8 = Operation::TryBranches as u8;
 const LANES_BRANCHES: usize = Operation::ListBranches as usize - BRANCHES_MIN as usize + 1;
 
+/// Archives are merged up to here: more gains nothing, and merging reads and writes all of it.
+const MERGED_BYTES_MAX: usize = 64 << 10;
 /// What an archive may take more when it is merged with others.
 const ARCHIVE_SLACK_BYTES: usize = 16;
 
@@ -182,9 +184,10 @@ impl Load {
     fn fits(&self, operation: Operation, body_bytes_max: usize) -> bool {
         if operation.kind().takes_branches() {
             // However many legs they have, the server has room for them.
+            let bytes = self.event_bytes + self.calls * ARCHIVE_SLACK_BYTES;
             return self.rows <= BRANCHES_MAX
                 && self.legs <= EVENTS_MAX_UNBATCHED
-                && self.event_bytes + self.calls * ARCHIVE_SLACK_BYTES <= body_bytes_max;
+                && bytes <= body_bytes_max.min(MERGED_BYTES_MAX);
         }
         if !operation.is_multi_batch() {
             return self.calls == 1;
