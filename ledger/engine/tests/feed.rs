@@ -74,7 +74,7 @@ fn execute(executor: &mut Executor, op: u64, request: &Request) {
             let asked = BranchOp::parse(asked.operation(), request.timestamp, &body).unwrap();
             let mut out = vec![0; 1 << 18];
             executor.execute_branches(op, &asked, &mut out).unwrap();
-            return executor.turn_over(0, |_| Mark::default()).unwrap();
+            return executor.turn_over((0, 0), |_| Mark::default()).unwrap();
         }
         Action::Pulse => {
             executor.expire(request.timestamp);

@@ -69,7 +69,7 @@ fn create(executor: &mut Executor, op: u64, request: &Request, out: &mut [u8]) -
             let body = asked.body();
             let asked = BranchOp::parse(asked.operation(), request.timestamp, &body).unwrap();
             let length = executor.execute_branches(op, &asked, out).unwrap();
-            executor.turn_over(0, |_| Mark::default()).unwrap();
+            executor.turn_over((0, 0), |_| Mark::default()).unwrap();
             return Some(length);
         }
         Action::Pulse => {

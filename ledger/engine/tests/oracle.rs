@@ -70,7 +70,9 @@ impl Subject for Threads {
             .executor
             .execute_branches(self.op, &asked, out)
             .unwrap();
-        self.executor.turn_over(0, |_| Mark::default()).unwrap();
+        self.executor
+            .turn_over((0, 0), |_| Mark::default())
+            .unwrap();
         self.executor.settle();
         length
     }
