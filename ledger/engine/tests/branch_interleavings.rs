@@ -323,8 +323,9 @@ fn every_order_of_requests_and_every_crash_ends_in_one_state() {
     let choices = ALL.len() * fates.len();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut ends = [0_u32; 5];
+    let Life { model, now, .. } = Life::new();
     for sequence in 0..choices.pow(LENGTH) {
-        let mut life = Life::new();
+        let mut life = Life::open(model.copy(), now);
         let mut states = [BranchState::None];
         let mut rest = sequence;
         for _ in 0..LENGTH {
