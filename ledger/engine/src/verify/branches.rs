@@ -32,8 +32,8 @@ impl<'a> Legs<'a> {
     }
 
     /// Whether the transfer can be a leg of one of them. How many legs a confirm or cancel settled
-    /// is not in the log, nor what was reserved; what a try reserved is. Where a key comes twice, the
-    /// two can differ in content, and only the id is compared.
+    /// is not in the log, nor what was reserved; what a try reserved is. Where a key comes twice,
+    /// the two can differ in content, and only the id is compared.
     pub(super) fn has(&self, transfer: &Transfer) -> bool {
         let id = BranchId::of_leg(transfer.id);
         let Some(place) = self.places.get(&id) else {
