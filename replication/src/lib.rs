@@ -1,1 +1,47 @@
-//! Replication.
+//! Replication: a group of nodes that agree on one log.
+//!
+//! [`Group`] is Raft behind one adapter. It does no I/O, reads no clock and draws no random
+//! numbers: ticks, frames, proposals and completed writes go in; frames, writes, committed entries
+//! and answers come out ([`Output`]). The server's reactor and the simulator drive the same code.
+//!
+//! What it guarantees: a vote or an acknowledgement leaves only behind the write it promises; an
+//! entry is handed to execution only when a majority has it on stable storage, and this node too;
+//! when a leader loses its role, what was in flight is reported as unknown; a peer's bytes are
+//! checked before they are believed, and never panic.
+//!
+//! What it relies on: a write that was reported with [`Group::persisted`] survives any crash.
+//!
+//! Where to start reading: `docs/internals/replication.md`, then [`Group::poll`].
+
+#![forbid(unsafe_code)]
+
+pub mod change;
+pub mod codec;
+mod divergence;
+pub mod entry;
+mod error;
+mod flights;
+pub mod group;
+pub mod limits;
+pub mod members;
+mod pending;
+pub mod timing;
+pub mod view;
+mod window;
+
+pub use self::{
+    change::Change,
+    codec::{BadFrame, Frame},
+    divergence::Diverged,
+    entry::{Entry, EntryKind, Hard, Payload},
+    error::{Busy, ChangeRefused, ProposeError, ReceiveError, Refusal, StartError, Stop},
+    group::{
+        Checkpoint, Commit, CommitContent, Fetch, Group, Install, Options, Outgoing, Output, Place,
+        Role, RoleChange, Start, Status, Write,
+    },
+    members::{Member, Members},
+    view::view,
+};
+
+/// A node's number in its group; never given twice, and never 0.
+pub type NodeId = u64;

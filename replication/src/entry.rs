@@ -1,0 +1,155 @@
+//! What the group keeps: entries and the hard state.
+
+use bytes::Bytes;
+use giro_base::checksum;
+use raft::eraftpb;
+
+use crate::change::Change;
+
+/// What an entry is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EntryKind {
+    /// A group of ops.
+    Ops = 0,
+    /// Nothing: a new leader's first entry.
+    Empty = 1,
+    /// A change of membership.
+    Change = 2,
+}
+
+impl EntryKind {
+    /// The kind with this number in the log and on the wire.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Ops),
+            1 => Some(Self::Empty),
+            2 => Some(Self::Change),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes with their checksum, which is worked out once. Clones share the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Their [`checksum`].
+    pub checksum: u128,
+}
+
+impl Payload {
+    /// The bytes with their checksum, which is worked out here.
+    #[must_use]
+    pub fn new(bytes: Bytes) -> Self {
+        let checksum = checksum(&bytes);
+        Self { bytes, checksum }
+    }
+}
+
+/// One entry: one record of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// From 1 without a gap.
+    pub index: u64,
+    /// Term it was proposed in.
+    pub term: u64,
+    /// What it is for.
+    pub kind: EntryKind,
+    /// A group's ops, or an encoded [`Change`]; otherwise nothing.
+    pub payload: Payload,
+}
+
+/// What a node must remember besides entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hard {
+    /// The newest term it knows.
+    pub term: u64,
+    /// Whom it voted for in that term; 0 is nobody.
+    pub vote: u64,
+    /// Highest index known to be committed; may be old.
+    pub commit: u64,
+}
+
+impl Hard {
+    pub(crate) fn from_raft(hard: &eraftpb::HardState) -> Self {
+        Self {
+            term: hard.term,
+            vote: hard.vote,
+            commit: hard.commit,
+        }
+    }
+
+    pub(crate) fn to_raft(self) -> eraftpb::HardState {
+        let mut hard = eraftpb::HardState::default();
+        hard.term = self.term;
+        hard.vote = self.vote;
+        hard.commit = self.commit;
+        hard
+    }
+}
+
+impl Entry {
+    /// The library's form: a group's bytes are its data, with their checksum as context. A change
+    /// is context only, because the library's data would be protobuf, which never leaves the
+    /// proposing node.
+    pub(crate) fn to_raft(&self) -> eraftpb::Entry {
+        let mut entry = eraftpb::Entry::default();
+        entry.index = self.index;
+        entry.term = self.term;
+        match self.kind {
+            EntryKind::Ops => {
+                entry.data = self.payload.bytes.clone();
+                entry.context = Bytes::copy_from_slice(&self.payload.checksum.to_le_bytes());
+            }
+            EntryKind::Empty => {}
+            EntryKind::Change => {
+                entry.set_entry_type(eraftpb::EntryType::EntryConfChangeV2);
+                entry.context = self.payload.bytes.clone();
+            }
+        }
+        entry
+    }
+
+    pub(crate) fn from_raft(entry: &eraftpb::Entry) -> Self {
+        let kind = kind_of(entry);
+        let payload = match kind {
+            EntryKind::Ops => {
+                let sum = <[u8; 16]>::try_from(&entry.context[..]);
+                let sum = sum.expect("ops are proposed and received with their checksum");
+                let checksum = u128::from_le_bytes(sum);
+                let bytes = entry.data.clone();
+                Payload { bytes, checksum }
+            }
+            EntryKind::Empty => Payload::new(Bytes::new()),
+            EntryKind::Change => Payload::new(entry.context.clone()),
+        };
+        Self {
+            index: entry.index,
+            term: entry.term,
+            kind,
+            payload,
+        }
+    }
+
+    /// The change that this entry is.
+    ///
+    /// # Panics
+    /// When it is none: it was validated where it came in.
+    #[must_use]
+    pub fn change(&self) -> Change {
+        assert_eq!(self.kind, EntryKind::Change);
+        Change::decode(&self.payload.bytes).expect("validated where it came in")
+    }
+}
+
+/// An entry of ops has its checksum even when it has no ops; only the library's own has neither.
+fn kind_of(entry: &eraftpb::Entry) -> EntryKind {
+    match entry.get_entry_type() {
+        eraftpb::EntryType::EntryNormal if entry.context.is_empty() => EntryKind::Empty,
+        eraftpb::EntryType::EntryNormal => EntryKind::Ops,
+        _ => EntryKind::Change,
+    }
+}

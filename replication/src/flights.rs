@@ -1,0 +1,82 @@
+//! Writes that are not durable yet, and the messages that wait for them.
+
+use std::collections::VecDeque;
+
+use raft::eraftpb::Message;
+
+/// In the order of their numbers. A turn without a write waits behind those before it.
+#[derive(Default)]
+pub(crate) struct Flights {
+    queue: VecDeque<Flight>,
+    /// Everything up to this number is durable.
+    durable: u64,
+}
+
+struct Flight {
+    number: u64,
+    needs_write: bool,
+    /// Leave when it is durable.
+    messages: Vec<Message>,
+    started: u64,
+    /// The term in its record.
+    term: u64,
+}
+
+/// A turn whose promises are kept.
+pub(crate) struct Landed {
+    pub(crate) number: u64,
+    /// This term is durable; none when nothing was written.
+    pub(crate) term: Option<u64>,
+    pub(crate) messages: Vec<Message>,
+}
+
+impl Flights {
+    /// Adds a turn, which starts now (ticks).
+    pub(crate) fn push(&mut self, number: u64, needs_write: bool, now: u64, term: u64) {
+        self.queue.push_back(Flight {
+            number,
+            needs_write,
+            messages: Vec::new(),
+            started: now,
+            term,
+        });
+    }
+
+    /// Adds messages to the newest turn.
+    pub(crate) fn hold(&mut self, messages: Vec<Message>) {
+        let newest = self.queue.back_mut().expect("its turn is under way");
+        newest.messages.extend(messages);
+    }
+
+    /// The write with this number and all before it are durable.
+    ///
+    /// # Panics
+    /// When no such write is under way: the caller mixed them up.
+    pub(crate) fn set_durable(&mut self, number: u64) {
+        let found = self.queue.iter().find(|flight| flight.number == number);
+        assert!(
+            found.is_some_and(|flight| flight.needs_write),
+            "write {number} is under way"
+        );
+        self.durable = number;
+    }
+
+    /// The oldest turn, when all it promised is durable.
+    pub(crate) fn pop(&mut self) -> Option<Landed> {
+        let front = self.queue.front()?;
+        if front.needs_write && front.number > self.durable {
+            return None;
+        }
+        let flight = self.queue.pop_front()?;
+        Some(Landed {
+            number: flight.number,
+            term: flight.needs_write.then_some(flight.term),
+            messages: flight.messages,
+        })
+    }
+
+    /// When the oldest write under way was started (ticks).
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        self.queue.front().map(|flight| flight.started)
+    }
+}

@@ -1,0 +1,304 @@
+//! What goes into the group.
+
+use bytes::Bytes;
+use raft::eraftpb::{Message, MessageType};
+
+use super::Group;
+use super::types::Place;
+use crate::NodeId;
+use crate::codec::{Header, Incoming, decode};
+use crate::entry::{Entry, EntryKind, Payload};
+use crate::error::{Busy, ProposeError, ReceiveError, Refusal, Stop};
+use crate::limits::ENTRY_BYTES_MAX;
+
+impl Group {
+    /// A tick of time passed (20 ms).
+    pub fn tick(&mut self) {
+        self.now += 1;
+        self.raw.tick();
+        self.reads.retry(self.now);
+        self.after_call();
+        self.leave_joint();
+    }
+
+    /// Takes a frame as it came from a peer.
+    ///
+    /// # Errors
+    /// [`ReceiveError::Refused`]: it was not taken, close the connection. [`ReceiveError::Stop`]:
+    /// this node must end.
+    pub fn receive(&mut self, frame: &Bytes) -> Result<(), ReceiveError> {
+        self.receive_decoded(decode(frame)?)
+    }
+
+    /// As [`Self::receive`], for a frame whose parts were received one by one.
+    ///
+    /// # Errors
+    /// As [`Self::receive`].
+    pub fn receive_decoded(&mut self, incoming: Incoming) -> Result<(), ReceiveError> {
+        let header = incoming.header;
+        self.admit(&header)?;
+        self.hear(header.from);
+        self.check_promises(&incoming.message)?;
+        let (from, index) = (header.from, header.digest_index);
+        if self.digests.hear(from, index, header.digest) {
+            let leader = self.raw.raft.leader_id;
+            let compared = self.digests.compare(index, &self.members, leader);
+            compared.map_err(Stop::from)?;
+        }
+        if incoming.message.get_msg_type() == MessageType::MsgSnapshot {
+            self.take_offer(incoming.message);
+        } else {
+            self.step(incoming.message);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, message: Message) {
+        // Answers of nodes that left are no error, and the only ones there can be.
+        let _ = self.raw.step(message);
+        self.after_call();
+    }
+
+    /// Takes what was fetched for this node.
+    pub(super) fn step_fetched(&mut self, message: Message) {
+        self.step(message);
+    }
+
+    fn admit(&self, header: &Header) -> Result<(), Refusal> {
+        let from = header.from;
+        if header.cluster != self.options.cluster {
+            let found = header.cluster;
+            return Err(Refusal::OtherCluster { from, found });
+        }
+        if header.group != 0 {
+            let found = header.group;
+            return Err(Refusal::OtherGroup { from, found });
+        }
+        if header.to != self.options.node {
+            let to = header.to;
+            return Err(Refusal::NotForUs { from, to });
+        }
+        if from == self.options.node {
+            return Err(Refusal::Ourselves);
+        }
+        if self.members.is_removed(from) {
+            return Err(Refusal::Removed { from });
+        }
+        // A sender that is not known yet may be the leader of a group that this node lags behind.
+        match self.members.get(from) {
+            Some(member) if member.incarnation != header.incarnation => Err(Refusal::ReusedId {
+                from,
+                found: header.incarnation,
+                expected: member.incarnation,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn hear(&mut self, from: NodeId) {
+        let now = self.now;
+        match self.heard.iter_mut().find(|(id, _)| *id == from) {
+            Some((_, at)) => *at = now,
+            None => self.heard.push((from, now)),
+        }
+    }
+
+    /// What a leader says must fit what this node had promised; else a log lost something, and the
+    /// library would end the process without saying what.
+    fn check_promises(&self, message: &Message) -> Result<(), Stop> {
+        let log = &self.raw.raft.raft_log;
+        if message.term < self.raw.raft.term {
+            return Ok(());
+        }
+        let leader = message.from;
+        let last = log.last_index();
+        match message.get_msg_type() {
+            MessageType::MsgHeartbeat if message.commit > last => Err(Stop::LostRecords {
+                leader,
+                committed: message.commit,
+                last,
+            }),
+            MessageType::MsgSnapshot => {
+                let metadata = message.get_snapshot().get_metadata();
+                let (index, theirs) = (metadata.index, metadata.term);
+                let ours = log.term(index).unwrap_or(0);
+                let known = index <= log.committed && ours != 0;
+                if known && ours != theirs {
+                    return Err(Stop::Contradiction {
+                        leader,
+                        index,
+                        theirs,
+                        ours,
+                    });
+                }
+                Ok(())
+            }
+            MessageType::MsgAppend if message.index <= log.committed => {
+                let ours = log.term(message.index).unwrap_or(0);
+                if ours != 0 && ours != message.log_term {
+                    return Err(Stop::Contradiction {
+                        leader,
+                        index: message.index,
+                        theirs: message.log_term,
+                        ours,
+                    });
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The connection to a peer broke: what was on its way may be lost.
+    pub fn unreachable(&mut self, peer: NodeId) {
+        self.raw.report_unreachable(peer);
+        self.after_call();
+    }
+
+    /// Where the next proposal will be; none when there can be none now.
+    #[must_use]
+    pub fn next_place(&self) -> Option<Place> {
+        self.can_propose().ok()?;
+        Some(self.place_of_next())
+    }
+
+    pub(super) fn place_of_next(&self) -> Place {
+        let raft = &self.raw.raft;
+        Place {
+            term: raft.term,
+            index: raft.raft_log.last_index() + 1,
+        }
+    }
+
+    pub(super) fn can_propose(&self) -> Result<(), ProposeError> {
+        if !self.is_leader() {
+            // Before the library is asked: it would pass a proposal on to the leader silently.
+            let leader = self.role.leader;
+            return Err(ProposeError::NotLeader { leader });
+        }
+        if !self.role.serving {
+            return Err(Busy::NotServing.into());
+        }
+        if self.raw.raft.lead_transferee.is_some() {
+            return Err(Busy::Transferring.into());
+        }
+        Ok(())
+    }
+
+    /// Proposes a group of ops. Its ticket comes back with the [`Commit`](super::Commit), or as
+    /// unknown.
+    ///
+    /// # Errors
+    /// When it was not taken; nothing happened.
+    ///
+    /// # Panics
+    /// When it has more bytes than a record.
+    pub fn propose(&mut self, payload: Payload, ticket: u64) -> Result<Place, ProposeError> {
+        assert!(
+            payload.bytes.len() <= ENTRY_BYTES_MAX,
+            "a group is a record"
+        );
+        self.can_propose()?;
+        let place = self.place_of_next();
+        let entry = Entry {
+            index: 0,
+            term: 0,
+            kind: EntryKind::Ops,
+            payload,
+        };
+        self.propose_entry(entry.to_raft(), Some(ticket))?;
+        Ok(place)
+    }
+
+    pub(super) fn propose_entry(
+        &mut self,
+        entry: raft::eraftpb::Entry,
+        ticket: Option<u64>,
+    ) -> Result<(), ProposeError> {
+        let place = self.place_of_next();
+        let mut message = Message::default();
+        message.set_msg_type(MessageType::MsgPropose);
+        message.from = self.options.node;
+        message.set_entries(vec![entry].into());
+        let taken = self.raw.step(message);
+        self.after_call();
+        match taken {
+            Ok(()) => {}
+            Err(raft::Error::ProposalDropped) => return Err(Busy::Full.into()),
+            Err(error) => unreachable!("a leader takes proposals: {error}"),
+        }
+        assert_eq!(self.raw.raft.raft_log.last_index(), place.index);
+        if let Some(ticket) = ticket {
+            self.proposals.push(place.index, place.term, ticket);
+        }
+        Ok(())
+    }
+
+    /// Asks whether this node still leads. The ticket comes back when a read may be answered from
+    /// executed state, or as refused.
+    ///
+    /// # Errors
+    /// When this node does not lead, or its state is not that of the log's end yet.
+    pub fn read(&mut self, ticket: u64) -> Result<(), ProposeError> {
+        if !self.is_leader() {
+            let leader = self.role.leader;
+            return Err(ProposeError::NotLeader { leader });
+        }
+        // The library drops questions without a word until its term has a committed entry.
+        if !self.role.serving {
+            return Err(Busy::NotServing.into());
+        }
+        self.reads.push(ticket);
+        Ok(())
+    }
+
+    /// The write with this number, and every one before it, is on stable storage.
+    ///
+    /// # Panics
+    /// When no such write is under way.
+    pub fn persisted(&mut self, number: u64) {
+        self.flights.set_durable(number);
+        self.land();
+        self.after_call();
+    }
+
+    /// Entries up to `index` are executed; the state has this digest.
+    ///
+    /// # Errors
+    /// When the state is not the others': this node must end.
+    ///
+    /// # Panics
+    /// When they were not handed out, or it goes back.
+    pub fn executed(&mut self, index: u64, digest: u128) -> Result<(), Stop> {
+        assert!(index > self.executed, "execution goes forward");
+        assert!(index <= self.handed, "only what was handed out");
+        self.executed = index;
+        self.raw.advance_apply_to(index);
+        self.after_call();
+        let durable = self.raw.raft.raft_log.persisted;
+        self.raw.mut_store().trim(index.min(durable) + 1);
+        if self.digests.note(index, digest) {
+            let leader = self.raw.raft.leader_id;
+            self.digests.compare(index, &self.members, leader)?;
+        }
+        Ok(())
+    }
+
+    /// Entries that were to be read from the log: from the fetch's first one on, as many as fit.
+    ///
+    /// # Panics
+    /// When they are other entries.
+    pub fn fetched(&mut self, number: u64, entries: &[Entry]) {
+        let place = self.fetches.iter().position(|fetch| fetch.0 == number);
+        // The role was lost meanwhile, and nobody wants them any more.
+        let Some(place) = place else { return };
+        let (_, low, context) = self.fetches.remove(place).expect("found above");
+        let first = entries.first().map(|entry| entry.index);
+        assert_eq!(first, Some(low), "a fetch begins with its first entry");
+        let entries = entries.iter().map(Entry::to_raft).collect();
+        self.raw.mut_store().set_fetched(entries);
+        self.raw.on_entries_fetched(context);
+        self.raw.mut_store().set_fetched(Vec::new());
+        self.after_call();
+    }
+}

@@ -1,0 +1,76 @@
+//! What an operator wants to know.
+
+use super::Group;
+use super::types::RoleChange;
+use crate::NodeId;
+
+/// How a node sees its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This node.
+    pub node: NodeId,
+    /// Its role, and who leads.
+    pub role: RoleChange,
+    /// Its last entry.
+    pub last: u64,
+    /// The last one durable here.
+    pub durable: u64,
+    /// The last one known committed.
+    pub committed: u64,
+    /// The last one executed.
+    pub executed: u64,
+    /// Proposals that wait to be committed.
+    pub in_flight: usize,
+    /// Ticks since the oldest write under way was started. Above a third of the shortest election
+    /// time-out it is time to look at the disk.
+    pub stalled_ticks: u64,
+    /// The others, as the leader sees them; empty elsewhere.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// How a leader sees a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Who.
+    pub node: NodeId,
+    /// Its storage counts.
+    pub is_voter: bool,
+    /// It was heard of lately.
+    pub is_healthy: bool,
+    /// Entries it is known to have.
+    pub has: u64,
+    /// Entries it lacks.
+    pub lag: u64,
+}
+
+impl Group {
+    /// How this node sees the group.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let raft = &self.raw.raft;
+        let last = raft.raft_log.last_index();
+        let peer = |id: NodeId| {
+            let has = raft.prs().get(id).map_or(0, |progress| progress.matched);
+            PeerStatus {
+                node: id,
+                is_voter: self.members.is_voter(id),
+                is_healthy: self.is_healthy(id),
+                has,
+                lag: last.saturating_sub(has),
+            }
+        };
+        let others = self.members.known.iter().map(|member| member.id);
+        let others = others.filter(|id| self.is_leader() && *id != self.options.node);
+        Status {
+            node: self.options.node,
+            role: self.role,
+            last,
+            durable: raft.raft_log.persisted,
+            committed: raft.raft_log.committed,
+            executed: self.executed,
+            in_flight: self.proposals.len(),
+            stalled_ticks: self.flights.oldest().map_or(0, |at| self.now - at),
+            peers: others.map(peer).collect(),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The turn: from what the library has ready to what is to be done.
+
+use raft::eraftpb::{self, Message, MessageType};
+
+use super::Group;
+use super::types::{Commit, CommitContent, Fetch, Outgoing, Output, Write};
+use crate::codec::decode_description;
+use crate::entry::{Entry, EntryKind, Hard};
+use crate::error::Stop;
+
+impl Group {
+    /// Works until nothing is ready, and adds what is to be done to `out`.
+    ///
+    /// # Errors
+    /// When this node must end.
+    pub fn poll(&mut self, out: &mut Output) -> Result<(), Stop> {
+        self.ask_reads();
+        loop {
+            self.land();
+            self.take_fetches(out);
+            if !self.raw.has_ready() {
+                break;
+            }
+            self.turn(out);
+            self.after_call();
+        }
+        for message in std::mem::take(&mut self.released) {
+            self.send(&message, out);
+        }
+        self.reads.release(self.executed, &mut out.reads);
+        out.refused_reads.append(&mut self.refused_reads);
+        out.unknown.append(&mut self.unknown);
+        out.roles.append(&mut self.roles);
+        out.installs.append(&mut self.installs);
+        self.stop.take().map_or(Ok(()), Err)
+    }
+
+    fn ask_reads(&mut self) {
+        if let Some(name) = self.reads.ask(self.now) {
+            self.raw.read_index(name.to_le_bytes().to_vec());
+            self.after_call();
+        }
+    }
+
+    /// One ready of the library. Nothing may be fed to it before it is advanced.
+    fn turn(&mut self, out: &mut Output) {
+        let mut ready = self.raw.ready();
+        let number = ready.number();
+        for state in ready.take_read_states() {
+            if let Ok(name) = state.request_ctx[..].try_into() {
+                self.reads.answer(u64::from_le_bytes(name), state.index);
+            }
+        }
+        let install = (!ready.snapshot().is_empty()).then(|| {
+            let description = &ready.snapshot().data;
+            decode_description(description).expect("validated where it came in")
+        });
+        let entries = ready.take_entries();
+        // A new commit alone may wait for the next record.
+        let needs_write = ready.must_sync();
+        let term = self.raw.raft.term;
+        let at_once = ready.take_messages();
+        let when_durable = ready.take_persisted_messages();
+        let commits = ready.take_committed_entries();
+
+        self.flights.push(number, needs_write, self.now, term);
+        self.flights.hold(when_durable);
+        if self.durable_term == term {
+            for message in at_once {
+                self.send(&message, out);
+            }
+        } else {
+            // A voter alone leads before its vote is durable. Its learners must not hear of a term
+            // that a crash could make it lead again, with other entries.
+            self.flights.hold(at_once);
+        }
+        if let Some(checkpoint) = &install {
+            self.raw.mut_store().install(checkpoint.clone());
+        }
+        self.raw.mut_store().append(&entries);
+        if needs_write {
+            out.writes.push(Write {
+                number,
+                hard: Hard::from_raft(&self.raw.raft.hard_state()),
+                entries: entries.iter().map(Entry::from_raft).collect(),
+                install: install.clone(),
+            });
+        }
+        self.raw.advance_append_async(ready);
+        if let Some(checkpoint) = install {
+            self.handed = checkpoint.index;
+            self.members = checkpoint.members;
+            self.digests.restart();
+        }
+        for entry in &commits {
+            self.hand_out(entry, out);
+        }
+    }
+
+    fn hand_out(&mut self, entry: &eraftpb::Entry, out: &mut Output) {
+        assert_eq!(
+            entry.index,
+            self.handed + 1,
+            "entries are handed out in order"
+        );
+        self.handed = entry.index;
+        let ticket = self.proposals.commit(entry.index, entry.term);
+        let entry = Entry::from_raft(entry);
+        let content = match entry.kind {
+            EntryKind::Ops => CommitContent::Ops(entry.payload),
+            EntryKind::Empty => CommitContent::Empty,
+            EntryKind::Change => {
+                self.apply_change(&entry);
+                CommitContent::Members(self.members.clone())
+            }
+        };
+        out.commits.push(Commit {
+            index: entry.index,
+            term: entry.term,
+            content,
+            ticket,
+        });
+    }
+
+    fn apply_change(&mut self, entry: &Entry) {
+        let change = entry.change();
+        match self.raw.apply_conf_change(&change.to_raft()) {
+            Ok(conf) => self.members.apply(&change, &conf),
+            Err(error) => {
+                self.stop = Some(Stop::Change(format!("entry {}: {error}", entry.index)));
+            }
+        }
+        self.after_call();
+    }
+
+    /// Counts what became durable, in order.
+    pub(super) fn land(&mut self) {
+        while let Some(landed) = self.flights.pop() {
+            self.raw.on_persist_ready(landed.number);
+            self.durable_term = landed.term.unwrap_or(self.durable_term);
+            self.released.extend(landed.messages);
+        }
+    }
+
+    fn send(&mut self, message: &Message, out: &mut Output) {
+        let Some(frame) = self.frame(message) else {
+            return;
+        };
+        if message.get_msg_type() == MessageType::MsgSnapshot {
+            let index = message.get_snapshot().get_metadata().index;
+            out.offers.push((message.to, index));
+        }
+        out.frames.push(Outgoing {
+            to: message.to,
+            frame,
+        });
+    }
+
+    fn take_fetches(&mut self, out: &mut Output) {
+        for wanted in self.raw.mut_store().take_wanted() {
+            let (low, high, bytes_max) = (wanted.low, wanted.high, wanted.bytes_max);
+            // The peer asks again with every heartbeat.
+            if self.fetches.iter().any(|fetch| fetch.1 == low) {
+                continue;
+            }
+            self.fetch_count += 1;
+            let number = self.fetch_count;
+            self.fetches.push_back((number, low, wanted.context));
+            out.fetches.push(Fetch {
+                number,
+                low,
+                high,
+                bytes_max,
+            });
+        }
+    }
+}
