@@ -83,11 +83,12 @@ impl Hard {
     }
 
     pub(crate) fn to_raft(self) -> eraftpb::HardState {
-        let mut hard = eraftpb::HardState::default();
-        hard.term = self.term;
-        hard.vote = self.vote;
-        hard.commit = self.commit;
-        hard
+        eraftpb::HardState {
+            term: self.term,
+            vote: self.vote,
+            commit: self.commit,
+            ..eraftpb::HardState::default()
+        }
     }
 }
 
@@ -96,9 +97,11 @@ impl Entry {
     /// is context only, because the library's data would be protobuf, which never leaves the
     /// proposing node.
     pub(crate) fn to_raft(&self) -> eraftpb::Entry {
-        let mut entry = eraftpb::Entry::default();
-        entry.index = self.index;
-        entry.term = self.term;
+        let mut entry = eraftpb::Entry {
+            index: self.index,
+            term: self.term,
+            ..eraftpb::Entry::default()
+        };
         match self.kind {
             EntryKind::Ops => {
                 entry.data = self.payload.bytes.clone();

@@ -25,6 +25,7 @@ pub mod group;
 pub mod limits;
 pub mod members;
 mod pending;
+pub mod replay;
 pub mod timing;
 pub mod view;
 mod window;
@@ -40,6 +41,7 @@ pub use self::{
         Role, RoleChange, Start, Status, Write,
     },
     members::{Member, Members},
+    replay::{Content, Replay},
     view::view,
 };
 

@@ -177,8 +177,10 @@ fn message(header: &Header) -> Result<Message, BadFrame> {
 }
 
 pub(crate) fn snapshot(description: Bytes, checkpoint: &Checkpoint) -> Snapshot {
-    let mut snapshot = Snapshot::default();
-    snapshot.data = description;
+    let mut snapshot = Snapshot {
+        data: description,
+        ..Snapshot::default()
+    };
     let metadata = snapshot.mut_metadata();
     (metadata.index, metadata.term) = (checkpoint.index, checkpoint.term);
     metadata.set_conf_state(checkpoint.members.conf_state());

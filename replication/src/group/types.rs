@@ -6,6 +6,7 @@ use crate::NodeId;
 use crate::codec::Frame;
 use crate::entry::{Entry, Hard, Payload};
 use crate::members::Members;
+use crate::replay::Content;
 
 /// Where an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,20 +78,23 @@ pub struct Write {
 }
 
 impl Write {
-    /// What the records of this write have: a hard state each, and an entry or none. A record
-    /// counts as committed no more than is in the log with it, so that a log that was cut short
-    /// by a crash says nothing of what it lost.
-    pub fn records(&self) -> impl Iterator<Item = (Hard, Option<&Entry>)> {
-        let alone = self.entries.is_empty().then_some((self.hard, None));
-        let entries = self.entries.iter().map(|entry| {
-            let commit = self.hard.commit.min(entry.index);
-            let hard = Hard {
-                commit,
-                ..self.hard
-            };
-            (hard, Some(entry))
+    /// The records of this write, in order, each with its hard state. A record counts as committed
+    /// no more than is in the log with it, so that a log that was cut short by a crash says nothing
+    /// of what it lost.
+    pub fn records(&self) -> impl Iterator<Item = (Hard, Content<&Entry>)> {
+        let up_to = |index: u64| Hard {
+            commit: self.hard.commit.min(index),
+            ..self.hard
+        };
+        let install = self.install.iter().map(move |checkpoint| {
+            let (index, term) = (checkpoint.index, checkpoint.term);
+            (up_to(index), Content::Installed { index, term })
         });
-        entries.chain(alone)
+        let entries = self.entries.iter();
+        let entries = entries.map(move |entry| (up_to(entry.index), Content::Entry(entry)));
+        let is_alone = self.entries.is_empty() && self.install.is_none();
+        let state = is_alone.then_some((self.hard, Content::State));
+        install.chain(entries).chain(state)
     }
 }
 

@@ -1,0 +1,10 @@
+//! One test for each rule that the library leaves to its user, and for each case of recovery in
+//! `docs/internals/replication.md`.
+
+mod elections;
+mod members;
+mod promises;
+mod reads;
+mod recovery;
+mod support;
+mod window;

@@ -1,0 +1,204 @@
+//! Membership.
+
+use giro_replication::{Change, ChangeRefused, Member, ReceiveError, Refusal, Role};
+
+use crate::support::{World, member};
+
+fn change(world: &mut World, change: &Change) -> Result<(), ChangeRefused> {
+    let leader = world.leader().unwrap();
+    world.node(leader).group.change(change, 900)?;
+    world.ticks(6);
+    Ok(())
+}
+
+fn with_learner() -> World {
+    let mut world = World::new(3);
+    world.elect_node(1);
+    world.propose(1, "before", 1);
+    world.settle();
+    world.add_node(4, 3);
+    change(&mut world, &Change::AddLearner(member(4))).unwrap();
+    world
+}
+
+#[test]
+fn a_learner_gets_everything_and_counts_for_nothing() {
+    let mut world = with_learner();
+    assert_eq!(world.node(4).texts(), ["before"]);
+    world.isolate(2);
+    world.cut.push((1, 3));
+    world.propose(1, "x", 2);
+    world.settle();
+    assert!(world.node(4).entry(4).is_some(), "the learner has it");
+    assert!(!world.node(1).texts().contains(&"x".to_owned()));
+}
+
+#[test]
+fn a_learner_is_promoted_in_a_joint_change_that_ends_by_itself() {
+    let mut world = with_learner();
+    change(&mut world, &Change::Promote(4)).unwrap();
+    for id in 1..=4 {
+        let members = world.node(id).group.members();
+        assert_eq!(members.voters, [1, 2, 3, 4], "node {id}");
+        assert!(!members.is_joint());
+    }
+}
+
+#[test]
+fn a_lost_voter_is_replaced() {
+    let mut world = with_learner();
+    world.crash(3);
+    let replace = Change::Replace {
+        promote: 4,
+        remove: 3,
+    };
+    change(&mut world, &replace).unwrap();
+    world.ticks(5);
+    assert_eq!(world.node(1).group.members().voters, [1, 2, 4]);
+    assert!(world.node(1).group.members().is_removed(3));
+    world.crash(2);
+    world.propose(1, "after", 2);
+    world.ticks(2);
+    assert_eq!(world.node(4).texts(), ["before", "after"]);
+}
+
+#[test]
+fn a_joint_change_outlives_its_leader() {
+    let mut world = with_learner();
+    let promote = Change::Promote(4);
+    world.node(1).group.change(&promote, 900).unwrap();
+    // The leader is lost when the change is committed and before the group left it.
+    for _ in 0..200 {
+        world.poll_all();
+        for id in 1..=4 {
+            world.node(id).write_one();
+        }
+        world.deliver();
+        if world.node(1).group.members().is_joint() {
+            break;
+        }
+    }
+    assert!(world.node(1).group.members().is_joint());
+    world.crash(1);
+    let leader = world.elect();
+    world.ticks(20);
+    let members = world.node(leader).group.members();
+    assert!(!members.is_joint());
+    assert_eq!(members.voters, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_removed_node_is_refused_by_name() {
+    let mut world = World::new(3);
+    world.elect_node(1);
+    change(&mut world, &Change::Remove(3)).unwrap();
+    assert_eq!(world.node(2).group.members().voters, [1, 2]);
+    world.refused.clear();
+    world.ticks(60);
+    let refused = ReceiveError::Refused(Refusal::Removed { from: 3 });
+    let others = world.refused.iter().filter(|found| **found != refused);
+    assert_eq!(others.count(), 0);
+    assert_eq!(world.leader(), Some(1), "it does not disturb the others");
+}
+
+#[test]
+fn a_node_made_anew_cannot_take_its_old_id() {
+    let mut world = World::new(3);
+    world.elect_node(1);
+    let again = Change::AddLearner(member(2));
+    let (id, next) = (2, 4);
+    assert_eq!(
+        change(&mut world, &again),
+        Err(ChangeRefused::IdTaken { id, next })
+    );
+    change(&mut world, &Change::Remove(3)).unwrap();
+    let gone = Change::AddLearner(Member {
+        incarnation: 5,
+        ..member(3)
+    });
+    let (id, next) = (3, 4);
+    assert_eq!(
+        change(&mut world, &gone),
+        Err(ChangeRefused::IdTaken { id, next })
+    );
+}
+
+#[test]
+fn changes_that_would_lose_the_quorum_are_refused() {
+    let mut world = World::new(3);
+    world.elect_node(1);
+    world.crash(3);
+    world.ticks(30);
+    let (voters, healthy) = (2, 1);
+    assert_eq!(
+        change(&mut world, &Change::Remove(2)),
+        Err(ChangeRefused::QuorumLost { voters, healthy })
+    );
+    change(&mut world, &Change::Remove(3)).unwrap();
+    assert_eq!(world.node(2).group.members().voters, [1, 2]);
+}
+
+#[test]
+fn a_change_is_refused_for_each_wrong_node() {
+    let mut world = with_learner();
+    let refused = |world: &mut World, wanted: Change| change(world, &wanted).unwrap_err();
+    assert_eq!(
+        refused(&mut world, Change::Promote(2)),
+        ChangeRefused::NoLearner(2)
+    );
+    assert_eq!(
+        refused(&mut world, Change::Remove(1)),
+        ChangeRefused::IsLeader(1)
+    );
+    assert_eq!(
+        refused(&mut world, Change::Remove(9)),
+        ChangeRefused::NoMember(9)
+    );
+    let long = Member {
+        name: "x".repeat(256),
+        ..member(5)
+    };
+    assert_eq!(
+        refused(&mut world, Change::AddLearner(long)),
+        ChangeRefused::NameTooLong
+    );
+    world
+        .node(2)
+        .group
+        .change(&Change::Remove(4), 1)
+        .unwrap_err();
+    world.crash(4);
+    world.ticks(30);
+    assert_eq!(
+        refused(&mut world, Change::Promote(4)),
+        ChangeRefused::Silent(4)
+    );
+    assert_eq!(
+        world.node(1).group.transfer(4),
+        Err(ChangeRefused::NoMember(4))
+    );
+}
+
+#[test]
+fn one_change_at_a_time() {
+    let mut world = World::new(3);
+    world.elect_node(1);
+    let group = &mut world.node(1).group;
+    group.change(&Change::AddLearner(member(4)), 1).unwrap();
+    let second = group.change(&Change::AddLearner(member(5)), 2);
+    assert_eq!(second, Err(ChangeRefused::UnderWay));
+    world.settle();
+    assert_eq!(world.node(1).tickets(), [1]);
+    assert_eq!(world.node(1).group.members().learners, [4]);
+}
+
+#[test]
+fn leadership_is_handed_over() {
+    let mut world = World::new(3);
+    world.elect_node(1);
+    world.node(1).group.transfer(3).unwrap();
+    world.ticks(3);
+    assert_eq!(world.leader(), Some(3));
+    assert_eq!(world.node(1).group.role().role, Role::Follower);
+    assert_eq!(world.node(1).group.role().leader, Some(3));
+}
