@@ -6,8 +6,10 @@
 //! writes, [`Engine::resolve_ahead`] once the kernel has them, [`Engine::on_write`] for
 //! completions, and [`Engine::execute`] while it says there is more.
 
+mod replicated;
 mod run;
 
+pub use replicated::TakenGroup;
 pub(crate) use run::meta_of;
 
 use std::collections::VecDeque;

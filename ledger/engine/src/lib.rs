@@ -47,7 +47,7 @@ pub mod verify;
 
 #[cfg(not(loom))]
 pub use self::{
-    engine::Engine,
+    engine::{Engine, TakenGroup},
     error::Error,
     executor::Executor,
     feed::FeedTurn,

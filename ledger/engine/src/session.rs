@@ -252,6 +252,14 @@ impl Sessions {
         }
     }
 
+    /// No write is on its way any more: what was, is not known to be.
+    pub(crate) fn abandon(&mut self) {
+        self.registering.clear();
+        for session in &mut self.slots {
+            (session.in_progress, session.leaving) = (false, false);
+        }
+    }
+
     /// Opens the session of an executed register: its number is `op`.
     pub(crate) fn open(&mut self, meta: &RequestMeta, op: u64, evicted: u128) -> u32 {
         self.registering.remove(&meta.client);

@@ -12,7 +12,9 @@ use zerocopy::IntoBytes;
 
 use crate::disk::{Disk, SLOT_COUNT, Write};
 use crate::error::LogError;
-use crate::record::{LogId, RECORD_VERSION, RecordHeader, Scratch, seal};
+use crate::record::{
+    LogId, Mark, RECORD_VERSION, RECORD_VERSION_MARKED, RecordHeader, Scratch, seal,
+};
 use crate::segment::{SEGMENT_BYTES_DEFAULT, SegmentFile};
 use crate::spares::{InMemory, Spares};
 
@@ -196,6 +198,36 @@ impl Log {
         record: NewRecord,
         disk: &mut impl Disk,
     ) -> Result<u64, LogError> {
+        self.append_record(buffer, record, None, disk)
+    }
+
+    /// As [`append`](Self::append), for a record of a replicated ledger. The index that is returned
+    /// is the record's number, not its entry's.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    ///
+    /// # Panics
+    /// As [`append`](Self::append), and when the mark is out of bounds.
+    pub fn append_marked(
+        &mut self,
+        buffer: &mut Buffer,
+        record: NewRecord,
+        mark: Mark,
+        disk: &mut impl Disk,
+    ) -> Result<u64, LogError> {
+        assert!(mark.kind <= Mark::KIND_MAX, "{mark:?}");
+        assert!(mark.entry_term <= record.term, "{mark:?}");
+        self.append_record(buffer, record, Some(mark), disk)
+    }
+
+    fn append_record(
+        &mut self,
+        buffer: &mut Buffer,
+        record: NewRecord,
+        mark: Option<Mark>,
+        disk: &mut impl Disk,
+    ) -> Result<u64, LogError> {
         let bytes = RECORD_HEADER_BYTES + record.ops_bytes;
         let padded = bytes.next_multiple_of(SECTOR_BYTES);
         assert!(padded <= BUFFER_BYTES, "a record lies in its buffer");
@@ -225,8 +257,13 @@ impl Log {
             op_count: record.op_count,
             bytes: u32::try_from(bytes).expect("a record is smaller than its buffer"),
             group: 0,
-            version: RECORD_VERSION,
-            reserved: [0; 116],
+            version: if mark.is_some() {
+                RECORD_VERSION_MARKED
+            } else {
+                RECORD_VERSION
+            },
+            mark: mark.unwrap_or_default(),
+            reserved: [0; 80],
         };
         header.checksum = header.checksum_now();
         buffer[..RECORD_HEADER_BYTES].copy_from_slice(header.as_bytes());

@@ -40,6 +40,31 @@ pub fn ops(record: &[u8]) -> Ops<'_> {
     }
 }
 
+/// The ops in an entry's payload, which is what a record has behind its header: each op's header
+/// and body.
+///
+/// # Errors
+/// When the payload is not whole ops, each valid and padded with zeros. It must be aligned to 16.
+pub fn ops_of_payload(payload: &[u8]) -> Result<Vec<(&OpHeader, &[u8])>, Defect> {
+    let (mut at, mut found) = (0, Vec::new());
+    while at < payload.len() {
+        let op = found.len() as u32;
+        let Some((header, body)) = op_at(payload, at) else {
+            return Err(Defect::OpHeader { op, at });
+        };
+        if header.checksum != header.checksum_now() || header.reserved != [0; 139] {
+            return Err(Defect::OpHeader { op, at });
+        }
+        if header.checksum_body != checksum(&payload[body.clone()]) {
+            return Err(Defect::OpBody { op, at });
+        }
+        at += op_bytes(body.len());
+        check_zeros(payload, body.end..at)?;
+        found.push((header, &payload[body]));
+    }
+    Ok(found)
+}
+
 impl<'a> Iterator for Ops<'a> {
     type Item = (&'a OpHeader, Range<usize>);
 

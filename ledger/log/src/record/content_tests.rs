@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
 use super::super::LogId;
-use super::super::header::RECORD_VERSION;
+use super::super::header::{Mark, RECORD_VERSION, RECORD_VERSION_MARKED};
 use super::*;
 
 const ID: LogId = LogId {
@@ -52,7 +52,8 @@ fn record(bodies: &[Vec<u8>]) -> Buffer {
         bytes: u32::try_from(at).unwrap(),
         group: 0,
         version: RECORD_VERSION,
-        reserved: [0; 116],
+        mark: Mark::default(),
+        reserved: [0; 80],
     };
     header.checksum = header.checksum_now();
     buffer[..RECORD_HEADER_BYTES].copy_from_slice(header.as_bytes());
@@ -124,7 +125,7 @@ fn headers_out_of_bounds_are_refused() {
     let good = *RecordHeader::view(&record(&[vec![1; 100]])).unwrap();
     assert_eq!(good.check(), Ok(()));
     let bad = [
-        RecordHeader { version: 2, ..good },
+        RecordHeader { version: 3, ..good },
         RecordHeader { group: 1, ..good },
         RecordHeader { bytes: 255, ..good },
         RecordHeader {
@@ -141,11 +142,64 @@ fn headers_out_of_bounds_are_refused() {
             ..good
         },
         RecordHeader {
-            reserved: [1; 116],
+            reserved: [1; 80],
+            ..good
+        },
+        RecordHeader {
+            mark: Mark {
+                vote: 1,
+                ..Mark::default()
+            },
             ..good
         },
     ];
     for header in bad {
         assert!(header.check().is_err(), "{header:?}");
     }
+}
+
+#[test]
+fn a_mark_is_kept_and_bounded() {
+    let good = *RecordHeader::view(&record(&[vec![1; 100]])).unwrap();
+    let mark = Mark {
+        kind: Mark::KIND_MAX,
+        reserved: [0; 3],
+        entry: u64::MAX,
+        entry_term: 1,
+        vote: 3,
+        commit: 7,
+    };
+    let marked = RecordHeader {
+        version: RECORD_VERSION_MARKED,
+        mark,
+        ..good
+    };
+    assert_eq!(marked.check(), Ok(()));
+    let refused = |mark: Mark| {
+        let checked = RecordHeader { mark, ..marked }.check();
+        assert_eq!(checked, Err(Defect::Header("Raft mark")));
+    };
+    let (kind, reserved, entry_term) = (5, [0, 1, 0], 2);
+    refused(Mark { kind, ..mark });
+    refused(Mark { reserved, ..mark });
+    refused(Mark { entry_term, ..mark });
+}
+
+#[test]
+fn ops_of_a_payload_are_checked_one_by_one() {
+    let bodies = vec![vec![1; 100], vec![], vec![3; 64]];
+    let mut buffer = record(&bodies);
+    let end = RecordHeader::view(&buffer).unwrap().bytes as usize;
+    let found = ops_of_payload(&buffer[RECORD_HEADER_BYTES..end]).unwrap();
+    let found: Vec<_> = found.iter().map(|(_, body)| body.to_vec()).collect();
+    assert_eq!(found, bodies);
+    let cut = ops_of_payload(&buffer[RECORD_HEADER_BYTES..end - 64]);
+    assert!(matches!(cut, Err(Defect::OpHeader { op: 2, .. })));
+    let first_body = RECORD_HEADER_BYTES + OP_HEADER_BYTES;
+    buffer[first_body + 100] = 1;
+    let padding = ops_of_payload(&buffer[RECORD_HEADER_BYTES..end]);
+    assert!(matches!(padding, Err(Defect::Padding { .. })));
+    buffer[first_body] = 9;
+    let body = ops_of_payload(&buffer[RECORD_HEADER_BYTES..end]);
+    assert!(matches!(body, Err(Defect::OpBody { op: 0, .. })));
 }

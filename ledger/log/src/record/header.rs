@@ -6,8 +6,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::Defect;
 
-/// Version of the record layout.
+/// Version of the record layout of a ledger alone; Raft's mark is zeros.
 pub(crate) const RECORD_VERSION: u16 = 1;
+/// Version of the record layout with Raft's mark.
+pub(crate) const RECORD_VERSION_MARKED: u16 = 2;
 
 /// What makes a record one of this ledger's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +67,42 @@ pub struct RecordHeader {
     pub group: u16,
     /// Layout version.
     pub version: u16,
+    /// What the record is to Raft.
+    pub mark: Mark,
     /// Zeros.
-    pub reserved: [u8; 116],
+    pub reserved: [u8; 80],
+}
+
+/// What a record is to Raft. The log keeps it, and knows nothing of it but its bounds;
+/// `docs/internals/replication.md` says what it means.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C, packed(4))]
+pub struct Mark {
+    /// What the record is for, at most [`KIND_MAX`](Self::KIND_MAX).
+    pub kind: u8,
+    /// Zeros.
+    pub reserved: [u8; 3],
+    /// Index of the entry or checkpoint; 0 is none.
+    pub entry: u64,
+    /// Its term, at most the record's.
+    pub entry_term: u64,
+    /// Whom the node voted for in the record's term; 0 is nobody.
+    pub vote: u64,
+    /// Highest index known committed.
+    pub commit: u64,
+}
+
+impl Mark {
+    /// The largest kind there is.
+    pub const KIND_MAX: u8 = 4;
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == RECORD_HEADER_BYTES);
-const _: () = assert!(std::mem::offset_of!(RecordHeader, reserved) == 140);
+const _: () = assert!(std::mem::offset_of!(RecordHeader, mark) == 140);
+const _: () = assert!(std::mem::offset_of!(RecordHeader, reserved) == 176);
+const _: () = assert!(std::mem::offset_of!(Mark, entry) == 4);
 
 impl RecordHeader {
     /// The bytes as a header, not validated. None when they are too few or not aligned to 16.
@@ -102,7 +134,8 @@ impl RecordHeader {
 
     /// Bounds that every header keeps that this program wrote.
     pub(crate) fn check(&self) -> Result<(), Defect> {
-        if self.version != RECORD_VERSION || self.group != 0 {
+        let known = [RECORD_VERSION, RECORD_VERSION_MARKED].contains(&self.version);
+        if !known || self.group != 0 {
             let (version, group) = (self.version, self.group);
             return Err(Defect::Version { version, group });
         }
@@ -119,7 +152,13 @@ impl RecordHeader {
         if self.durable_index >= self.index {
             return Err(Defect::Header("durable index"));
         }
-        if self.reserved != [0; 116] {
+        let mark = self.mark;
+        let marked = self.version == RECORD_VERSION_MARKED;
+        let is_legal = mark.kind <= Mark::KIND_MAX && mark.entry_term <= self.term;
+        if mark.reserved != [0; 3] || !is_legal || (!marked && mark != Mark::default()) {
+            return Err(Defect::Header("Raft mark"));
+        }
+        if self.reserved != [0; 80] {
             return Err(Defect::Header("reserved part"));
         }
         Ok(())

@@ -8,10 +8,10 @@ mod content;
 mod header;
 mod op;
 
-pub use content::{Ops, ops};
+pub use content::{Ops, ops, ops_of_payload};
 pub(crate) use content::{Scratch, seal, validate};
-pub(crate) use header::RECORD_VERSION;
-pub use header::{LogId, RecordHeader};
+pub use header::{LogId, Mark, RecordHeader};
+pub(crate) use header::{RECORD_VERSION, RECORD_VERSION_MARKED};
 pub use op::{OpHeader, op_bytes};
 
 /// Why bytes are not a valid record.
