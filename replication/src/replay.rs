@@ -112,6 +112,12 @@ impl Replay {
         self.hard
     }
 
+    /// The entry before the first one: the least that a checkpoint must have.
+    #[must_use]
+    pub fn before(&self) -> u64 {
+        self.before.0
+    }
+
     /// The last entry.
     #[must_use]
     pub fn last(&self) -> u64 {

@@ -1,0 +1,245 @@
+//! What must hold after each step. The auditor sees more than any node: every frame that leaves,
+//! what every disk has, every entry that is executed.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use giro_replication::codec::{Kind, decode};
+use giro_replication::{Commit, CommitContent, Entry, Members, NodeId};
+
+use crate::wal::DurableView;
+
+/// What was seen so far.
+#[derive(Default)]
+pub struct Auditor {
+    /// Who led a term.
+    leaders: BTreeMap<u64, NodeId>,
+    /// Content of an entry, by index and term.
+    contents: BTreeMap<(u64, u64), u128>,
+    /// What is committed: term and content.
+    committed: BTreeMap<u64, (u64, u128)>,
+    /// Digest of the state behind an entry.
+    digests: BTreeMap<u64, u128>,
+    /// Members behind an entry that changed them.
+    members: BTreeMap<u64, Members>,
+    /// Whom a node voted for.
+    votes: BTreeMap<(NodeId, u64), NodeId>,
+    /// The newest term a node's disk had.
+    terms: BTreeMap<NodeId, u64>,
+    /// The last entry a node executed, over all its lives.
+    executed: BTreeMap<NodeId, u64>,
+}
+
+/// A promise that was broken.
+pub type Broken = String;
+
+impl Auditor {
+    /// An onlooker of a group that starts with these members.
+    #[must_use]
+    pub fn new(members: Members) -> Self {
+        let members = BTreeMap::from([(0, members)]);
+        Self {
+            members,
+            ..Self::default()
+        }
+    }
+
+    /// (b) A node says that it leads.
+    ///
+    /// # Errors
+    /// When another one led that term.
+    pub fn leads(&mut self, node: NodeId, term: u64) -> Result<(), Broken> {
+        let leader = *self.leaders.entry(term).or_insert(node);
+        if leader != node {
+            return Err(format!(
+                "(b) term {term} has two leaders: nodes {leader} and {node}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// (c) A node writes an entry: index and term say what it is.
+    ///
+    /// # Errors
+    /// When another entry had them.
+    pub fn writes(&mut self, node: NodeId, entry: &Entry) -> Result<(), Broken> {
+        let (index, term) = (entry.index, entry.term);
+        let sum = entry.payload.checksum;
+        let known = *self.contents.entry((index, term)).or_insert(sum);
+        if known != sum {
+            return Err(format!(
+                "(c) node {node} has another entry {index} of term {term}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// (d) A node executes an entry: what is committed never changes.
+    ///
+    /// # Errors
+    /// When another entry was committed there.
+    pub fn commits(&mut self, node: NodeId, commit: &Commit) -> Result<(), Broken> {
+        let sum = match &commit.content {
+            CommitContent::Ops(payload) => payload.checksum,
+            CommitContent::Empty | CommitContent::Members(_) => 0,
+        };
+        let (index, term) = (commit.index, commit.term);
+        let known = *self.committed.entry(index).or_insert((term, sum));
+        if known != (term, sum) {
+            let before = known.0;
+            return Err(format!(
+                "(d) node {node} executes entry {index} of term {term}; it was committed in term \
+                 {before}"
+            ));
+        }
+        if let CommitContent::Members(members) = &commit.content {
+            let known = self.members.entry(index);
+            if known.or_insert_with(|| members.clone()) != members {
+                return Err(format!(
+                    "(d) node {node} has other members behind entry {index}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// (e), (f) A node executed an entry: equal states behind equal entries, and no step back.
+    ///
+    /// # Errors
+    /// When its digest is another one, or it executed the entry before in this life.
+    pub fn executed(&mut self, node: NodeId, index: u64, digest: u128) -> Result<(), Broken> {
+        let known = *self.digests.entry(index).or_insert(digest);
+        if known != digest {
+            return Err(format!(
+                "(e) node {node} has another state behind entry {index}"
+            ));
+        }
+        let last = self.executed.entry(node).or_default();
+        *last = (*last).max(index);
+        Ok(())
+    }
+
+    /// (f) A node starts: what its disk had is still there.
+    ///
+    /// # Errors
+    /// When the term went back, or the log is shorter than what was executed.
+    pub fn starts(&mut self, node: NodeId, term: u64, entry: u64) -> Result<(), Broken> {
+        let executed = self.executed.get(&node).copied().unwrap_or(0);
+        if entry < executed {
+            return Err(format!(
+                "(f) node {node} starts with entries up to {entry}; it had executed {executed}"
+            ));
+        }
+        let last = self.terms.get(&node).copied().unwrap_or(0);
+        if term < last {
+            return Err(format!(
+                "(f) node {node} starts in term {term}; it was in {last}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// A node's disk has this now.
+    pub fn durable(&mut self, node: NodeId, view: &DurableView) {
+        let term = self.terms.entry(node).or_default();
+        *term = (*term).max(view.hard.term);
+    }
+
+    /// (f), (h) A frame leaves a node: what it promises is durable, and no vote is given twice.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn sends(&mut self, node: NodeId, frame: &Bytes, view: &DurableView) -> Result<(), Broken> {
+        let incoming = decode(frame);
+        let incoming = incoming.map_err(|bad| format!("node {node} sends no frame: {bad}"))?;
+        let header = incoming.header;
+        let (to, term) = (header.to, header.term);
+        let promise = |kept: bool, what: &str| {
+            if kept {
+                return Ok(());
+            }
+            let (last, hard) = (view.last(), view.hard);
+            Err(format!(
+                "(h) node {node} sends {what} that its disk does not have: {header:?}, last entry \
+                 {last}, {hard:?}"
+            ))
+        };
+        match header.kind() {
+            Some(Kind::Vote) => {
+                promise(view.hard.term >= term, "its own vote")?;
+                self.votes(node, term, node)
+            }
+            Some(Kind::VoteAnswer) if !header.is_reject() => {
+                let is_there = view.hard.term > term || view.hard.vote == to;
+                promise(is_there && view.hard.term >= term, "a vote")?;
+                self.votes(node, term, to)
+            }
+            Some(Kind::AppendAnswer) if !header.is_reject() => {
+                promise(header.index <= view.last(), "an acknowledgement")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn votes(&mut self, node: NodeId, term: u64, whom: NodeId) -> Result<(), Broken> {
+        let voted = *self.votes.entry((node, term)).or_insert(whom);
+        if voted != whom {
+            return Err(format!(
+                "(f) node {node} votes in term {term} for node {whom}, and voted for node {voted}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// (a) A reply leaves: a majority has the entry durably, with this term.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub fn replies(
+        &self,
+        (index, term): (u64, u64),
+        disks: &BTreeMap<NodeId, DurableView>,
+    ) -> Result<(), Broken> {
+        let has = |id: &&NodeId| disks.get(id).is_some_and(|view| view.has(index, term));
+        let is_majority = |voters: &[NodeId]| {
+            let count = voters.iter().filter(has).count();
+            voters.is_empty() || count > voters.len() / 2
+        };
+        // A change counts once it is executed, so an entry close behind it may have been committed
+        // by the members before.
+        let possible = self.members.range(..=index).rev().take(2);
+        let is_kept = possible
+            .clone()
+            .any(|(_, members)| is_majority(&members.voters) && is_majority(&members.outgoing));
+        if !is_kept {
+            let voters: Vec<_> = possible.map(|(_, members)| &members.voters).collect();
+            return Err(format!(
+                "(a) entry {index} of term {term} is replied to, and no majority of {voters:?} \
+                 has it durably"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The newest members that are committed.
+    ///
+    /// # Panics
+    /// Never: a group has first members.
+    #[must_use]
+    pub fn members(&self) -> &Members {
+        let newest = self.members.values().next_back();
+        newest.expect("the first members")
+    }
+
+    /// The last committed entry that anybody executed.
+    #[must_use]
+    pub fn last_committed(&self) -> u64 {
+        self.committed.keys().next_back().copied().unwrap_or(0)
+    }
+
+    /// The term in which the entry was committed.
+    #[must_use]
+    pub fn committed_term(&self, index: u64) -> Option<u64> {
+        self.committed.get(&index).map(|(term, _)| *term)
+    }
+}

@@ -1,0 +1,64 @@
+//! Runs the simulator over seeds; a seed that breaks a promise prints how to repeat it.
+//!
+//! Where to start reading: `giro_sim::run`.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use giro_sim::{Sabotage, run};
+
+#[derive(Parser)]
+#[command(about = "Simulated groups of nodes")]
+struct Arguments {
+    /// Seeds to run.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first one.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Stop after this many seconds, whatever is left.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Run each seed twice, and compare the traces.
+    #[arg(long)]
+    twice: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let started = Instant::now();
+    let (mut count, mut requests, mut faults) = (0u64, 0, 0);
+    for seed in arguments.seed..arguments.seed + arguments.seeds {
+        let over = |limit| started.elapsed().as_secs() >= limit;
+        if arguments.seconds.is_some_and(over) {
+            break;
+        }
+        let report = match run(seed, Sabotage::None) {
+            Ok(report) => report,
+            Err(violation) => {
+                println!("{}", violation.trace);
+                println!("{violation}");
+                println!("again: cargo xtask sim --seeds 1 --seed {seed}");
+                return ExitCode::FAILURE;
+            }
+        };
+        if arguments.twice && run(seed, Sabotage::None).ok() != Some(report) {
+            println!("seed {seed} does not run twice in the same way");
+            return ExitCode::FAILURE;
+        }
+        if arguments.seeds == 1 {
+            println!("{report:?}");
+        }
+        count += 1;
+        requests += report.requests;
+        faults += report.faults;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let hourly = count as f64 / seconds * 3600.0;
+    println!(
+        "{count} seeds clean in {seconds:.1} s ({hourly:.0} an hour): {requests} requests \
+         answered, {faults} faults"
+    );
+    ExitCode::SUCCESS
+}

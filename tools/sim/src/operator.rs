@@ -1,0 +1,172 @@
+//! Who looks after the group: replaces dead nodes, and changes the membership for no reason.
+
+use giro_replication::{Change, Member, Members, NodeId};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::node::Node;
+use crate::world::World;
+
+/// Acts now and then, on the node that it believes leads.
+pub struct Operator {
+    rng: ChaCha8Rng,
+    next_id: NodeId,
+    /// A new node that is to become a voter.
+    newcomer: Option<NodeId>,
+}
+
+impl Default for Operator {
+    fn default() -> Self {
+        Self::new(ChaCha8Rng::seed_from_u64(0), 1)
+    }
+}
+
+/// Most nodes in a world.
+const NODES_MAX: usize = 9;
+
+impl Operator {
+    /// An operator whose first new node gets this id.
+    #[must_use]
+    pub fn new(rng: ChaCha8Rng, next_id: NodeId) -> Self {
+        Self {
+            rng,
+            next_id,
+            newcomer: None,
+        }
+    }
+
+    /// Acts.
+    ///
+    /// # Errors
+    /// A promise that was broken.
+    pub fn act(&mut self, world: &mut World) -> Result<(), String> {
+        let serves = |node: &&Node| node.up.as_ref().is_some_and(|up| up.group.is_serving());
+        let Some(leader) = world.nodes.values().find(serves) else {
+            return Ok(());
+        };
+        let id = leader.id;
+        let up = leader.up.as_ref().expect("it serves");
+        let members = up.group.members().clone();
+        self.clear_away(world, &members);
+        let Some(change) = self.choose(world, &members, id)? else {
+            return self.hand_over(world, id, &members);
+        };
+        let number = match &change {
+            Change::Leave => 0,
+            Change::AddLearner(member) => member.id,
+            Change::Promote(id) | Change::Remove(id) => *id,
+            Change::Replace { promote, .. } => *promote,
+        };
+        let life = world.nodes[&id].life;
+        let mut taken = 0;
+        world.on_life(id, life, |node, _| {
+            if let Some(up) = &mut node.up {
+                taken = u64::from(up.group.change(&change, 0).is_ok());
+            }
+            Ok(())
+        })?;
+        world
+            .trace
+            .note(world.now_us, "change", [id, number, taken, 0]);
+        Ok(())
+    }
+
+    /// Nodes that left are taken away.
+    fn clear_away(&mut self, world: &mut World, members: &Members) {
+        let gone = world.nodes.keys().copied();
+        let gone: Vec<NodeId> = gone.filter(|id| members.is_removed(*id)).collect();
+        for id in gone {
+            // Only when it is committed for good: a leader may not know better.
+            if world.auditor.members().is_removed(id) {
+                world.crash_node(id);
+                world.nodes.remove(&id);
+            }
+        }
+    }
+
+    fn choose(
+        &mut self,
+        world: &mut World,
+        members: &Members,
+        leader: NodeId,
+    ) -> Result<Option<Change>, String> {
+        let is_dead = |id: &&NodeId| world.nodes.get(id).is_none_or(|node| node.dead.is_some());
+        if let Some(dead) = members.learners.iter().find(is_dead) {
+            return Ok(Some(Change::Remove(*dead)));
+        }
+        let dead = members.voters.iter().find(is_dead).copied();
+        if self
+            .newcomer
+            .is_some_and(|id| members.is_voter(id) || members.is_removed(id))
+        {
+            self.newcomer = None;
+        }
+        if let Some(newcomer) = self.newcomer {
+            if !members.is_learner(newcomer) {
+                return Ok(Some(Change::AddLearner(member(world, newcomer))));
+            }
+            return Ok(Some(match dead {
+                Some(remove) => Change::Replace {
+                    promote: newcomer,
+                    remove,
+                },
+                None => Change::Promote(newcomer),
+            }));
+        }
+        let restless = !world.is_fair && self.rng.random_bool(0.15);
+        if dead.is_some()
+            || (restless && world.nodes.len() < NODES_MAX && self.rng.random_bool(0.5))
+        {
+            self.newcomer = Some(self.add_node(world)?);
+            return Ok(None);
+        }
+        let others: Vec<_> = members.known.iter().filter(|m| m.id != leader).collect();
+        if restless && members.voters.len() > 3 && !others.is_empty() {
+            let place = self.rng.random_range(0..others.len());
+            return Ok(Some(Change::Remove(others[place].id)));
+        }
+        Ok(None)
+    }
+
+    fn add_node(&mut self, world: &mut World) -> Result<NodeId, String> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let seed = self.rng.random();
+        let mut node = Node::new(id, seed, world.first.clone(), seed);
+        node.tick_us = self.rng.random_range(18_000..22_000);
+        world.nodes.insert(id, node);
+        world.start_node(id)?;
+        Ok(id)
+    }
+
+    fn hand_over(
+        &mut self,
+        world: &mut World,
+        leader: NodeId,
+        members: &Members,
+    ) -> Result<(), String> {
+        if world.is_fair || !self.rng.random_bool(0.1) {
+            return Ok(());
+        }
+        let to = members.voters[self.rng.random_range(0..members.voters.len())];
+        let life = world.nodes[&leader].life;
+        world
+            .trace
+            .note(world.now_us, "hands over", [leader, to, 0, 0]);
+        world.on_life(leader, life, |node, _| {
+            if let Some(up) = &mut node.up {
+                let _ = up.group.transfer(to);
+            }
+            Ok(())
+        })
+    }
+}
+
+fn member(world: &World, id: NodeId) -> Member {
+    let node = &world.nodes[&id];
+    Member {
+        id,
+        incarnation: node.incarnation,
+        name: format!("node{id}"),
+    }
+}

@@ -1,0 +1,25 @@
+//! Broken rules: the auditor must notice each of them.
+
+/// What a node does wrong, on purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Nothing.
+    #[default]
+    None,
+    /// Says a write is durable when it was only started.
+    EarlyPersist,
+    /// Answers a client when the entry is durable on the leader alone.
+    EarlyReply,
+    /// Forgets term and vote over a restart.
+    ForgetVote,
+    /// Forgets the last entries over a restart.
+    ForgetTail,
+    /// Answers reads without asking whether it still leads.
+    StaleRead,
+    /// Executes a request again that was sent again.
+    NoSessions,
+    /// A leader never counts its own disk, and neither does a follower.
+    NeverPersist,
+    /// One node's memory is not what it should be.
+    WrongState,
+}

@@ -1,0 +1,658 @@
+//! The world: what happens next, until a promise is broken or all is done.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use bytes::Bytes;
+use giro::RequestMeta;
+use giro_base::BufferPool;
+use giro_replication::{Member, Members, NodeId};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::auditor::Auditor;
+use crate::client::{Answer, Client};
+use crate::faults::Faults;
+use crate::history::{self, Event};
+use crate::machine::Image;
+use crate::network::{Network, Weather};
+use crate::node::{Context, Effect, Node, Trouble};
+use crate::operator::Operator;
+use crate::sabotage::Sabotage;
+use crate::trace::Trace;
+use crate::wal::DurableView;
+use crate::workload::Request;
+
+/// How a clean run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Hash of all that happened.
+    pub hash: u64,
+    /// Things that happened.
+    pub steps: u64,
+    /// Requests answered.
+    pub requests: u64,
+    /// Entries committed.
+    pub entries: u64,
+    /// Faults made.
+    pub faults: u64,
+    /// Virtual time (us).
+    pub time_us: u64,
+}
+
+/// A broken promise.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// The run.
+    pub seed: u64,
+    /// What was broken.
+    pub what: String,
+    /// When (us).
+    pub at_us: u64,
+    /// What happened last.
+    pub trace: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let at = self.at_us as f64 / 1e3;
+        write!(f, "seed {}, at {at:.3} ms: {}", self.seed, self.what)
+    }
+}
+
+/// What happens at some moment.
+enum Happening {
+    Tick(NodeId, u64),
+    Frame {
+        from: NodeId,
+        to: NodeId,
+        epoch: u64,
+        bytes: Bytes,
+    },
+    Written(NodeId, u64, u64),
+    Saved(NodeId, u64),
+    Fetched {
+        node: NodeId,
+        life: u64,
+        index: u64,
+        from: NodeId,
+    },
+    Sent {
+        node: NodeId,
+        life: u64,
+        peer: NodeId,
+    },
+    Restart(NodeId),
+    Request(NodeId, usize, Box<(RequestMeta, Request)>),
+    Answer(usize, Answer),
+    Wake(usize, u64),
+    Fault,
+    Operate,
+}
+
+/// Everything.
+pub struct World {
+    pub(crate) now_us: u64,
+    count: u64,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(crate) views: BTreeMap<NodeId, DurableView>,
+    pub(crate) network: Network,
+    pub(crate) auditor: Auditor,
+    pub(crate) trace: Trace,
+    pub(crate) first: Members,
+    clients: Vec<Client>,
+    /// The alarm of each that counts.
+    alarms: Vec<u64>,
+    events: Vec<Event>,
+    pool: BufferPool,
+    sabotage: Sabotage,
+    pub(crate) disk_rng: ChaCha8Rng,
+    client_rng: ChaCha8Rng,
+    faults: Faults,
+    operator: Operator,
+    pub(crate) is_fair: bool,
+    /// Nodes whose disk lost something: they may end themselves.
+    pub(crate) damaged: BTreeSet<NodeId>,
+}
+
+/// The time in which things go wrong (us), and the time in which all must end well.
+const ROUGH_US: u64 = 12_000_000;
+const FAIR_US: u64 = 60_000_000;
+/// A client sends its request again after this (us).
+const RESEND_US: u64 = 400_000;
+const OPERATE_US: u64 = 300_000;
+
+/// Runs one seed.
+///
+/// # Errors
+/// The promise that was broken.
+pub fn run(seed: u64, sabotage: Sabotage) -> Result<Report, Box<Violation>> {
+    let mut world = World::new(seed, sabotage);
+    world.run().map_err(|what| {
+        Box::new(Violation {
+            what,
+            at_us: world.now_us,
+            trace: world.trace.text(),
+        })
+    })
+}
+
+/// A stream of random numbers of its own for each purpose.
+fn stream(seed: u64, salt: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(salt);
+    rng
+}
+
+impl World {
+    /// A world of this seed.
+    ///
+    /// # Panics
+    /// When the system has no memory.
+    #[must_use]
+    pub fn new(seed: u64, sabotage: Sabotage) -> Self {
+        let mut rng = stream(seed, 1);
+        let voters = [1, 3, 3, 3, 5][rng.random_range(0..5)];
+        let member = |id| Member {
+            id,
+            incarnation: seed ^ (id << 32),
+            name: format!("node{id}"),
+        };
+        let first = Members::of_voters((1..=voters).map(member).collect());
+        let clients = rng.random_range(1..=4);
+        let mut world = Self {
+            now_us: 0,
+            count: 0,
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            views: BTreeMap::new(),
+            network: Network::new(stream(seed, 2)),
+            auditor: Auditor::new(first.clone()),
+            trace: Trace::new(400),
+            first: first.clone(),
+            clients: (0..clients).map(Client::new).collect(),
+            alarms: vec![0; clients],
+            events: Vec::new(),
+            pool: BufferPool::new(24).expect("the machine has memory"),
+            sabotage,
+            disk_rng: stream(seed, 3),
+            client_rng: stream(seed, 4),
+            faults: Faults::new(stream(seed, 5)),
+            operator: Operator::new(stream(seed, 6), voters + 1),
+            is_fair: false,
+            damaged: BTreeSet::new(),
+        };
+        for member in &first.known {
+            let mut node = Node::new(member.id, member.incarnation, first.clone(), seed);
+            node.tick_us = rng.random_range(18_000..22_000);
+            node.write_us = rng.random_range(80..400);
+            node.clock_off_ns = rng.random_range(-200_000_000..200_000_000);
+            world.nodes.insert(member.id, node);
+        }
+        world
+    }
+
+    fn run(&mut self) -> Result<Report, String> {
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.start_node(id)?;
+        }
+        for client in 0..self.clients.len() {
+            self.wake_later(client, 1000 * client as u64);
+        }
+        let first = self.faults.first_us();
+        self.at(first, Happening::Fault);
+        self.at(OPERATE_US, Happening::Operate);
+        while self.now_us < ROUGH_US {
+            self.step()?;
+        }
+        self.make_fair()?;
+        self.finish()?;
+        self.check_end()
+    }
+
+    /// Does the next thing.
+    fn step(&mut self) -> Result<(), String> {
+        let Reverse((at, number)) = self.queue.pop().expect("clocks tick for ever");
+        self.now_us = at;
+        let happening = self.happenings.remove(&number).expect("queued with it");
+        self.happen(happening)
+    }
+
+    fn at(&mut self, at_us: u64, happening: Happening) {
+        self.count += 1;
+        self.queue
+            .push(Reverse((at_us.max(self.now_us), self.count)));
+        self.happenings.insert(self.count, happening);
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), String> {
+        match happening {
+            Happening::Tick(id, life) => self.tick(id, life),
+            Happening::Frame {
+                from,
+                to,
+                epoch,
+                bytes,
+            } => self.frame((from, to), epoch, &bytes),
+            Happening::Written(id, life, record) => {
+                self.on_life(id, life, |node, context| node.written(record, context))
+            }
+            Happening::Saved(id, life) => self.on_life(id, life, |node, _| {
+                node.saved();
+                Ok(())
+            }),
+            Happening::Fetched {
+                node,
+                life,
+                index,
+                from,
+            } => {
+                let image = self.image_of(from, node, index);
+                self.on_life(node, life, |node, _| {
+                    node.fetched_checkpoint(index, image);
+                    Ok(())
+                })
+            }
+            Happening::Sent { node, life, peer } => {
+                let is_whole = !self.network.is_cut(node, peer);
+                self.on_life(node, life, |node, _| {
+                    if let Some(up) = &mut node.up {
+                        up.group.checkpoint_sent(peer, is_whole);
+                    }
+                    Ok(())
+                })
+            }
+            Happening::Restart(id) => {
+                let node = &self.nodes[&id];
+                if node.up.is_none() && node.dead.is_none() {
+                    self.start_node(id)?;
+                }
+                Ok(())
+            }
+            Happening::Request(id, client, request) => {
+                let (meta, request) = *request;
+                let Some(node) = self.nodes.get(&id) else {
+                    return Ok(());
+                };
+                let life = node.life;
+                self.on_life(id, life, |node, context| {
+                    node.request(client, meta, &request, context);
+                    Ok(())
+                })
+            }
+            Happening::Answer(client, answer) => {
+                self.answer(client, answer);
+                Ok(())
+            }
+            Happening::Wake(client, alarm) => {
+                if self.alarms[client] == alarm {
+                    self.wake(client);
+                }
+                Ok(())
+            }
+            Happening::Fault => self.fault(),
+            Happening::Operate => self.operate(),
+        }
+    }
+
+    /// Does something with a node in the life it was meant for, and lets it have its turn.
+    pub(crate) fn on_life(
+        &mut self,
+        id: NodeId,
+        life: u64,
+        work: impl FnOnce(&mut Node, &mut Context<'_>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return Ok(());
+        };
+        if node.life != life || node.up.is_none() {
+            return Ok(());
+        }
+        let mut context = Context {
+            auditor: &mut self.auditor,
+            views: &mut self.views,
+            pool: &self.pool,
+            sabotage: self.sabotage,
+            now_us: self.now_us,
+            effects: Vec::new(),
+            roles: Vec::new(),
+        };
+        work(node, &mut context)?;
+        let turned = node.turn(&mut context);
+        let (effects, roles) = (context.effects, context.roles);
+        for (role, term) in roles {
+            self.trace.note(self.now_us, "role", [id, role, term, 0]);
+        }
+        for effect in effects {
+            self.carry_out(id, life, effect);
+        }
+        match turned {
+            Ok(()) => Ok(()),
+            Err(Trouble::Broken(what)) => Err(what),
+            Err(Trouble::Stop(why)) => self.stop_node(id, &why),
+        }
+    }
+
+    fn carry_out(&mut self, id: NodeId, life: u64, effect: Effect) {
+        match effect {
+            Effect::Frame(to, bytes) => {
+                let epoch = self.network.epoch(id, to);
+                let sum = giro_base::checksum(&bytes) as u64;
+                self.trace
+                    .note(self.now_us, "sends", [id, to, bytes.len() as u64, sum]);
+                for at in self.network.arrivals(id, to, self.now_us) {
+                    let from = id;
+                    let bytes = bytes.clone();
+                    let frame = Happening::Frame {
+                        from,
+                        to,
+                        epoch,
+                        bytes,
+                    };
+                    self.at(at, frame);
+                }
+            }
+            Effect::Started(record) => {
+                self.trace.note(self.now_us, "writes", [id, record, 0, 0]);
+                let write_us = self.nodes[&id].write_us;
+                let at = self.now_us + write_us + self.disk_rng.random_range(0..=write_us);
+                self.at(at, Happening::Written(id, life, record));
+            }
+            Effect::Answer(client, answer) => {
+                if !self.network_loses_answer() {
+                    let delay = self.client_rng.random_range(100..600);
+                    self.at(self.now_us + delay, Happening::Answer(client, answer));
+                }
+            }
+            Effect::Install(from, index) => {
+                let delay = self.disk_rng.random_range(1_000..300_000);
+                let node = id;
+                let fetched = Happening::Fetched {
+                    node,
+                    life,
+                    index,
+                    from,
+                };
+                self.at(self.now_us + delay, fetched);
+            }
+            Effect::Offered(peer) => {
+                let delay = self.disk_rng.random_range(1_000..300_000);
+                let node = id;
+                self.at(self.now_us + delay, Happening::Sent { node, life, peer });
+            }
+            Effect::Save => {
+                let delay = self.disk_rng.random_range(1_000..200_000);
+                self.at(self.now_us + delay, Happening::Saved(id, life));
+            }
+        }
+    }
+
+    fn network_loses_answer(&mut self) -> bool {
+        let loss = self.network.weather.loss;
+        self.client_rng.random_bool(loss)
+    }
+
+    fn tick(&mut self, id: NodeId, life: u64) -> Result<(), String> {
+        let Some(node) = self.nodes.get(&id) else {
+            return Ok(());
+        };
+        if node.life != life || node.up.is_none() {
+            return Ok(());
+        }
+        let (next, now) = (self.now_us + node.tick_us, self.now_us);
+        self.at(next, Happening::Tick(id, life));
+        self.on_life(id, life, |node, _| {
+            node.tick(now);
+            Ok(())
+        })
+    }
+
+    fn frame(
+        &mut self,
+        (from, to): (NodeId, NodeId),
+        epoch: u64,
+        bytes: &Bytes,
+    ) -> Result<(), String> {
+        if self.network.epoch(from, to) != epoch {
+            return Ok(());
+        }
+        let Some(node) = self.nodes.get_mut(&to) else {
+            return Ok(());
+        };
+        let life = node.life;
+        match node.receive(bytes) {
+            Ok(true) => self.on_life(to, life, |_, _| Ok(())),
+            Ok(false) => {
+                self.trace.note(self.now_us, "refuses", [to, from, 0, 0]);
+                self.network.break_connection(from, to);
+                Ok(())
+            }
+            Err(why) => self.stop_node(to, &why),
+        }
+    }
+
+    /// A node ended itself. It may only do so when something was done to it.
+    fn stop_node(&mut self, id: NodeId, why: &str) -> Result<(), String> {
+        if !self.damaged.contains(&id) {
+            return Err(format!("node {id} stops for no reason of ours: {why}"));
+        }
+        self.trace.note(self.now_us, "stops", [id, 0, 0, 0]);
+        self.crash_node(id);
+        let node = self.nodes.get_mut(&id).expect("it just ran");
+        node.dead = Some(why.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn start_node(&mut self, id: NodeId) -> Result<(), String> {
+        let node = self.nodes.get_mut(&id).expect("it exists");
+        let mut context = Context {
+            auditor: &mut self.auditor,
+            views: &mut self.views,
+            pool: &self.pool,
+            sabotage: self.sabotage,
+            now_us: self.now_us,
+            effects: Vec::new(),
+            roles: Vec::new(),
+        };
+        node.start(&mut context)?;
+        let (life, tick_us) = (node.life, node.tick_us);
+        self.trace.note(self.now_us, "starts", [id, life, 0, 0]);
+        if let Some(why) = &node.dead {
+            if !self.damaged.contains(&id) {
+                return Err(format!(
+                    "node {id} cannot start, and nothing was done to it: {why}"
+                ));
+            }
+            return Ok(());
+        }
+        self.at(self.now_us + tick_us, Happening::Tick(id, life));
+        self.on_life(id, life, |_, _| Ok(()))
+    }
+
+    /// Power fails at a node.
+    pub(crate) fn crash_node(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let Some(up) = node.up.take() else { return };
+        node.life += 1;
+        up.wal.into_disk().crash(&mut self.disk_rng);
+        self.trace.note(self.now_us, "crashes", [id, 0, 0, 0]);
+        for other in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.network.break_connection(id, other);
+            self.network.break_connection(other, id);
+        }
+    }
+
+    pub(crate) fn restart_later(&mut self, id: NodeId, delay_us: u64) {
+        self.at(self.now_us + delay_us, Happening::Restart(id));
+    }
+
+    fn image_of(&self, from: NodeId, to: NodeId, index: u64) -> Option<Image> {
+        if self.network.is_cut(from, to) || self.network.is_cut(to, from) {
+            return None;
+        }
+        let node = self.nodes.get(&from).filter(|node| node.up.is_some())?;
+        let image = node.image.clone();
+        image.filter(|image| image.index == index)
+    }
+
+    fn answer(&mut self, client: usize, answer: Answer) {
+        let now = self.now_us;
+        let events = &mut self.events;
+        if self.clients[client].answer(answer, events, now) {
+            self.trace.note(now, "answered", [client as u64, 0, 0, 0]);
+            let pause = self.client_rng.random_range(0..30_000);
+            self.wake_later(client, pause);
+        }
+    }
+
+    /// A client begins a request, or sends the one it waits for.
+    fn wake(&mut self, place: usize) {
+        let now = self.now_us;
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        let client = &mut self.clients[place];
+        client.begin(&mut self.client_rng, &mut self.events, now);
+        let Some(wait) = &mut client.waits else {
+            return;
+        };
+        wait.sent += 1;
+        if wait.sent > 1 && self.client_rng.random_bool(0.5) {
+            client.asks = ids[self.client_rng.random_range(0..ids.len())];
+        }
+        let request = Box::new((wait.meta, wait.request.clone()));
+        let sent = wait.sent;
+        let to = client.asks;
+        self.trace.note(now, "asks", [place as u64, to, sent, 0]);
+        if !self.network_loses_answer() {
+            let delay = self.client_rng.random_range(100..600);
+            self.at(now + delay, Happening::Request(to, place, request));
+        }
+        let patience = RESEND_US + self.client_rng.random_range(0..RESEND_US / 4);
+        self.wake_later(place, patience);
+    }
+
+    /// Wakes a client; an earlier alarm of it no longer counts.
+    fn wake_later(&mut self, place: usize, delay_us: u64) {
+        self.alarms[place] += 1;
+        let alarm = self.alarms[place];
+        self.at(self.now_us + delay_us, Happening::Wake(place, alarm));
+    }
+
+    fn fault(&mut self) -> Result<(), String> {
+        if self.is_fair {
+            return Ok(());
+        }
+        let mut faults = std::mem::take(&mut self.faults);
+        let next = faults.strike(self);
+        self.faults = faults;
+        let next = next?;
+        self.at(self.now_us + next, Happening::Fault);
+        Ok(())
+    }
+
+    fn operate(&mut self) -> Result<(), String> {
+        let mut operator = std::mem::take(&mut self.operator);
+        let operated = operator.act(self);
+        self.operator = operator;
+        operated?;
+        self.at(self.now_us + OPERATE_US, Happening::Operate);
+        Ok(())
+    }
+
+    /// No more faults: everybody gets well.
+    fn make_fair(&mut self) -> Result<(), String> {
+        self.trace.note(self.now_us, "fair", [0; 4]);
+        self.is_fair = true;
+        self.network.heal();
+        self.network.weather = Weather::FAIR;
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            let node = self.nodes.get_mut(&id).expect("its key was there");
+            node.write_us = 200;
+            node.storage.set_full(false);
+            if node.up.is_none() && node.dead.is_none() {
+                self.start_node(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All must end well: each client gets some more answers, then all nodes agree.
+    fn finish(&mut self) -> Result<(), String> {
+        let deadline = self.now_us + FAIR_US;
+        let goals: Vec<u64> = self.clients.iter().map(|client| client.done + 3).collect();
+        while !self.is_done(&goals) {
+            self.in_time(deadline, "clients are not answered")?;
+        }
+        for client in &mut self.clients {
+            client.is_closing = true;
+        }
+        while self.clients.iter().any(|client| client.waits.is_some()) {
+            self.in_time(deadline, "the last requests are not answered")?;
+        }
+        while !self.agrees() {
+            self.in_time(deadline, "the nodes do not come to the same state")?;
+        }
+        Ok(())
+    }
+
+    fn in_time(&mut self, deadline: u64, what: &str) -> Result<(), String> {
+        if self.now_us > deadline {
+            let states = self
+                .nodes
+                .values()
+                .map(|node| match (&node.up, &node.dead) {
+                    (Some(up), _) => format!("\n  node {}: {:?}", node.id, up.group.status()),
+                    (None, dead) => format!("\n  node {}: down {dead:?}", node.id),
+                });
+            let states: String = states.collect();
+            return Err(format!(
+                "liveness: {what} after a minute without faults{states}"
+            ));
+        }
+        self.step()
+    }
+
+    fn is_done(&self, goals: &[u64]) -> bool {
+        let clients = self.clients.iter().zip(goals);
+        let mut clients = clients.map(|(client, goal)| client.done >= *goal);
+        clients.all(|done| done)
+    }
+
+    /// Whether every member has executed everything, and nothing is under way.
+    fn agrees(&self) -> bool {
+        let members = self.auditor.members();
+        if members.is_joint() {
+            return false;
+        }
+        let last = self.auditor.last_committed();
+        members.known.iter().all(|member| {
+            let node = self.nodes.get(&member.id);
+            let up = node.and_then(|node| node.up.as_ref());
+            up.is_some_and(|up| up.machine.executed == last && !up.wal.is_busy())
+        })
+    }
+
+    /// The whole history, at the end.
+    fn check_end(&mut self) -> Result<Report, String> {
+        let members = self.auditor.members().known.iter();
+        let ups = members.filter_map(|member| self.nodes.get(&member.id)?.up.as_ref());
+        let mut logs = ups.map(|up| &up.machine.payloads);
+        let log = logs.next().expect("a group has a node");
+        if logs.any(|other| other != log) {
+            return Err("(e) nodes executed different groups of ops".to_owned());
+        }
+        history::check(&self.events, log, &self.pool).map_err(|what| format!("(g) {what}"))?;
+        Ok(Report {
+            hash: self.trace.hash(),
+            steps: self.trace.count(),
+            requests: self.clients.iter().map(|client| client.done).sum(),
+            entries: self.auditor.last_committed(),
+            faults: self.faults.count(),
+            time_us: self.now_us,
+        })
+    }
+}
