@@ -3,7 +3,7 @@
 //! Entries below the window are on disk; a peer that needs them waits until they were read
 //! ([`Fetch`](crate::Fetch)). What is not executed yet is always in the window.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use raft::eraftpb::{Entry, Snapshot};
@@ -32,6 +32,8 @@ pub(crate) struct Window {
     fetched: Vec<Entry>,
     /// What was asked for and is not in memory.
     wanted: RefCell<Vec<Wanted>>,
+    /// A peer needs a checkpoint that knows it.
+    wants_checkpoint: Cell<bool>,
 }
 
 /// Entries that the library waits for.
@@ -70,6 +72,7 @@ impl Window {
             checkpoint: start.checkpoint,
             fetched: Vec::new(),
             wanted: RefCell::default(),
+            wants_checkpoint: Cell::new(false),
         }
     }
 
@@ -165,6 +168,11 @@ impl Window {
         self.wanted.take()
     }
 
+    /// Whether a peer needs a newer checkpoint than there is.
+    pub(crate) fn take_wants_checkpoint(&self) -> bool {
+        self.wants_checkpoint.take()
+    }
+
     /// Oldest index in memory.
     fn resident(&self) -> u64 {
         self.last + 1 - self.entries.len() as u64
@@ -235,13 +243,20 @@ impl Storage for Window {
         Ok(self.last)
     }
 
-    fn snapshot(&self, request_index: u64, _: u64) -> raft::Result<Snapshot> {
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
         match &self.checkpoint {
-            Some(checkpoint) if checkpoint.index >= request_index.max(1) => {
+            // A node that joined behind the checkpoint would refuse it: by its members it is none.
+            Some(checkpoint)
+                if checkpoint.index >= request_index.max(1)
+                    && checkpoint.members.get(to).is_some() =>
+            {
                 let description = encode_description(checkpoint);
                 Ok(snapshot(description.into(), checkpoint))
             }
-            _ => Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable)),
+            _ => {
+                self.wants_checkpoint.set(true);
+                Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+            }
         }
     }
 }

@@ -138,9 +138,18 @@ fn an_installed_checkpoint_leaves_nothing_of_the_log() {
         (Ok(41), Ok(40))
     );
     assert_eq!(window.term(40), Ok(9));
-    let snapshot = window.snapshot(40, 2).unwrap();
+    assert!(window.take_wants_checkpoint());
+    let snapshot = window.snapshot(40, 1).unwrap();
     assert_eq!(snapshot.get_metadata().index, 40);
-    let newer = window.snapshot(41, 2);
+    assert!(!window.take_wants_checkpoint());
+    let stranger = window.snapshot(40, 2);
+    assert_eq!(
+        store_error(stranger),
+        StorageError::SnapshotTemporarilyUnavailable,
+        "a node that joined later would refuse it"
+    );
+    assert!(window.take_wants_checkpoint());
+    let newer = window.snapshot(41, 1);
     assert_eq!(
         store_error(newer),
         StorageError::SnapshotTemporarilyUnavailable

@@ -69,9 +69,12 @@ impl Group {
             return Err(ChangeRefused::Silent(id));
         }
         let raft = &self.raw.raft;
-        let has = raft.prs().get(id).map_or(0, |progress| progress.matched);
+        let progress = raft.prs().get(id);
+        let has = progress.map_or(0, |progress| progress.matched);
         let lag = raft.raft_log.last_index().saturating_sub(has);
-        if lag > PROMOTE_LAG_MAX {
+        // One that has nothing yet may be waiting for a checkpoint, however short the log is.
+        let follows = progress.is_some_and(|p| p.state == raft::ProgressState::Replicate);
+        if lag > PROMOTE_LAG_MAX || !follows {
             return Err(ChangeRefused::Lagging { id, lag });
         }
         Ok(())

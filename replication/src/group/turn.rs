@@ -24,6 +24,7 @@ impl Group {
             self.turn(out);
             self.after_call();
         }
+        out.wants_checkpoint |= self.raw.store().take_wants_checkpoint();
         for message in std::mem::take(&mut self.released) {
             self.send(&message, out);
         }

@@ -167,4 +167,7 @@ pub struct Output {
     pub installs: Vec<Install>,
     /// Peers to which the checkpoint at this index was offered.
     pub offers: Vec<(NodeId, u64)>,
+    /// A peer needs a checkpoint that is newer than the newest, because it joined behind it: make
+    /// one now, and say so with [`Group::set_checkpoint`](super::Group::set_checkpoint).
+    pub wants_checkpoint: bool,
 }

@@ -47,8 +47,8 @@ impl Machine {
             pin: false,
             sessions_max: 8,
             buffers: 24,
-            accounts_max: 1 << 10,
-            transfers_max: 1 << 15,
+            accounts_max: 1 << 15,
+            transfers_max: 1 << 17,
             archive: false,
             ..Options::default()
         };

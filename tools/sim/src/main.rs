@@ -3,6 +3,7 @@
 //! Where to start reading: `giro_sim::run`.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
@@ -25,21 +26,35 @@ struct Arguments {
     twice: bool,
 }
 
+/// The seed that runs.
+static CURRENT: AtomicU64 = AtomicU64::new(0);
+
+fn say_again(seed: u64) {
+    println!("again: cargo xtask sim --seeds 1 --seed {seed}");
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let started = Instant::now();
+    // A failed assertion ends the process, and must name its seed as any other failure.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        say_again(CURRENT.load(Ordering::Relaxed));
+    }));
     let (mut count, mut requests, mut faults) = (0u64, 0, 0);
     for seed in arguments.seed..arguments.seed + arguments.seeds {
         let over = |limit| started.elapsed().as_secs() >= limit;
         if arguments.seconds.is_some_and(over) {
             break;
         }
+        CURRENT.store(seed, Ordering::Relaxed);
         let report = match run(seed, Sabotage::None) {
             Ok(report) => report,
             Err(violation) => {
                 println!("{}", violation.trace);
                 println!("{violation}");
-                println!("again: cargo xtask sim --seeds 1 --seed {seed}");
+                say_again(seed);
                 return ExitCode::FAILURE;
             }
         };

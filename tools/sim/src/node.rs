@@ -500,6 +500,9 @@ impl Up {
             let index = install.checkpoint.index;
             context.effects.push(Effect::Install(install.from, index));
         }
+        if out.wants_checkpoint && self.saving.is_none() {
+            self.save(context);
+        }
         for (peer, _) in out.offers {
             context.effects.push(Effect::Offered(peer));
         }
@@ -573,10 +576,14 @@ impl Up {
         let executed = self.group.executed(commit.index, digest);
         executed.map_err(|stop| Trouble::Stop(stop.to_string()))?;
         if commit.index.is_multiple_of(CHECKPOINT_EVERY) && self.saving.is_none() {
-            self.saving = Some(self.machine.image());
-            context.effects.push(Effect::Save);
+            self.save(context);
         }
         Ok(())
+    }
+
+    fn save(&mut self, context: &mut Context<'_>) {
+        self.saving = Some(self.machine.image());
+        context.effects.push(Effect::Save);
     }
 
     fn answer_read(&mut self, read: WaitingRead, context: &mut Context<'_>) {

@@ -132,6 +132,7 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Result<Report, Box<Violation>> {
     let mut world = World::new(seed, sabotage);
     world.run().map_err(|what| {
         Box::new(Violation {
+            seed,
             what,
             at_us: world.now_us,
             trace: world.trace.text(),
@@ -266,8 +267,8 @@ impl World {
                 })
             }
             Happening::Restart(id) => {
-                let node = &self.nodes[&id];
-                if node.up.is_none() && node.dead.is_none() {
+                let node = self.nodes.get(&id);
+                if node.is_some_and(|node| node.up.is_none() && node.dead.is_none()) {
                     self.start_node(id)?;
                 }
                 Ok(())
