@@ -168,6 +168,11 @@ impl Window {
         self.wanted.take()
     }
 
+    /// Oldest index that the log still has.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Whether a peer needs a newer checkpoint than there is.
     pub(crate) fn take_wants_checkpoint(&self) -> bool {
         self.wants_checkpoint.take()

@@ -15,7 +15,11 @@ impl Group {
     /// A tick of time passed (20 ms).
     pub fn tick(&mut self) {
         self.now += 1;
-        self.raw.tick();
+        // No campaign while a checkpoint is being installed: the library would look for the
+        // entries before it, which are gone.
+        if !self.is_installing() {
+            self.raw.tick();
+        }
         self.reads.retry(self.now);
         self.after_call();
         self.leave_joint();
@@ -45,12 +49,17 @@ impl Group {
             let compared = self.digests.compare(index, &self.members, leader);
             compared.map_err(Stop::from)?;
         }
-        if incoming.message.get_msg_type() == MessageType::MsgSnapshot {
-            self.take_offer(incoming.message);
-        } else {
-            self.step(incoming.message);
+        match incoming.message.get_msg_type() {
+            MessageType::MsgSnapshot => self.take_offer(incoming.message),
+            MessageType::MsgTimeoutNow if self.is_installing() => {}
+            _ => self.step(incoming.message),
         }
         Ok(())
+    }
+
+    /// Whether a checkpoint was put into place and its state is not executed from yet.
+    fn is_installing(&self) -> bool {
+        self.executed + 1 < self.raw.store().first()
     }
 
     fn step(&mut self, message: Message) {

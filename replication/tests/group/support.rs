@@ -21,6 +21,7 @@ pub(crate) struct Node {
     pub(crate) reads: Vec<u64>,
     pub(crate) refused_reads: Vec<u64>,
     pub(crate) fetches: usize,
+    pub(crate) wants_checkpoint: bool,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) is_up: bool,
     /// Writes stay under way.
@@ -92,6 +93,7 @@ impl Node {
             reads: Vec::new(),
             refused_reads: Vec::new(),
             fetches: 0,
+            wants_checkpoint: false,
             checkpoint: None,
             is_up: true,
             is_stalled: false,
@@ -212,6 +214,7 @@ impl World {
             return;
         }
         node.unknown.append(&mut out.unknown);
+        node.wants_checkpoint |= out.wants_checkpoint;
         node.reads.append(&mut out.reads);
         node.refused_reads.append(&mut out.refused_reads);
         node.unwritten.extend(out.writes);

@@ -116,3 +116,58 @@ fn a_peer_whose_connection_broke_is_probed_again() {
     world.ticks(5);
     assert_eq!(world.node(3).texts().len(), 100);
 }
+
+#[test]
+fn a_node_that_installs_a_checkpoint_does_not_campaign() {
+    let mut world = compacted();
+    world.heal();
+    world.node(3).is_stalled = true;
+    world.ticks(10);
+    let is_installing = |node: &crate::support::Node| {
+        let mut writes = node.unwritten.iter();
+        writes.any(|write| write.install.is_some())
+    };
+    assert!(is_installing(world.node(3)));
+    // Alone, it would campaign, and the library would miss the entries that are gone.
+    world.isolate(3);
+    world.ticks(60);
+    world.heal();
+    world.node(3).is_stalled = false;
+    world.ticks(30);
+    assert_eq!(
+        world.node(3).group.executed_index(),
+        world.node(1).group.executed_index()
+    );
+}
+
+#[test]
+fn a_checkpoint_must_know_the_node_it_is_offered_to() {
+    let mut world = compacted();
+    world.crash(3);
+    world.add_node(4, 3);
+    let learner = giro_replication::Change::AddLearner(crate::support::member(4));
+    world.node(1).group.change(&learner, 1).unwrap();
+    world.ticks(6);
+    // The checkpoint is older than the learner; it waits, and is not promoted meanwhile.
+    assert_eq!(world.node(4).group.executed_index(), 0);
+    let refused = world
+        .node(1)
+        .group
+        .change(&giro_replication::Change::Promote(4), 2);
+    assert!(matches!(
+        refused,
+        Err(giro_replication::ChangeRefused::Lagging { id: 4, .. })
+    ));
+    let node = world.node(1);
+    assert!(node.wants_checkpoint);
+    let index = node.group.executed_index();
+    let checkpoint = Checkpoint {
+        index,
+        term: node.entry(index).unwrap().term,
+        members: node.group.members().clone(),
+        manifest: Bytes::new(),
+    };
+    node.group.set_checkpoint(checkpoint);
+    world.ticks(10);
+    assert_eq!(world.node(4).group.executed_index(), index);
+}
