@@ -72,8 +72,9 @@ impl Group {
         let progress = raft.prs().get(id);
         let has = progress.map_or(0, |progress| progress.matched);
         let lag = raft.raft_log.last_index().saturating_sub(has);
-        // One that has nothing yet may be waiting for a checkpoint, however short the log is.
-        let follows = progress.is_some_and(|p| p.state == raft::ProgressState::Replicate);
+        // One that lacks what the log gave up waits for a checkpoint, however short the log is.
+        let follows = has + 1 >= raft.raft_log.first_index()
+            && progress.is_some_and(|p| p.state != raft::ProgressState::Snapshot);
         if lag > PROMOTE_LAG_MAX || !follows {
             return Err(ChangeRefused::Lagging { id, lag });
         }

@@ -38,6 +38,7 @@ struct Stage {
 /// Bounds of the stages that could go on for ever; the commands of the same name run longer.
 const FUZZ_SECONDS: u64 = 60;
 const KILL_ROUNDS: u32 = 5;
+const SIM_SECONDS: u64 = 60;
 
 const STAGES: &[Stage] = &[
     Stage {
@@ -87,6 +88,19 @@ const STAGES: &[Stage] = &[
         what: "every interleaving of the hand-overs between threads",
         missing: nothing,
         run: |_| stages::loom(),
+    },
+    Stage {
+        name: "sim",
+        what: "simulated groups of nodes, for a minute, each seed twice",
+        missing: nothing,
+        run: |_| {
+            stages::sim(&stages::Seeds {
+                seeds: 100_000,
+                seed: 1,
+                seconds: Some(SIM_SECONDS),
+                twice: true,
+            })
+        },
     },
     Stage {
         name: "fuzz",

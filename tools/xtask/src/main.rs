@@ -50,6 +50,18 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Simulated groups of nodes: faults, crashes, partitions, and an auditor.
+    Sim {
+        /// Seeds to run.
+        #[arg(long, default_value_t = 1000)]
+        seeds: u64,
+        /// The first one.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Run each seed twice, and compare the traces.
+        #[arg(long)]
+        twice: bool,
+    },
     /// The fuzz targets, for a time shared between them.
     Fuzz {
         /// Seconds for all of them together.
@@ -68,6 +80,15 @@ fn main() -> ExitCode {
         Command::Official => stages::official(true),
         Command::Kill { rounds, seed } => stages::kill(rounds, seed),
         Command::Oracle { events, seed } => stages::oracle(events, seed),
+        Command::Sim { seeds, seed, twice } => {
+            let seconds = None;
+            stages::sim(&stages::Seeds {
+                seeds,
+                seed,
+                seconds,
+                twice,
+            })
+        }
         Command::Fuzz { seconds, target } => stages::fuzz(seconds, target.as_deref()),
     };
     match result {
