@@ -59,7 +59,8 @@ impl Faults {
         let kind = self.rng.random_range(0..100u64);
         world.trace.note(world.now_us, "fault", [kind, id, 0, 0]);
         match kind {
-            0..25 => self.crash(world, id),
+            0..15 => self.crash(world, id),
+            15..25 => self.pause(world, id),
             25..30 => self.crash_twice(world, id)?,
             30..33 => ids.iter().for_each(|id| self.crash(world, *id)),
             33..48 => self.partition(world, &ids),
@@ -80,6 +81,13 @@ impl Faults {
         world.crash_node(id);
         let delay = self.rng.random_range(1_000..1_500_000);
         world.restart_later(id, delay);
+    }
+
+    /// The process stands still for a while, and knows nothing of it.
+    fn pause(&mut self, world: &mut World, id: NodeId) {
+        let until = world.now_us + self.rng.random_range(10_000..2_000_000);
+        let node = world.nodes.get_mut(&id).expect("it exists");
+        node.paused_until_us = until;
     }
 
     /// Again before it has come to anything.
@@ -147,7 +155,7 @@ impl Faults {
     fn clock(&mut self, world: &mut World, id: NodeId) {
         let node = world.nodes.get_mut(&id).expect("it exists");
         node.clock_off_ns = self.rng.random_range(-5_000_000_000..5_000_000_000);
-        node.tick_us = self.rng.random_range(16_000..24_000);
+        node.tick_us = self.rng.random_range(10_000..50_000);
     }
 
     /// No new segments for a while.

@@ -158,7 +158,13 @@ fn check_order(
 /// Executes the log with the model.
 fn walk(log: &[Bytes], pool: &BufferPool) -> Result<BTreeMap<u64, Executed>, String> {
     let mut model = Model::default();
-    let mut ops = BTreeMap::new();
+    // A read may come before everything.
+    let nothing = Executed {
+        request_checksum: 0,
+        reply: Vec::new(),
+        balances: Vec::new(),
+    };
+    let mut ops = BTreeMap::from([(0, nothing)]);
     let mut buffer = pool.take().ok_or("no buffer")?;
     for payload in log {
         let place = RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + payload.len();

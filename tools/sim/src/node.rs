@@ -43,6 +43,8 @@ pub struct Node {
     pub clock_off_ns: i64,
     /// Its tick (us): clocks run differently.
     pub tick_us: u64,
+    /// The process stands still until then (us).
+    pub paused_until_us: u64,
     /// A write takes so long (us).
     pub write_us: u64,
     /// The members that its group began with.
@@ -139,6 +141,7 @@ impl Node {
             clock_off_ns: 0,
             tick_us: 20_000,
             write_us: 150,
+            paused_until_us: 0,
             first,
             seed,
         }
@@ -252,6 +255,12 @@ impl Node {
         let wall = self.wall_ns(context.now_us);
         let Some(up) = &mut self.up else { return };
         let request_checksum = meta.request_checksum;
+        if context.sabotage == Sabotage::StaleRead && !request.is_write() {
+            let body = Some(request.body.clone());
+            let read = WaitingRead { client, meta, body };
+            up.answer_read(read, context);
+            return;
+        }
         if !up.group.is_serving() {
             let hint = up.group.role().leader;
             let answer = Answer::NotLeader {
@@ -421,10 +430,6 @@ impl Up {
     ) {
         let ticket = self.ticket();
         let read = WaitingRead { client, meta, body };
-        if context.sabotage == Sabotage::StaleRead {
-            self.answer_read(read, context);
-            return;
-        }
         match self.group.read(ticket) {
             Ok(()) => drop(self.reads.insert(ticket, read)),
             Err(error) => refuse(client, meta.request_checksum, error, context),

@@ -14,7 +14,7 @@ pub enum Sabotage {
     ForgetVote,
     /// Forgets the last entries over a restart.
     ForgetTail,
-    /// Answers reads without asking whether it still leads.
+    /// Answers reads without asking the group, on any node.
     StaleRead,
     /// Executes a request again that was sent again.
     NoSessions,

@@ -90,6 +90,35 @@ enum Happening {
     Operate,
 }
 
+impl Happening {
+    /// The process that it happens to.
+    fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::Tick(id, _)
+            | Self::Frame { to: id, .. }
+            | Self::Written(id, ..)
+            | Self::Saved(id, _)
+            | Self::Fetched { node: id, .. }
+            | Self::Sent { node: id, .. }
+            | Self::Request(id, ..) => Some(*id),
+            Self::Restart(_) | Self::Answer(..) | Self::Wake(..) | Self::Fault | Self::Operate => {
+                None
+            }
+        }
+    }
+}
+
+impl Happening {
+    /// Who made it happen to a process.
+    fn source(&self) -> u64 {
+        match self {
+            Self::Frame { from, .. } => *from,
+            Self::Request(_, client, _) => 1000 + *client as u64,
+            _ => 0,
+        }
+    }
+}
+
 /// Everything.
 pub struct World {
     pub(crate) now_us: u64,
@@ -120,8 +149,8 @@ pub struct World {
 /// The time in which things go wrong (us), and the time in which all must end well.
 const ROUGH_US: u64 = 12_000_000;
 const FAIR_US: u64 = 60_000_000;
-/// A client sends its request again after this (us).
-const RESEND_US: u64 = 400_000;
+/// A client sends its request again after some time between these (us).
+const RESEND_US: std::ops::Range<u64> = 50_000..500_000;
 const OPERATE_US: u64 = 300_000;
 
 /// Runs one seed.
@@ -230,6 +259,13 @@ impl World {
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), String> {
+        if let Some(until) = happening.node().and_then(|id| self.paused_until(id)) {
+            // What came meanwhile lies in a queue for each sender: which is read first is chance.
+            let queue = happening.source();
+            let at = until + 1 + giro_base::hash::fold(until ^ 0x51a7, queue | 1 << 40) % 5_000;
+            self.at(at, happening);
+            return Ok(());
+        }
         match happening {
             Happening::Tick(id, life) => self.tick(id, life),
             Happening::Frame {
@@ -297,6 +333,12 @@ impl World {
             Happening::Fault => self.fault(),
             Happening::Operate => self.operate(),
         }
+    }
+
+    /// When a process that stands still goes on.
+    fn paused_until(&self, id: NodeId) -> Option<u64> {
+        let node = self.nodes.get(&id)?;
+        (node.paused_until_us > self.now_us).then_some(node.paused_until_us)
     }
 
     /// Does something with a node in the life it was meant for, and lets it have its turn.
@@ -521,7 +563,8 @@ impl World {
             return;
         };
         wait.sent += 1;
-        if wait.sent > 1 && self.client_rng.random_bool(0.5) {
+        let astray = if wait.sent > 1 { 0.5 } else { 0.1 };
+        if self.client_rng.random_bool(astray) {
             client.asks = ids[self.client_rng.random_range(0..ids.len())];
         }
         let request = Box::new((wait.meta, wait.request.clone()));
@@ -532,7 +575,7 @@ impl World {
             let delay = self.client_rng.random_range(100..600);
             self.at(now + delay, Happening::Request(to, place, request));
         }
-        let patience = RESEND_US + self.client_rng.random_range(0..RESEND_US / 4);
+        let patience = self.client_rng.random_range(RESEND_US);
         self.wake_later(place, patience);
     }
 
@@ -573,6 +616,8 @@ impl World {
         for id in self.nodes.keys().copied().collect::<Vec<_>>() {
             let node = self.nodes.get_mut(&id).expect("its key was there");
             node.write_us = 200;
+            node.tick_us = 20_000;
+            node.paused_until_us = 0;
             node.storage.set_full(false);
             if node.up.is_none() && node.dead.is_none() {
                 self.start_node(id)?;

@@ -28,7 +28,7 @@ fn the_auditor_finds_a_reply_before_the_quorum() {
 
 #[test]
 fn the_auditor_finds_a_forgotten_vote() {
-    finds(Sabotage::ForgetVote, 40, &["(f)"]);
+    finds(Sabotage::ForgetVote, 40, &["(f)", "node"]);
 }
 
 #[test]
