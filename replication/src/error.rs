@@ -45,7 +45,8 @@ pub enum Refusal {
     },
     /// The sender has the id of a member, and is another node.
     #[error(
-        "node {from} has incarnation {found:#x}, the member of this id has {expected:#x}: ids are never given twice"
+        "node {from} has incarnation {found:#x}, the member of this id has {expected:#x}: ids are \
+         never given twice"
     )]
     ReusedId {
         /// The sender.

@@ -118,8 +118,8 @@ proptest! {
         if kind != MessageType::MsgAppend {
             (message.index, message.log_term) = (numbers[4], numbers[5]);
         }
-        if let (Some(name), "heartbeat") = (name, if matches!(kind,
-            MessageType::MsgHeartbeat | MessageType::MsgHeartbeatResponse) { "heartbeat" } else { "" }) {
+        let named = [MessageType::MsgHeartbeat, MessageType::MsgHeartbeatResponse];
+        if let Some(name) = name.filter(|_| named.contains(&kind)) {
             message.context = name.to_le_bytes().to_vec().into();
         }
         let came = there_and_back(&message);
@@ -141,7 +141,10 @@ proptest! {
     }
 
     #[test]
-    fn one_changed_byte_anywhere_is_noticed(place in any::<prop::sample::Index>(), flip in 1..=255u8) {
+    fn one_changed_byte_anywhere_is_noticed(
+        place in any::<prop::sample::Index>(),
+        flip in 1..=255u8,
+    ) {
         let frame = encode(&SENDER, &sample(MessageType::MsgAppend)).unwrap().to_bytes();
         let mut bytes = frame.to_vec();
         bytes[place.index(frame.len())] ^= flip;

@@ -240,11 +240,10 @@ fn a_contradicted_commit_stops_the_node() {
     let mut other = with(&append, 80, &50u64.to_le_bytes());
     other = with(&other, 88, &1u64.to_le_bytes());
     let stop = world.node(2).group.receive(&other);
-    let index = 1;
-    assert!(
-        matches!(stop, Err(ReceiveError::Stop(Stop::Contradiction { leader: 1, index: at, .. })) if at == index),
-        "{stop:?}"
-    );
+    let Err(ReceiveError::Stop(Stop::Contradiction { leader, index, .. })) = stop else {
+        panic!("{stop:?}");
+    };
+    assert_eq!((leader, index), (1, 1));
 }
 
 #[test]

@@ -511,19 +511,23 @@ impl Up {
         for (peer, _) in out.offers {
             context.effects.push(Effect::Offered(peer));
         }
-        for ticket in out.reads {
-            if let Some(read) = self.reads.remove(&ticket) {
+        self.answer_reads(&out.reads, &out.refused_reads, context);
+        Ok(())
+    }
+
+    fn answer_reads(&mut self, ready: &[u64], refused: &[u64], context: &mut Context<'_>) {
+        for ticket in ready {
+            if let Some(read) = self.reads.remove(ticket) {
                 self.answer_read(read, context);
             }
         }
-        for ticket in out.refused_reads {
-            if let Some(read) = self.reads.remove(&ticket) {
+        for ticket in refused {
+            if let Some(read) = self.reads.remove(ticket) {
                 let leader = self.group.role().leader;
                 let error = ProposeError::NotLeader { leader };
                 refuse(read.client, read.meta.request_checksum, error, context);
             }
         }
-        Ok(())
     }
 
     fn execute(

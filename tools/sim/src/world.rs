@@ -286,22 +286,8 @@ impl World {
                 life,
                 index,
                 from,
-            } => {
-                let image = self.image_of(from, node, index);
-                self.on_life(node, life, |node, _| {
-                    node.fetched_checkpoint(index, image);
-                    Ok(())
-                })
-            }
-            Happening::Sent { node, life, peer } => {
-                let is_whole = !self.network.is_cut(node, peer);
-                self.on_life(node, life, |node, _| {
-                    if let Some(up) = &mut node.up {
-                        up.group.checkpoint_sent(peer, is_whole);
-                    }
-                    Ok(())
-                })
-            }
+            } => self.fetched((node, life), index, from),
+            Happening::Sent { node, life, peer } => self.sent((node, life), peer),
             Happening::Restart(id) => {
                 let node = self.nodes.get(&id);
                 if node.is_some_and(|node| node.up.is_none() && node.dead.is_none()) {
@@ -436,6 +422,29 @@ impl World {
     fn network_loses_answer(&mut self) -> bool {
         let loss = self.network.weather.loss;
         self.client_rng.random_bool(loss)
+    }
+
+    fn fetched(
+        &mut self,
+        (id, life): (NodeId, u64),
+        index: u64,
+        from: NodeId,
+    ) -> Result<(), String> {
+        let image = self.image_of(from, id, index);
+        self.on_life(id, life, |node, _| {
+            node.fetched_checkpoint(index, image);
+            Ok(())
+        })
+    }
+
+    fn sent(&mut self, (id, life): (NodeId, u64), peer: NodeId) -> Result<(), String> {
+        let is_whole = !self.network.is_cut(id, peer);
+        self.on_life(id, life, |node, _| {
+            if let Some(up) = &mut node.up {
+                up.group.checkpoint_sent(peer, is_whole);
+            }
+            Ok(())
+        })
     }
 
     fn tick(&mut self, id: NodeId, life: u64) -> Result<(), String> {

@@ -257,11 +257,7 @@ impl Log {
             op_count: record.op_count,
             bytes: u32::try_from(bytes).expect("a record is smaller than its buffer"),
             group: 0,
-            version: if mark.is_some() {
-                RECORD_VERSION_MARKED
-            } else {
-                RECORD_VERSION
-            },
+            version: mark.map_or(RECORD_VERSION, |_| RECORD_VERSION_MARKED),
             mark: mark.unwrap_or_default(),
             reserved: [0; 80],
         };

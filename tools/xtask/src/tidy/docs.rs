@@ -9,6 +9,7 @@ use crate::command;
 const CASE_TABLES: &[&str] = &[
     "docs/internals/log.md",
     "docs/internals/replication.md",
+    "docs/internals/simulator.md",
     "docs/operating/bad-input.md",
 ];
 /// Words a test's name has at least; shorter names in backticks are fields and functions.
