@@ -3,7 +3,7 @@
 //! What it guarantees:
 //!
 //! - It runs on a thread of its own, and the data path does not know of it: it is a client of the
-//!   binary port (`docs/decisions/0012-gateway-through-the-client.md`). Requests that run at the
+//!   binary port (`docs/decisions/0013-gateway-through-the-client.md`). Requests that run at the
 //!   same time share messages, as all calls of one client do.
 //! - Integers never pass through a float. Unknown fields are refused, and every refusal says which
 //!   field and why.
