@@ -28,7 +28,7 @@ fn every_bad_body_names_its_field() {
         (transfer("code", "65536"), "[0].code", "at most 65535"),
         (transfer("id", "\"x\""), "[0].id", "digits"),
         (transfer("colour", "1"), "[0].colour", "unknown field"),
-        (transfer("flags", "[\"branch\"]"), "[0].flags[0]", "flag"),
+        (transfer("flags", "[\"branch\"]"), "[0].flags", "flag"),
         (transfer("flags", "3"), "[0].flags", "list of names"),
         ("[{\"amount\": 1}]".into(), "[0]", "missing field `id`"),
         ("{}".into(), "body", "sequence"),
@@ -42,11 +42,7 @@ fn every_bad_body_names_its_field() {
         let shown = &body[..body.len().min(80)];
         assert_eq!(answer.status, 400, "{shown}: {answer:?}");
         let told = answer.json();
-        let found = told["field"].as_str().unwrap_or_default();
-        assert!(
-            found == *field || found.starts_with("[0]") && field.starts_with("[0]"),
-            "{shown}: {told}"
-        );
+        assert_eq!(told["field"], *field, "{shown}: {told}");
         assert!(
             told["message"].as_str().unwrap().contains(why),
             "{shown}: {told}"
