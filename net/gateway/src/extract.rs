@@ -166,12 +166,10 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
-    let error = match read {
-        Ok(_) => match reader.end() {
-            Ok(()) => return Err(ApiError::field("body", "cannot be read")),
-            Err(error) => return Err(ApiError::field("body", error.to_string())),
-        },
-        Err(error) => error,
+    let Err(error) = read else {
+        let behind = reader.end().err();
+        let why = behind.map_or("cannot be read".to_owned(), |error| error.to_string());
+        return Err(ApiError::field("body", why));
     };
     let path = error.path().to_string();
     let why = error.inner();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use giro_base::limits::{BRANCHES_MAX, OPEN_BRANCHES_MAX};
-use giro_client::{BranchKey, ConfirmBranch, OpenBranchesFilter, TryBranch};
+use giro_client::{
+    BranchBodyError as Why, BranchKey, ConfirmBranch, OpenBranchesFilter, TryBranch,
+};
 
 use super::ledger::{at_most, rows};
 use super::{only, watch};
@@ -33,7 +35,7 @@ pub(super) async fn try_branches(
     at_most(new.len(), BRANCHES_MAX)?;
     let branches: Vec<TryBranch> = new.into_iter().map(TryBranch::from).collect();
     for (at, branch) in branches.iter().enumerate() {
-        check(at, branch.check())?;
+        check(at, &branch.check())?;
     }
     let answers = client.try_branches(&branches).await?;
     for (branch, answer) in branches.iter().zip(&answers) {
@@ -57,7 +59,7 @@ pub(super) async fn confirm_branches(
     at_most(confirms.len(), BRANCHES_MAX)?;
     let confirms: Vec<_> = confirms.into_iter().map(ConfirmBranch::from).collect();
     for (at, confirm) in confirms.iter().enumerate() {
-        check(at, confirm.check())?;
+        check(at, &confirm.check())?;
     }
     let answers = client.confirm_branches(&confirms).await?;
     for (confirm, answer) in confirms.iter().zip(&answers) {
@@ -81,7 +83,7 @@ pub(super) async fn cancel_branches(
     at_most(cancels.len(), BRANCHES_MAX)?;
     let keys: Vec<BranchKey> = cancels.into_iter().map(BranchKey::from).collect();
     for (at, key) in keys.iter().enumerate() {
-        check(at, key.check())?;
+        check(at, &key.check())?;
     }
     let answers = client.cancel_branches(&keys).await?;
     for (key, answer) in keys.iter().zip(&answers) {
@@ -127,12 +129,11 @@ pub(super) async fn open_branches(
 }
 
 /// That a request may have the branch; else which it is and why.
-fn check<T>(at: usize, checked: Result<T, giro_client::BranchBodyError>) -> Result<(), ApiError> {
-    use giro_client::BranchBodyError as Why;
+fn check<T>(at: usize, checked: &Result<T, Why>) -> Result<(), ApiError> {
     let Err(error) = checked else {
         return Ok(());
     };
-    let (field, why) = described(&error);
+    let (field, why) = described(error);
     let field = match error {
         Why::Text { .. } | Why::Legs { .. } => format!("[{at}].{field}"),
         _ => "body".into(),
@@ -141,9 +142,8 @@ fn check<T>(at: usize, checked: Result<T, giro_client::BranchBodyError>) -> Resu
 }
 
 /// The field of a branch, and what is wrong with it.
-pub(super) fn described(error: &giro_client::BranchBodyError) -> (&'static str, String) {
+pub(super) fn described(error: &Why) -> (&'static str, String) {
     use giro_base::limits::{BRANCH_LEGS_MAX, BRANCH_TEXT_BYTES_MAX};
-    use giro_client::BranchBodyError as Why;
     match error {
         Why::Text { field, bytes, .. } => {
             let why = format!("has {bytes} bytes; it must have 1 to {BRANCH_TEXT_BYTES_MAX}");

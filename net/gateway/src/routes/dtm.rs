@@ -286,12 +286,13 @@ fn failure(answer: BranchAnswer) -> Response {
 /// words in them.
 fn neutral(answered: Result<Response, ApiError>) -> Response {
     answered.unwrap_or_else(|mut error| {
-        let calm = |text: &str| {
-            text.replace("FAILURE", "failure")
-                .replace("ONGOING", "ongoing")
-        };
         error.problem.message = calm(&error.problem.message);
         error.problem.field = error.problem.field.as_deref().map(calm);
         error.into_response()
     })
+}
+
+fn calm(text: &str) -> String {
+    let text = text.replace("FAILURE", "failure");
+    text.replace("ONGOING", "ongoing")
 }

@@ -91,7 +91,10 @@ fn bad_paths_queries_and_headers_are_refused() {
 fn bad_branches_name_their_field() {
     let world = World::new();
     world.accounts();
-    let branch = |gid: &str, legs: usize| json!([{"gid": gid, "branch_id": "1", "legs": vec![leg(1, 2); legs]}]);
+    let branch = |gid: &str, legs: usize| {
+        let legs = vec![leg(1, 2); legs];
+        json!([{"gid": gid, "branch_id": "1", "legs": legs}])
+    };
     for (body, field) in [
         (branch("", 1), "[0].gid"),
         (branch(&"g".repeat(129), 1), "[0].gid"),

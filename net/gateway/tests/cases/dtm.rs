@@ -37,7 +37,7 @@ fn every_state_and_phase_has_its_answer() {
     for (at, (op, branch, status, result)) in STEPS.iter().enumerate() {
         let answer = world.post(&path(op, branch), &body);
         assert_eq!(answer.status, *status, "step {at}: {answer:?}");
-        if *result == "" {
+        if result.is_empty() {
             assert!(!answer.text.contains("FAILURE"), "{answer:?}");
             assert!(!answer.text.contains("ONGOING"), "{answer:?}");
         } else {

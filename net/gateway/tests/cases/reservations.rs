@@ -28,7 +28,7 @@ fn put_confirms_and_delete_cancels() {
 fn a_named_reservation_is_made_once() {
     let world = World::new();
     world.accounts();
-    let body = json!({"gid": "order 7/8", "branch_id": "é", "legs": [leg(1, 2)]});
+    let body = json!({"gid": "order 7/8", "branch_id": "\u{e9}", "legs": [leg(1, 2)]});
     let places: Vec<_> = (0..2)
         .map(|_| {
             let made = world.post("/reservations", &body);
@@ -38,7 +38,7 @@ fn a_named_reservation_is_made_once() {
         .collect();
     assert_eq!(places, ["/reservations/order%207%2F8/%C3%A9"; 2]);
     assert_eq!(world.debits(1), ("5".into(), "0".into()));
-    let other = json!({"gid": "order 7/8", "branch_id": "é", "legs": [leg(2, 1)]});
+    let other = json!({"gid": "order 7/8", "branch_id": "\u{e9}", "legs": [leg(2, 1)]});
     assert_eq!(
         world.post("/reservations", &other).json()["error"],
         "differs"
