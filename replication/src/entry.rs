@@ -36,7 +36,7 @@ impl EntryKind {
 pub struct Payload {
     /// The bytes.
     pub bytes: Bytes,
-    /// Their [`checksum`].
+    /// Their [`checksum`](giro_base::checksum()).
     pub checksum: u128,
 }
 

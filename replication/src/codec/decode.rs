@@ -130,6 +130,11 @@ fn descriptors(
     reader: &mut Reader<'_>,
 ) -> Result<Vec<(Descriptor, EntryKind)>, BadFrame> {
     let (mut index, mut term) = (header.index, header.log_term);
+    // Only before the first entry is there no term. The library would take it for that of an entry
+    // that this node does not have.
+    if header.kind() == Some(Kind::Append) && index > 0 && term == 0 {
+        return Err(BadFrame::Field("term before the entries"));
+    }
     let mut bytes = 0;
     let mut found = Vec::with_capacity(header.entry_count as usize);
     for _ in 0..header.entry_count {

@@ -355,3 +355,15 @@ fn members_that_make_no_sense_are_refused() {
     assert_eq!(broken(|m| m.known[0].id = 0), None);
     assert_eq!(broken(|m| m.known[0].name = "x".repeat(256)), None);
 }
+
+#[test]
+fn entries_behind_one_without_term_are_refused() {
+    let mut message = append(&[entry(5, 3, b"first")]);
+    message.log_term = 0;
+    let frame = encode(&SENDER, &message).unwrap().to_bytes();
+    let refused = decode(&frame).map(|_| ());
+    assert_eq!(refused, Err(BadFrame::Field("term before the entries")));
+    message = append(&[entry(1, 3, b"first")]);
+    (message.index, message.log_term) = (0, 0);
+    assert_eq!(there_and_back(&message).message, message);
+}

@@ -61,6 +61,9 @@ pub(crate) struct Flags {
     /// How long a request waits for room before it is dropped, in milliseconds.
     #[arg(long, env = "GIRO_REQUEST_DEADLINE_MS")]
     request_deadline_ms: Option<u64>,
+    /// Where to serve HTTP: [host:]port. Not served unless given.
+    #[arg(long, env = "GIRO_HTTP", value_name = "[HOST:]PORT")]
+    http: Option<String>,
 }
 
 /// Settings as the file gives them.
@@ -81,6 +84,7 @@ struct File {
     archive: Option<bool>,
     generation_rows: Option<u32>,
     request_deadline_ms: Option<u64>,
+    http: Option<String>,
 }
 
 /// Settings in force.
@@ -88,6 +92,8 @@ struct File {
 pub(crate) struct Config {
     /// Where to listen.
     pub(crate) addresses: String,
+    /// Where to serve HTTP, if it is served.
+    pub(crate) http: Option<String>,
     /// The ledger's.
     pub(crate) ledger: giro::Options,
     /// The port's.
@@ -142,6 +148,12 @@ impl Config {
         let addresses = flags.addresses.clone().or(file.addresses);
         let config = Self {
             addresses: addresses.unwrap_or_else(|| "3000".into()),
+            // An empty one switches off what the file has.
+            http: flags
+                .http
+                .clone()
+                .or(file.http)
+                .filter(|http| !http.is_empty()),
             ledger,
             server,
         };
@@ -227,6 +239,7 @@ mod tests {
         let ledger = giro::Options::default();
         let server = giro_server::Options::default();
         assert_eq!(file.addresses.as_deref(), Some("3000"));
+        assert_eq!(file.http.as_deref(), Some(""), "HTTP is off");
         assert_eq!(file.shards, Some(ledger.shards));
         assert_eq!(file.pin, Some(ledger.pin));
         assert_eq!(

@@ -1,11 +1,12 @@
 //! Running a ledger behind its port, until a signal asks to stop.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
 use anyhow::Context;
 use giro::Engine;
+use giro_gateway::Gateway;
 use giro_server::{Address, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -36,11 +37,31 @@ pub(crate) fn run(dir: &Path, mut config: Config, greeting: Greeting) -> anyhow:
     bar.finish();
     // Listen only now: a client that connects is served at once.
     let server = Server::bind(&address)?;
-    stop_on_signals(server.handle())?;
+    let gateway = start_gateway(&config, server.address())?;
+    stop_on_signals(server.handle(), gateway)?;
     greet(greeting, server.address(), &engine)?;
     server.serve(engine, &config.server)?;
     tracing::info!("stopped; everything taken was executed and answered");
     Ok(())
+}
+
+/// Serves HTTP, where that is configured. The binary port listens already, so the gateway's
+/// connection waits there until the server runs.
+fn start_gateway(config: &Config, ledger: SocketAddr) -> anyhow::Result<Option<Gateway>> {
+    let Some(http) = &config.http else {
+        return Ok(None);
+    };
+    let http: Address = http.parse().context("in the address of HTTP")?;
+    let found = (http.host.as_str(), http.port).to_socket_addrs();
+    let mut found = found.with_context(|| format!("cannot resolve `{}`", http.host))?;
+    let http = found.next().context("the host of HTTP has no address")?;
+    let options = giro_gateway::Options {
+        cluster: config.server.cluster,
+        ..giro_gateway::Options::default()
+    };
+    let gateway = Gateway::start(http, ledger, options)?;
+    tracing::info!(address = %gateway.address(), "serving HTTP");
+    Ok(Some(gateway))
 }
 
 /// Files of the history stay open, two a generation, and a connection takes one: all that the
@@ -93,13 +114,20 @@ Stop it with Ctrl-C."
     )
 }
 
-fn stop_on_signals(handle: giro_server::Handle) -> anyhow::Result<()> {
+fn stop_on_signals(
+    handle: giro_server::Handle,
+    mut gateway: Option<Gateway>,
+) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen for signals")?;
     std::thread::Builder::new()
         .name("giro-signals".into())
         .spawn(move || {
             for signal in signals.forever() {
                 tracing::info!(signal, "stopping");
+                // First the edge, whose requests in flight need the ledger.
+                if let Some(gateway) = gateway.take() {
+                    gateway.stop();
+                }
                 handle.stop();
             }
         })?;

@@ -1,0 +1,48 @@
+//! What all requests share.
+
+use std::sync::OnceLock;
+
+use giro_client::Client;
+use tokio::sync::Semaphore;
+
+use crate::error::ApiError;
+use crate::extract;
+use crate::metrics::Metrics;
+use crate::options::Options;
+
+/// The state behind every route.
+pub(crate) struct App {
+    pub(crate) options: Options,
+    pub(crate) metrics: Metrics,
+    /// Memory for bodies that are being received.
+    pub(crate) body_budget: Semaphore,
+    client: OnceLock<Client>,
+}
+
+impl App {
+    pub(crate) fn new(options: Options) -> Self {
+        let steps = extract::budget_steps(options.bodies_bytes_max);
+        Self {
+            body_budget: Semaphore::new(steps.min(Semaphore::MAX_PERMITS)),
+            metrics: Metrics::new(),
+            client: OnceLock::new(),
+            options,
+        }
+    }
+
+    /// The ledger answers: requests are taken from now on.
+    pub(crate) fn ready(&self, client: Client) {
+        // Only the task that connects calls this, once.
+        let is_first = self.client.set(client).is_ok();
+        assert!(is_first, "a gateway connects once");
+    }
+
+    /// The client on the ledger.
+    ///
+    /// # Errors
+    /// Busy until the ledger has answered once.
+    pub(crate) fn client(&self) -> Result<&Client, ApiError> {
+        let client = self.client.get();
+        client.ok_or_else(|| ApiError::busy("the ledger does not answer yet"))
+    }
+}

@@ -1,0 +1,266 @@
+//! Requests as types: bodies, query strings and deadlines, checked where they come in.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Bytes, HttpBody as _};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use giro_client::Client;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use percent_encoding::percent_decode;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// Names a shorter or longer deadline for one request, in milliseconds.
+pub(crate) const DEADLINE_HEADER: &str = "x-deadline-ms";
+/// Bodies are counted against the memory for all of them in such steps.
+const BUDGET_STEP_BYTES: usize = 1 << 10;
+/// Most parameters of a query string.
+const PARAMETERS_MAX: usize = 32;
+
+/// A client whose calls end by the request's deadline.
+pub(crate) struct Call(pub(crate) Client);
+
+impl FromRequestParts<Arc<App>> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let deadline = deadline(&parts.headers, app.options.deadline)?;
+        Ok(Self(app.client()?.with_deadline(deadline)))
+    }
+}
+
+/// The request's own deadline, which is not above the option's.
+fn deadline(headers: &HeaderMap, max: Duration) -> Result<Duration, ApiError> {
+    let Some(value) = headers.get(DEADLINE_HEADER) else {
+        return Ok(max);
+    };
+    let text = value.to_str().unwrap_or_default();
+    let ms = crate::number::parse(text, max.as_millis());
+    let ms = ms.map_err(|why| ApiError::field(DEADLINE_HEADER, why))?;
+    if ms == 0 {
+        return Err(ApiError::field(DEADLINE_HEADER, "must not be 0"));
+    }
+    // It is not above the option's, which is a Duration.
+    Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)))
+}
+
+/// A body of JSON.
+pub(crate) struct Payload<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Payload<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        content_type(request.headers())?;
+        let bytes = read(request, app).await?;
+        json(&bytes).map(Self)
+    }
+}
+
+/// A body of JSON, or none.
+pub(crate) struct MaybePayload<T>(pub(crate) Option<T>);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for MaybePayload<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let typed = content_type(request.headers());
+        let bytes = read(request, app).await?;
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        typed?;
+        json(&bytes).map(|value| Self(Some(value)))
+    }
+}
+
+/// A body nobody looks at, read within the limits.
+pub(crate) struct AnyBody;
+
+impl FromRequest<Arc<App>> for AnyBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        read(request, app).await.map(|_| Self)
+    }
+}
+
+/// A page in a browser can post texts and forms to any address without being asked; JSON it
+/// cannot. So nothing else is taken.
+fn content_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let value = headers.get(header::CONTENT_TYPE);
+    let text = value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let media = text.split(';').next().unwrap_or_default().trim();
+    let is_json = media.eq_ignore_ascii_case("application/json")
+        || (media.starts_with("application/") && media.ends_with("+json"));
+    if is_json {
+        return Ok(());
+    }
+    let mut error = ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "must be application/json (curl: --json)",
+    );
+    error.problem.field = Some("content-type".into());
+    Err(error)
+}
+
+/// The whole body, in time and within the limits of one and of all.
+async fn read(request: Request, app: &App) -> Result<Bytes, ApiError> {
+    let max = app.options.body_bytes_max;
+    let too_large = || {
+        let message = format!("the body has more than {max} bytes");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    };
+    let hint = request.body().size_hint();
+    if hint.lower() > max as u64 {
+        return Err(too_large());
+    }
+    let most = hint
+        .upper()
+        .map_or(max, |upper| usize::try_from(upper).unwrap_or(max));
+    let steps = u32::try_from(most.min(max).div_ceil(BUDGET_STEP_BYTES)).unwrap_or(u32::MAX);
+    let Ok(_room) = app.body_budget.try_acquire_many(steps) else {
+        return Err(ApiError::busy(
+            "too many large bodies at a time; come back later",
+        ));
+    };
+    let body = Limited::new(request.into_body(), max);
+    match timeout(app.options.body_timeout, body.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "invalid",
+            "the body did not come whole",
+        )),
+        Err(_) => Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "slow",
+            format!(
+                "the body did not come within {:?}",
+                app.options.body_timeout
+            ),
+        )),
+    }
+}
+
+/// Steps of the memory for all bodies.
+pub(crate) fn budget_steps(bytes: usize) -> usize {
+    bytes.div_ceil(BUDGET_STEP_BYTES)
+}
+
+/// Reads JSON; a body that is not right is read once more, for the place.
+pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
+    let Err(error) = read else {
+        let behind = reader.end().err();
+        let why = behind.map_or("cannot be read".to_owned(), |error| error.to_string());
+        return Err(ApiError::field("body", why));
+    };
+    let path = error.path().to_string();
+    let why = error.inner();
+    let field = if why.is_data() && path != "." {
+        path
+    } else {
+        "body".into()
+    };
+    Err(ApiError::field(field, why.to_string()))
+}
+
+/// The parameters of a query string, as they stand in it.
+pub(crate) struct Parameters(pub(crate) Vec<(String, String)>);
+
+impl FromRequestParts<Arc<App>> for Parameters {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, ApiError> {
+        parameters(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+fn parameters(query: &str) -> Result<Vec<(String, String)>, ApiError> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let mut found = Vec::new();
+    for pair in pairs {
+        if found.len() == PARAMETERS_MAX {
+            let why = format!("has more than {PARAMETERS_MAX} parameters");
+            return Err(ApiError::field("query", why));
+        }
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decode(name).ok_or_else(|| ApiError::field("query", "is not UTF-8"))?;
+        let value = decode(value).ok_or_else(|| ApiError::field(&*name, "is not UTF-8"))?;
+        found.push((name.into_owned(), value.into_owned()));
+    }
+    Ok(found)
+}
+
+/// None when it is not UTF-8. It is not mended: two texts must never become one.
+fn decode(text: &str) -> Option<Cow<'static, str>> {
+    let spaced: Vec<u8> = text
+        .bytes()
+        .map(|byte| if byte == b'+' { b' ' } else { byte })
+        .collect();
+    let decoded = percent_decode(&spaced).decode_utf8().ok()?;
+    Some(Cow::Owned(decoded.into_owned()))
+}
+
+/// A query string as a type with the rules of bodies: every value is a text.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, ApiError> {
+        let mut object = serde_json::Map::new();
+        for (name, value) in parameters(parts.uri.query().unwrap_or_default())? {
+            if object.contains_key(&name) {
+                return Err(ApiError::field(name, "is there twice"));
+            }
+            let value = match value.as_str() {
+                "true" => true.into(),
+                "false" => false.into(),
+                _ => value.into(),
+            };
+            object.insert(name, value);
+        }
+        let text = serde_json::Value::Object(object).to_string();
+        json(text.as_bytes()).map(Self).map_err(|mut error| {
+            if error.problem.field.as_deref() == Some("body") {
+                error.problem.field = Some("query".into());
+            }
+            error
+        })
+    }
+}
+
+/// What stands in the path.
+pub(crate) struct Segments<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Segments<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, app).await;
+        path.map(|path| Self(path.0))
+            .map_err(|why| ApiError::field("path", why.body_text()))
+    }
+}
+
+/// An id that stands in the path.
+pub(crate) fn id(text: &str) -> Result<u128, ApiError> {
+    crate::number::parse(text, u128::MAX).map_err(|why| ApiError::field("id", why))
+}

@@ -1,0 +1,118 @@
+//! Counters of the edge, as Prometheus reads them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::app::App;
+
+/// Upper bounds of the latency histogram, in seconds.
+const LATENCY_BOUNDS: [f64; 13] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+
+/// Labels of a request. A route is one of ours and never text of a client: so they are few.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+/// All of them.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Answered, Counter>,
+    latency: Family<Route, Histogram>,
+    /// Connections that are open.
+    pub(crate) connections: Gauge,
+    /// Connections that were turned away.
+    pub(crate) turned_away: Counter,
+    /// Answers about branches that no correct coordinator gets.
+    pub(crate) anomalies: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("giro");
+        let requests = Family::default();
+        registry.register("http_requests", "Requests answered", requests.clone());
+        let latency: Family<Route, Histogram> =
+            Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS));
+        let about = "Time from a request's head to its answer";
+        registry.register_with_unit("http_latency", about, Unit::Seconds, latency.clone());
+        let connections = Gauge::default();
+        registry.register("http_connections", "Connections open", connections.clone());
+        let turned_away = Counter::default();
+        let about = "Connections beyond the most that are allowed";
+        registry.register("http_connections_turned_away", about, turned_away.clone());
+        let anomalies = Counter::default();
+        let about = "Second phases that contradict what became of their branch";
+        registry.register("http_branch_anomalies", about, anomalies.clone());
+        Self {
+            registry,
+            requests,
+            latency,
+            connections,
+            turned_away,
+            anomalies,
+        }
+    }
+
+    /// The text that Prometheus reads.
+    ///
+    /// # Errors
+    /// None in practice: writing to memory does not fail.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let route = route.to_owned();
+        let labels = Answered {
+            method: method.to_owned(),
+            route: route.clone(),
+            status,
+        };
+        self.requests.get_or_create(&labels).inc();
+        let latency = self.latency.get_or_create(&Route { route });
+        latency.observe(took.as_secs_f64());
+    }
+}
+
+/// Counts each request.
+pub(crate) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = known(request.method().as_str());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", |route| route.as_str());
+    let status = response.status().as_u16();
+    app.metrics.answered(method, route, status, began.elapsed());
+    response
+}
+
+/// A client can make up methods; a label must not grow by it.
+fn known(method: &str) -> &'static str {
+    const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
+    let known = METHODS.into_iter().find(|known| *known == method);
+    known.unwrap_or("other")
+}

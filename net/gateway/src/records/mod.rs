@@ -1,0 +1,47 @@
+//! What bodies and answers look like, and how they become the ledger's records.
+
+mod account;
+mod branch;
+mod filter;
+mod flags;
+mod transfer;
+
+pub(crate) use account::{AccountRow, BalanceRow, NewAccount};
+pub(crate) use branch::{
+    BranchInfoRow, BranchResultRow, Cancel, Confirm, LegRow, NewBranch, OpenBranches, OpenQuery,
+};
+pub(crate) use filter::{AccountQuery, RecordQuery};
+pub(crate) use transfer::{NewTransfer, TransferRow};
+
+use giro_client::{AccountResult, TransferResult};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::number::U64;
+
+/// What became of one account or transfer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct ResultRow {
+    /// The outcome, in the field's own words: `created`, `exists`, `exceeds_credits` and so on.
+    pub(crate) status: String,
+    /// When it was created, be it now or before; else the event's own time (ns).
+    pub(crate) timestamp: U64,
+}
+
+impl From<AccountResult> for ResultRow {
+    fn from(result: AccountResult) -> Self {
+        Self {
+            status: result.status.to_string(),
+            timestamp: result.timestamp.into(),
+        }
+    }
+}
+
+impl From<TransferResult> for ResultRow {
+    fn from(result: TransferResult) -> Self {
+        Self {
+            status: result.status.to_string(),
+            timestamp: result.timestamp.into(),
+        }
+    }
+}

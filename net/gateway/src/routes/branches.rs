@@ -1,0 +1,158 @@
+//! Branches of TCC transactions, many at a time.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use giro_base::limits::{BRANCHES_MAX, OPEN_BRANCHES_MAX};
+use giro_client::{
+    BranchBodyError as Why, BranchKey, ConfirmBranch, OpenBranchesFilter, TryBranch,
+};
+
+use super::ledger::{at_most, rows};
+use super::{only, watch};
+use crate::app::App;
+use crate::error::{ApiError, Problem};
+use crate::extract::{Call, Payload, Query, Segments};
+use crate::records::{
+    BranchInfoRow, BranchResultRow, Cancel, Confirm, NewBranch, OpenBranches, OpenQuery,
+};
+
+type Results = Result<Json<Vec<BranchResultRow>>, ApiError>;
+
+/// Tries branches: one result each, in order.
+#[utoipa::path(post, path = "/branches/try", request_body = Vec<NewBranch>, responses(
+    (status = 200, body = Vec<BranchResultRow>),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+    (status = 504, body = Problem),
+))]
+pub(super) async fn try_branches(
+    State(app): State<Arc<App>>,
+    Call(client): Call,
+    Payload(new): Payload<Vec<NewBranch>>,
+) -> Results {
+    at_most(new.len(), BRANCHES_MAX)?;
+    let branches: Vec<TryBranch> = new.into_iter().map(TryBranch::from).collect();
+    for (at, branch) in branches.iter().enumerate() {
+        check(at, &branch.check())?;
+    }
+    let answers = client.try_branches(&branches).await?;
+    for (branch, answer) in branches.iter().zip(&answers) {
+        watch(&app, "try", &branch.key, answer);
+    }
+    Ok(rows(answers))
+}
+
+/// Confirms branches: one result each, in order.
+#[utoipa::path(post, path = "/branches/confirm", request_body = Vec<Confirm>, responses(
+    (status = 200, body = Vec<BranchResultRow>),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+    (status = 504, body = Problem),
+))]
+pub(super) async fn confirm_branches(
+    State(app): State<Arc<App>>,
+    Call(client): Call,
+    Payload(confirms): Payload<Vec<Confirm>>,
+) -> Results {
+    at_most(confirms.len(), BRANCHES_MAX)?;
+    let confirms: Vec<_> = confirms.into_iter().map(ConfirmBranch::from).collect();
+    for (at, confirm) in confirms.iter().enumerate() {
+        check(at, &confirm.check())?;
+    }
+    let answers = client.confirm_branches(&confirms).await?;
+    for (confirm, answer) in confirms.iter().zip(&answers) {
+        watch(&app, "confirm", &confirm.key, answer);
+    }
+    Ok(rows(answers))
+}
+
+/// Cancels branches: one result each, in order.
+#[utoipa::path(post, path = "/branches/cancel", request_body = Vec<Cancel>, responses(
+    (status = 200, body = Vec<BranchResultRow>),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+    (status = 504, body = Problem),
+))]
+pub(super) async fn cancel_branches(
+    State(app): State<Arc<App>>,
+    Call(client): Call,
+    Payload(cancels): Payload<Vec<Cancel>>,
+) -> Results {
+    at_most(cancels.len(), BRANCHES_MAX)?;
+    let keys: Vec<BranchKey> = cancels.into_iter().map(BranchKey::from).collect();
+    for (at, key) in keys.iter().enumerate() {
+        check(at, &key.check())?;
+    }
+    let answers = client.cancel_branches(&keys).await?;
+    for (key, answer) in keys.iter().zip(&answers) {
+        watch(&app, "cancel", key, answer);
+    }
+    Ok(rows(answers))
+}
+
+/// Where a branch stands.
+#[utoipa::path(get, path = "/branches/{gid}/{branch_id}",
+    params(("gid" = String, Path), ("branch_id" = String, Path)), responses(
+    (status = 200, body = BranchInfoRow),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn branch(
+    Call(client): Call,
+    Segments((gid, branch_id)): Segments<(String, String)>,
+) -> Result<Json<BranchInfoRow>, ApiError> {
+    let key = BranchKey::new(gid, branch_id);
+    key.check()
+        .map_err(|why| ApiError::field("path", why.to_string()))?;
+    let keys = vec![key.clone()];
+    let info = only(client.lookup_branches(&keys).await?)?;
+    let row = BranchInfoRow::of(key, &info);
+    row.map(Json).ok_or_else(|| ApiError::not_found("branch"))
+}
+
+/// Open branches, oldest first.
+#[utoipa::path(get, path = "/branches", params(OpenQuery), responses(
+    (status = 200, body = OpenBranches),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn open_branches(
+    Call(client): Call,
+    Query(query): Query<OpenQuery>,
+) -> Result<Json<OpenBranches>, ApiError> {
+    let filter = OpenBranchesFilter::from(query);
+    let most = (filter.limit as usize).min(OPEN_BRANCHES_MAX);
+    let found = client.list_branches(filter).await?;
+    Ok(Json(OpenBranches::of(&found, most)))
+}
+
+/// That a request may have the branch; else which it is and why.
+fn check<T>(at: usize, checked: &Result<T, Why>) -> Result<(), ApiError> {
+    let Err(error) = checked else {
+        return Ok(());
+    };
+    let (field, why) = described(error);
+    let field = match error {
+        Why::Text { .. } | Why::Legs { .. } => format!("[{at}].{field}"),
+        _ => "body".into(),
+    };
+    Err(ApiError::field(field, why))
+}
+
+/// The field of a branch, and what is wrong with it.
+pub(super) fn described(error: &Why) -> (&'static str, String) {
+    use giro_base::limits::{BRANCH_LEGS_MAX, BRANCH_TEXT_BYTES_MAX};
+    match error {
+        Why::Text { field, bytes, .. } => {
+            let why = format!("has {bytes} bytes; it must have 1 to {BRANCH_TEXT_BYTES_MAX}");
+            (field, why)
+        }
+        Why::Legs { .. } => {
+            let why = format!("1 to {BRANCH_LEGS_MAX} legs are taken, and at most as many amounts");
+            ("legs", why)
+        }
+        _ => ("body", error.to_string()),
+    }
+}

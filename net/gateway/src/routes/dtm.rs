@@ -1,0 +1,298 @@
+//! DTM's contract of a TCC participant (`docs/reference/http.md`, section "DTM").
+//!
+//! What DTM makes of an answer decides its form: 425 or the word ONGOING anywhere in a body is
+//! "still running", 409 or FAILURE is a failure, 200 is success, everything else is asked again.
+//! So bodies never have those words unless they mean it, and phase two never says FAILURE: DTM
+//! would ask for ever, and report a failed transaction meanwhile.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use giro_client::{
+    BranchAnswer, BranchKey, BranchStatus, CallError, Client, ConfirmBranch, Leg, TryBranch,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::branches::described;
+use super::{only, watch};
+use crate::app::App;
+use crate::error::{ApiError, Problem};
+use crate::extract::{AnyBody, MaybePayload, Parameters, Payload};
+use crate::number::{U32, U128};
+use crate::records::LegRow;
+
+/// Body of a try, and of a confirm. DTM's own clients register one body for all three phases, so
+/// each phase takes all fields and looks at its own.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DtmBody {
+    /// Of a try: 1 to 64.
+    #[serde(default)]
+    legs: Vec<LegRow>,
+    /// Of a try: seconds until the branch expires by itself; 0 is never. DTM does not know of it.
+    #[serde(default)]
+    timeout: U32,
+    /// Of a confirm: one for each leg; all that is reserved when not given.
+    #[serde(default)]
+    amounts: Vec<U128>,
+}
+
+/// What DTM reads.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DtmResult {
+    /// SUCCESS, FAILURE or ONGOING.
+    dtm_result: &'static str,
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<String>,
+    /// The leg that a refusal is about, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leg: Option<usize>,
+    /// Why that leg was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leg_status: Option<String>,
+}
+
+/// The parameters that say which branch. Further ones are left alone: they are the caller's.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters that are read by hand")]
+struct DtmQuery {
+    /// The global transaction.
+    gid: String,
+    /// The branch in it.
+    branch_id: String,
+    /// `try`, `confirm` or `cancel`, as the route.
+    op: String,
+    /// `tcc`.
+    trans_type: String,
+}
+
+/// The key of a request's branch, from its query string.
+fn key(parameters: &Parameters, op: &str) -> Result<BranchKey, ApiError> {
+    let find = |name: &str| {
+        let mut values = parameters.0.iter().filter(|(found, _)| found == name);
+        let value = values
+            .next()
+            .ok_or_else(|| ApiError::field(name, "is missing"))?;
+        if values.next().is_some() {
+            return Err(ApiError::field(name, "is there twice"));
+        }
+        Ok(value.1.as_str())
+    };
+    let (gid, branch_id) = (find("gid")?, find("branch_id")?);
+    if find("trans_type")? != "tcc" {
+        return Err(ApiError::field("trans_type", "must be tcc"));
+    }
+    if find("op")? != op {
+        return Err(ApiError::field("op", format!("must be {op} on this route")));
+    }
+    let key = BranchKey::new(gid, branch_id);
+    key.check().map_err(|error| {
+        let (field, why) = described(&error);
+        ApiError::field(field, why)
+    })?;
+    Ok(key)
+}
+
+fn client(app: &App) -> Result<Client, ApiError> {
+    Ok(app.client()?.with_deadline(app.options.dtm_deadline))
+}
+
+/// Reserves a branch.
+#[utoipa::path(post, path = "/dtm/try", params(DtmQuery), request_body = DtmBody, responses(
+    (status = 200, body = DtmResult),
+    (status = 400, body = Problem),
+    (status = 409, body = DtmResult, description = "refused; DTM's client aborts"),
+    (status = 503, body = Problem),
+    (status = 504, body = Problem),
+))]
+pub(super) async fn try_(
+    State(app): State<Arc<App>>,
+    parameters: Result<Parameters, ApiError>,
+    body: Result<Payload<DtmBody>, ApiError>,
+) -> Response {
+    let tried = async {
+        let key = key(&parameters?, "try")?;
+        let Payload(body) = body?;
+        let branch = TryBranch {
+            key: key.clone(),
+            timeout: body.timeout.0,
+            legs: body.legs.into_iter().map(Leg::from).collect(),
+        };
+        branch.check().map_err(|error| {
+            let (field, why) = described(&error);
+            ApiError::field(field, why)
+        })?;
+        let answer = only(client(&app)?.try_branches(&vec![branch]).await?)?;
+        watch(&app, "try", &key, &answer);
+        match answer.status {
+            BranchStatus::Done | BranchStatus::DoneBefore => Ok(success()),
+            BranchStatus::TooManyOpen => Err(ApiError::busy("too many branches are open")),
+            _ => Ok(failure(answer)),
+        }
+    };
+    neutral(tried.await)
+}
+
+/// Confirms a branch.
+#[utoipa::path(post, path = "/dtm/confirm", params(DtmQuery), request_body = DtmBody, responses(
+    (status = 200, body = DtmResult),
+    (status = 400, body = Problem),
+    (status = 425, body = DtmResult, description = "not known yet; ask again"),
+    (status = 500, body = Problem, description = "the branch cannot be confirmed: raise an alarm"),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn confirm(
+    State(app): State<Arc<App>>,
+    parameters: Result<Parameters, ApiError>,
+    body: Result<MaybePayload<DtmBody>, ApiError>,
+) -> Response {
+    let confirmed = async {
+        let key = key(&parameters?, "confirm")?;
+        let amounts = body?.0.map(|body| body.amounts).unwrap_or_default();
+        let branch = ConfirmBranch {
+            key: key.clone(),
+            amounts: amounts.into_iter().map(|amount| amount.0).collect(),
+        };
+        branch
+            .check()
+            .map_err(|error| ApiError::field("amounts", described(&error).1))?;
+        let answered = client(&app)?.confirm_branches(&vec![branch]).await;
+        second_phase(&app, "confirm", &key, answered)
+    };
+    neutral(confirmed.await)
+}
+
+/// Confirms a branch: what DTM sends when no body was registered.
+#[utoipa::path(get, path = "/dtm/confirm", params(DtmQuery), responses(
+    (status = 200, body = DtmResult),
+    (status = 400, body = Problem),
+    (status = 425, body = DtmResult),
+    (status = 500, body = Problem),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn confirm_without_body(
+    app: State<Arc<App>>,
+    parameters: Result<Parameters, ApiError>,
+    body: Result<MaybePayload<DtmBody>, ApiError>,
+) -> Response {
+    confirm(app, parameters, body).await
+}
+
+/// Cancels a branch. The body is not looked at: a try whose body was refused is cancelled with the
+/// same body.
+#[utoipa::path(post, path = "/dtm/cancel", params(DtmQuery), responses(
+    (status = 200, body = DtmResult),
+    (status = 400, body = Problem),
+    (status = 425, body = DtmResult, description = "not known yet; ask again"),
+    (status = 500, body = Problem, description = "the branch was confirmed: raise an alarm"),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn cancel(
+    State(app): State<Arc<App>>,
+    parameters: Result<Parameters, ApiError>,
+    body: Result<AnyBody, ApiError>,
+) -> Response {
+    let cancelled = async {
+        let key = key(&parameters?, "cancel")?;
+        body?;
+        let answered = client(&app)?.cancel_branches(&vec![key.clone()]).await;
+        second_phase(&app, "cancel", &key, answered)
+    };
+    neutral(cancelled.await)
+}
+
+/// Cancels a branch: what DTM sends when no body was registered.
+#[utoipa::path(get, path = "/dtm/cancel", params(DtmQuery), responses(
+    (status = 200, body = DtmResult),
+    (status = 400, body = Problem),
+    (status = 425, body = DtmResult),
+    (status = 500, body = Problem),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn cancel_without_body(
+    app: State<Arc<App>>,
+    parameters: Result<Parameters, ApiError>,
+    body: Result<AnyBody, ApiError>,
+) -> Response {
+    cancel(app, parameters, body).await
+}
+
+/// Done, still running, or an alarm; never a failure.
+fn second_phase(
+    app: &App,
+    phase: &'static str,
+    key: &BranchKey,
+    answered: Result<Vec<BranchAnswer>, CallError>,
+) -> Result<Response, ApiError> {
+    let answers = match answered {
+        Ok(answers) => answers,
+        Err(CallError::Unknown(_)) => return Ok(ongoing()),
+        Err(error) => return Err(error.into()),
+    };
+    let answer = only(answers)?;
+    watch(app, phase, key, &answer);
+    if answer.status.is_ok() {
+        return Ok(success());
+    }
+    if answer.status == BranchStatus::RequestTooLarge {
+        return Err(ApiError::busy("too much at a time; ask again"));
+    }
+    let message = format!(
+        "cannot {phase} the branch: {}. Nothing was done; asking again does not help",
+        answer.status
+    );
+    Err(ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "anomaly",
+        message,
+    ))
+}
+
+fn result(status: StatusCode, dtm_result: &'static str) -> Response {
+    let body = DtmResult {
+        dtm_result,
+        status: None,
+        leg: None,
+        leg_status: None,
+    };
+    (status, Json(body)).into_response()
+}
+
+fn success() -> Response {
+    result(StatusCode::OK, "SUCCESS")
+}
+
+fn ongoing() -> Response {
+    result(StatusCode::TOO_EARLY, "ONGOING")
+}
+
+fn failure(answer: BranchAnswer) -> Response {
+    let body = DtmResult {
+        dtm_result: "FAILURE",
+        status: Some(answer.status.to_string()),
+        leg: answer.leg,
+        leg_status: answer.leg_status.map(|status| status.to_string()),
+    };
+    (StatusCode::CONFLICT, Json(body)).into_response()
+}
+
+/// An error's texts may repeat names of fields that the caller made up, and DTM looks for its
+/// words in them.
+fn neutral(answered: Result<Response, ApiError>) -> Response {
+    answered.unwrap_or_else(|mut error| {
+        error.problem.message = calm(&error.problem.message);
+        error.problem.field = error.problem.field.as_deref().map(calm);
+        error.into_response()
+    })
+}
+
+fn calm(text: &str) -> String {
+    let text = text.replace("FAILURE", "failure");
+    text.replace("ONGOING", "ongoing")
+}

@@ -1,0 +1,152 @@
+//! Accounts and transfers.
+
+use axum::Json;
+use giro_base::limits::EVENTS_MAX;
+use giro_client::{Account, Transfer};
+
+use crate::error::{ApiError, Problem};
+use crate::extract::{self, Call, Payload, Query, Segments};
+use crate::records::{
+    AccountQuery, AccountRow, BalanceRow, NewAccount, NewTransfer, RecordQuery, ResultRow,
+    TransferRow,
+};
+
+type Rows<T> = Result<Json<Vec<T>>, ApiError>;
+
+/// Creates accounts: one result each, in order.
+#[utoipa::path(post, path = "/accounts", request_body = Vec<NewAccount>, responses(
+    (status = 200, body = Vec<ResultRow>),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+    (status = 504, body = Problem),
+))]
+pub(super) async fn create_accounts(
+    Call(client): Call,
+    Payload(new): Payload<Vec<NewAccount>>,
+) -> Rows<ResultRow> {
+    at_most(new.len(), EVENTS_MAX)?;
+    let accounts: Vec<Account> = new.into_iter().map(Account::from).collect();
+    Ok(rows(client.create_accounts(&accounts).await?))
+}
+
+/// Creates transfers: one result each, in order. What the ledger refused has a status that says
+/// why.
+#[utoipa::path(post, path = "/transfers", request_body = Vec<NewTransfer>, responses(
+    (status = 200, body = Vec<ResultRow>),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+    (status = 504, body = Problem),
+))]
+pub(super) async fn create_transfers(
+    Call(client): Call,
+    Payload(new): Payload<Vec<NewTransfer>>,
+) -> Rows<ResultRow> {
+    at_most(new.len(), EVENTS_MAX)?;
+    let transfers: Vec<Transfer> = new.into_iter().map(Transfer::from).collect();
+    Ok(rows(client.create_transfers(&transfers).await?))
+}
+
+/// An account.
+#[utoipa::path(get, path = "/accounts/{id}", params(("id" = String, Path)), responses(
+    (status = 200, body = AccountRow),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn account(
+    Call(client): Call,
+    Segments(id): Segments<String>,
+) -> Result<Json<AccountRow>, ApiError> {
+    let found = client.lookup_accounts(&[extract::id(&id)?]).await?;
+    let account = found
+        .first()
+        .ok_or_else(|| ApiError::not_found("account"))?;
+    Ok(Json((*account).into()))
+}
+
+/// A transfer.
+#[utoipa::path(get, path = "/transfers/{id}", params(("id" = String, Path)), responses(
+    (status = 200, body = TransferRow),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn transfer(
+    Call(client): Call,
+    Segments(id): Segments<String>,
+) -> Result<Json<TransferRow>, ApiError> {
+    let found = client.lookup_transfers(&[extract::id(&id)?]).await?;
+    let transfer = found
+        .first()
+        .ok_or_else(|| ApiError::not_found("transfer"))?;
+    Ok(Json((*transfer).into()))
+}
+
+/// An account's transfers.
+#[utoipa::path(get, path = "/accounts/{id}/transfers",
+    params(("id" = String, Path), AccountQuery), responses(
+    (status = 200, body = Vec<TransferRow>),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn account_transfers(
+    Call(client): Call,
+    Segments(id): Segments<String>,
+    Query(query): Query<AccountQuery>,
+) -> Rows<TransferRow> {
+    let filter = query.of(extract::id(&id)?);
+    Ok(rows(client.get_account_transfers(filter).await?))
+}
+
+/// The balances after each of an account's transfers; the account must keep its history.
+#[utoipa::path(get, path = "/accounts/{id}/balances",
+    params(("id" = String, Path), AccountQuery), responses(
+    (status = 200, body = Vec<BalanceRow>),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn account_balances(
+    Call(client): Call,
+    Segments(id): Segments<String>,
+    Query(query): Query<AccountQuery>,
+) -> Rows<BalanceRow> {
+    let filter = query.of(extract::id(&id)?);
+    Ok(rows(client.get_account_balances(filter).await?))
+}
+
+/// Accounts by their fields.
+#[utoipa::path(post, path = "/query/accounts", request_body = RecordQuery, responses(
+    (status = 200, body = Vec<AccountRow>),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn query_accounts(
+    Call(client): Call,
+    Payload(query): Payload<RecordQuery>,
+) -> Rows<AccountRow> {
+    Ok(rows(client.query_accounts(query.into()).await?))
+}
+
+/// Transfers by their fields.
+#[utoipa::path(post, path = "/query/transfers", request_body = RecordQuery, responses(
+    (status = 200, body = Vec<TransferRow>),
+    (status = "4XX", body = Problem),
+    (status = 503, body = Problem),
+))]
+pub(super) async fn query_transfers(
+    Call(client): Call,
+    Payload(query): Payload<RecordQuery>,
+) -> Rows<TransferRow> {
+    Ok(rows(client.query_transfers(query.into()).await?))
+}
+
+/// That a list is not too long.
+pub(super) fn at_most(len: usize, max: usize) -> Result<(), ApiError> {
+    if len > max {
+        let why = format!("has {len} elements; at most {max} are taken");
+        return Err(ApiError::field("body", why));
+    }
+    Ok(())
+}
+
+pub(super) fn rows<T, R: From<T>>(found: Vec<T>) -> Json<Vec<R>> {
+    Json(found.into_iter().map(R::from).collect())
+}

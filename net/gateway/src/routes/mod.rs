@@ -1,0 +1,108 @@
+//! The routes, and what they share.
+
+mod branches;
+mod dtm;
+mod ledger;
+mod reservations;
+mod service;
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::{Json, Router, middleware};
+use giro_client::{BranchAnswer, BranchKey, BranchStatus};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::metrics;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Giro",
+    description = "A payment ledger over HTTP. Integers are numbers or digits in a text."
+))]
+struct Api;
+
+/// Everything that is served.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let (router, mut api) = OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(service::healthz))
+        .routes(routes!(service::readyz))
+        .routes(routes!(service::version))
+        .routes(routes!(service::metrics))
+        .routes(routes!(ledger::create_accounts))
+        .routes(routes!(ledger::create_transfers))
+        .routes(routes!(ledger::account))
+        .routes(routes!(ledger::transfer))
+        .routes(routes!(ledger::account_transfers))
+        .routes(routes!(ledger::account_balances))
+        .routes(routes!(ledger::query_accounts))
+        .routes(routes!(ledger::query_transfers))
+        .routes(routes!(branches::try_branches))
+        .routes(routes!(branches::confirm_branches))
+        .routes(routes!(branches::cancel_branches))
+        .routes(routes!(branches::branch))
+        .routes(routes!(branches::open_branches))
+        .routes(routes!(dtm::try_))
+        .routes(routes!(dtm::confirm, dtm::confirm_without_body))
+        .routes(routes!(dtm::cancel, dtm::cancel_without_body))
+        .routes(routes!(reservations::create))
+        .routes(routes!(
+            reservations::show,
+            reservations::confirm,
+            reservations::cancel
+        ))
+        .split_for_parts();
+    api.info.version = env!("CARGO_PKG_VERSION").into();
+    let page = Json(serde_json::to_value(&api).unwrap_or_default());
+    router
+        .route(
+            "/openapi.json",
+            axum::routing::get(async move || page.clone()),
+        )
+        .fallback(async || ApiError::not_found("route; /openapi.json has all of them"))
+        .method_not_allowed_fallback(async || {
+            let why = "this route does not take this method";
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", why)
+        })
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            metrics::count,
+        ))
+        .with_state(Arc::clone(app))
+}
+
+/// The answer about the only branch of a call.
+fn only<T>(rows: Vec<T>) -> Result<T, ApiError> {
+    let only = rows.into_iter().next();
+    only.ok_or_else(|| ApiError::busy("the ledger did not answer about the branch"))
+}
+
+/// Counts and tells what no correct coordinator asks for.
+fn watch(app: &App, phase: &'static str, key: &BranchKey, answer: &BranchAnswer) {
+    let is_anomaly = match phase {
+        "confirm" => matches!(
+            answer.status,
+            BranchStatus::NotTried
+                | BranchStatus::Cancelled
+                | BranchStatus::Suspended
+                | BranchStatus::Expired
+                | BranchStatus::AmountsDiffer
+        ),
+        "cancel" => answer.status == BranchStatus::Confirmed,
+        _ => answer.status == BranchStatus::Differs,
+    };
+    if is_anomaly {
+        app.metrics.anomalies.inc();
+        tracing::error!(
+            phase,
+            gid = key.gid,
+            branch_id = key.branch_id,
+            status = %answer.status,
+            "a coordinator contradicts what became of a branch"
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! DTM's contract, line by line.
+
+use serde_json::json;
+
+use crate::common::{World, leg};
+
+/// Phase, branch, expected status, expected `dtm_result`.
+type Step = (&'static str, &'static str, u16, &'static str);
+
+fn path(op: &str, branch: &str) -> String {
+    format!("/dtm/{op}?gid=g&branch_id={branch}&op={op}&trans_type=tcc")
+}
+
+#[test]
+fn every_state_and_phase_has_its_answer() {
+    const STEPS: &[Step] = &[
+        ("confirm", "01", 500, ""),
+        ("try", "01", 200, "SUCCESS"),
+        ("try", "01", 200, "SUCCESS"),
+        ("confirm", "01", 200, "SUCCESS"),
+        ("confirm", "01", 200, "SUCCESS"),
+        ("try", "01", 200, "SUCCESS"),
+        ("cancel", "01", 500, ""),
+        ("cancel", "02", 200, "SUCCESS"),
+        ("cancel", "02", 200, "SUCCESS"),
+        ("try", "02", 409, "FAILURE"),
+        ("confirm", "02", 500, ""),
+        ("try", "03", 200, "SUCCESS"),
+        ("cancel", "03", 200, "SUCCESS"),
+        ("try", "03", 409, "FAILURE"),
+        ("confirm", "03", 500, ""),
+        ("cancel", "03", 200, "SUCCESS"),
+    ];
+    let world = World::new();
+    world.accounts();
+    let body = json!({"legs": [leg(1, 2)]});
+    for (at, (op, branch, status, result)) in STEPS.iter().enumerate() {
+        let answer = world.post(&path(op, branch), &body);
+        assert_eq!(answer.status, *status, "step {at}: {answer:?}");
+        if result.is_empty() {
+            assert!(!answer.text.contains("FAILURE"), "{answer:?}");
+            assert!(!answer.text.contains("ONGOING"), "{answer:?}");
+        } else {
+            assert_eq!(answer.json()["dtm_result"], *result, "step {at}");
+        }
+    }
+    assert_eq!(world.debits(1), ("0".into(), "5".into()));
+}
+
+#[test]
+fn phase_two_comes_without_a_body_too() {
+    let world = World::new();
+    world.accounts();
+    let body = json!({"legs": [leg(1, 2)]});
+    for (branch, op) in [("01", "confirm"), ("02", "cancel")] {
+        assert_eq!(world.post(&path("try", branch), &body).status, 200);
+        let answer = world.get(&path(op, branch));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.text, r#"{"dtm_result":"SUCCESS"}"#);
+    }
+    assert_eq!(world.get(&path("try", "03")).status, 405);
+}
+
+#[test]
+fn a_business_failure_is_409_and_its_cancel_succeeds() {
+    let world = World::new();
+    world.accounts();
+    let body = json!({"legs": [leg(3, 2)]});
+    let answer = world.post(&path("try", "01"), &body);
+    assert_eq!(answer.status, 409);
+    let told = answer.json();
+    assert_eq!(told["dtm_result"], "FAILURE");
+    assert_eq!(told["leg_status"], "exceeds_credits");
+    assert_eq!(world.post(&path("cancel", "01"), &body).status, 200);
+    // Other content under the same key.
+    assert_eq!(
+        world
+            .post(&path("try", "02"), &json!({"legs": [leg(1, 2)]}))
+            .status,
+        200
+    );
+    let other = world.post(&path("try", "02"), &json!({"legs": [leg(1, 3)]}));
+    assert_eq!(
+        (other.status, &other.json()["status"]),
+        (409, &json!("differs"))
+    );
+}
+
+#[test]
+fn a_try_with_a_bad_body_can_be_cancelled_with_the_same_body() {
+    let world = World::new();
+    world.accounts();
+    let bad = json!({"FAILURE": 1, "ONGOING": 2});
+    let answer = world.post(&path("try", "01"), &bad);
+    assert_eq!(answer.status, 400);
+    assert!(!answer.text.contains("FAILURE"), "{answer:?}");
+    assert!(!answer.text.contains("ONGOING"), "{answer:?}");
+    assert_eq!(world.post(&path("cancel", "01"), &bad).status, 200);
+    let cancelled = world.send_with("POST", &path("cancel", "01"), &[], "no json");
+    assert_eq!(cancelled.status, 200);
+}
+
+#[test]
+fn a_confirm_can_have_smaller_amounts() {
+    let world = World::new();
+    world.accounts();
+    let body = json!({"legs": [leg(1, 2)], "amounts": ["3"]});
+    assert_eq!(world.post(&path("try", "01"), &body).status, 200);
+    assert_eq!(world.post(&path("confirm", "01"), &body).status, 200);
+    assert_eq!(world.debits(1), ("0".into(), "3".into()));
+}
+
+#[test]
+fn wrong_identity_is_refused_and_keeps_no_state() {
+    let world = World::new();
+    world.accounts();
+    let body = json!({"legs": [leg(1, 2)]});
+    let long = "g".repeat(129);
+    let long = format!("gid={long}&branch_id=1&op=try&trans_type=tcc");
+    for (query, field) in [
+        ("branch_id=1&op=try&trans_type=tcc", "gid"),
+        ("gid=&branch_id=1&op=try&trans_type=tcc", "gid"),
+        ("gid=g&gid=h&branch_id=1&op=try&trans_type=tcc", "gid"),
+        ("gid=%FF&branch_id=1&op=try&trans_type=tcc", "gid"),
+        (&long, "gid"),
+        ("gid=g&op=try&trans_type=tcc", "branch_id"),
+        ("gid=g&branch_id=1&trans_type=tcc", "op"),
+        ("gid=g&branch_id=1&op=confirm&trans_type=tcc", "op"),
+        ("gid=g&branch_id=1&op=try", "trans_type"),
+        ("gid=g&branch_id=1&op=try&trans_type=saga", "trans_type"),
+    ] {
+        let answer = world.post(&format!("/dtm/try?{query}"), &body);
+        assert_eq!(answer.status, 400, "{query}: {answer:?}");
+        assert_eq!(answer.json()["field"], field, "{query}");
+    }
+    assert_eq!(world.debits(1), ("0".into(), "0".into()));
+    let page = world.get("/branches").json();
+    assert_eq!(page["branches"], json!([]));
+    // Parameters of the caller's own are left alone.
+    let path = format!("{}&mine=1&dtm=http%3A%2F%2Fdtm", path("try", "01"));
+    assert_eq!(world.post(&path, &body).status, 200);
+}

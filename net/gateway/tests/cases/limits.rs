@@ -1,0 +1,118 @@
+//! Slow, endless and oversized requests, and connections beyond the most.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::common::World;
+
+fn connect(world: &World) -> TcpStream {
+    let stream = TcpStream::connect(world.http).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream
+}
+
+/// All that comes until the gateway ends the connection.
+fn rest(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        match stream.read(&mut part) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&part[..count]),
+            // It has gone while more was on its way to it.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+            Err(error) => panic!("the gateway keeps the connection: {error}"),
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+const HEAD: &str = "POST /transfers HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+
+#[test]
+fn slow_heads_and_slow_bodies_are_cut_off() {
+    let world = World::with(|options| {
+        options.header_timeout = Duration::from_millis(300);
+        options.body_timeout = Duration::from_millis(300);
+    });
+    let began = Instant::now();
+    let mut slow_head = connect(&world);
+    slow_head.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
+    let quiet = connect(&world);
+    let mut slow_body = connect(&world);
+    slow_body
+        .write_all(format!("{HEAD}content-length: 100\r\n\r\n[").as_bytes())
+        .unwrap();
+    let answer = rest(slow_body);
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(!rest(slow_head).starts_with("HTTP/1.1 200"));
+    assert!(!rest(quiet).starts_with("HTTP/1.1 200"));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(world.get("/readyz").status, 200);
+}
+
+#[test]
+fn endless_and_oversized_bodies_are_cut_off() {
+    let world = World::with(|options| options.body_bytes_max = 1 << 16);
+    let mut oversized = connect(&world);
+    oversized
+        .write_all(format!("{HEAD}content-length: 65537\r\n\r\n").as_bytes())
+        .unwrap();
+    let answer = rest(oversized);
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let mut endless = connect(&world);
+    endless
+        .write_all(format!("{HEAD}transfer-encoding: chunked\r\n\r\n").as_bytes())
+        .unwrap();
+    let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
+    let mut sent = 0;
+    while sent < 64 << 20 && endless.write_all(chunk.as_bytes()).is_ok() {
+        sent += chunk.len();
+    }
+    assert!(sent < 64 << 20, "an endless body is taken");
+    assert_eq!(world.get("/readyz").status, 200);
+}
+
+#[test]
+fn memory_for_bodies_is_bounded() {
+    let world = World::with(|options| options.bodies_bytes_max = 1 << 16);
+    let mut holder = connect(&world);
+    let head = format!("{HEAD}content-length: 65536\r\n\r\n[");
+    holder.write_all(head.as_bytes()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let answer = world.post("/query/accounts", &json!({}));
+        if answer.status == 503 {
+            assert_eq!(answer.json()["error"], "busy");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{answer:?}");
+    }
+    drop(holder);
+    while world.post("/query/accounts", &json!({})).status != 200 {
+        assert!(Instant::now() < deadline, "the room is not given back");
+    }
+}
+
+#[test]
+fn a_connection_beyond_the_most_is_answered_503() {
+    // The test's own client keeps one.
+    let world = World::with(|options| options.connections_max = 2);
+    let mut second = connect(&world);
+    second
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    let mut head = [0; 12];
+    second.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    let answer = rest(connect(&world));
+    assert!(
+        answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"),
+        "{answer}"
+    );
+}

@@ -1,0 +1,5 @@
+mod bad_input;
+mod dtm;
+mod ledger;
+mod limits;
+mod reservations;
