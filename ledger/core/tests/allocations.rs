@@ -10,11 +10,11 @@ mod counting;
 use std::collections::BTreeSet;
 
 use giro_base::limits::CREATE_REPLY_BYTES_MAX;
-use giro_base::{Account, Operation, Transfer, TransferFlags};
-use giro_core::{Batch, Options, StateMachine};
+use giro_base::{Operation, Transfer, TransferFlags};
+use giro_core::Batch;
 use zerocopy::IntoBytes;
 
-use counting::allocations;
+use counting::{allocations, machine};
 
 const EVENTS: usize = 2000;
 const ROUNDS: u64 = 40;
@@ -100,25 +100,4 @@ fn executing_transfers_on_a_warm_ledger_allocates_nothing() {
         let warm = &counts[WARM_ROUNDS..];
         assert_eq!(warm, vec![0; warm.len()], "{shards} shards");
     }
-}
-
-fn machine(shards: u32) -> StateMachine {
-    let options = Options {
-        shards,
-        accounts_max: 1 << 10,
-        transfers_max: 1 << 20,
-        ..Options::default()
-    };
-    let mut machine = StateMachine::new(&options).unwrap();
-    let account = |id| Account {
-        id,
-        ledger: 1,
-        code: 1,
-        ..Account::default()
-    };
-    let accounts = [1, 2, 3, 4].map(account);
-    let operation = Operation::CreateAccountsUnbatched;
-    let batch = Batch::parse(operation, 4, accounts.as_bytes()).unwrap();
-    assert_eq!(machine.execute(&batch, &mut [0; 64]), 0);
-    machine
 }

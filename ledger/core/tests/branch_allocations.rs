@@ -5,14 +5,13 @@ mod counting;
 
 use std::collections::BTreeSet;
 
+use giro_base::Operation;
 use giro_base::branch::{BranchKey, Branches, ConfirmBranch, Leg, TryBranch, encode};
 use giro_base::limits::CREATE_REPLY_BYTES_MAX;
-use giro_base::{Account, Operation};
+use giro_core::Batch;
 use giro_core::branches::Expanded;
-use giro_core::{Batch, Options, StateMachine};
-use zerocopy::IntoBytes;
 
-use counting::allocations;
+use counting::{allocations, machine};
 
 const ROUNDS: u64 = 40;
 /// Rounds after which nothing may be allocated any more.
@@ -85,25 +84,4 @@ fn executing_branches_on_a_warm_ledger_allocates_nothing() {
         let warm = &counts[WARM_ROUNDS..];
         assert_eq!(warm, vec![0; warm.len()], "{shards} shards");
     }
-}
-
-fn machine(shards: u32) -> StateMachine {
-    let options = Options {
-        shards,
-        accounts_max: 1 << 10,
-        transfers_max: 1 << 20,
-        ..Options::default()
-    };
-    let mut machine = StateMachine::new(&options).unwrap();
-    let account = |id| Account {
-        id,
-        ledger: 1,
-        code: 1,
-        ..Account::default()
-    };
-    let accounts = [1, 2, 3, 4].map(account);
-    let operation = Operation::CreateAccountsUnbatched;
-    let batch = Batch::parse(operation, 4, accounts.as_bytes()).unwrap();
-    assert_eq!(machine.execute(&batch, &mut [0; 64]), 0);
-    machine
 }

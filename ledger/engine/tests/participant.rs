@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use giro::tcc::{
-    BranchKey, BranchState, BranchStatus, ConfirmBranch, Decision, Leg, Open, Refusal, Settled,
-    TryBranch,
+    BranchKey, BranchRefusal, BranchState, BranchStatus, ConfirmBranch, Decision, Leg, Open,
+    Settled, TryBranch,
 };
 use giro::{Account, CreateTransferStatus, Error, Ledger, Options, TccParticipant};
 
@@ -84,7 +84,7 @@ fn one_branch_after_the_other() {
     let differs = CreateTransferStatus::ExistsWithDifferentAmount;
     assert_eq!(other.leg_status, Some(differs));
     assert_eq!(
-        Refusal(other).to_string(),
+        BranchRefusal(other).to_string(),
         "the branch was refused: differs, leg 0: exists_with_different_amount"
     );
     let confirm = giro.confirm(ConfirmBranch::whole(key("g", 1)));

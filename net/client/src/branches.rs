@@ -1,28 +1,15 @@
 //! Branches of TCC transactions (`docs/reference/tcc.md`).
 
+use giro_base::Operation;
 use giro_base::branch::{
-    BranchBodyError, BranchInfo, BranchKey, BranchResult, BranchStatus, ConfirmBranch, LEG_NONE,
-    OpenBranch, OpenBranchesFilter, TryBranch, encode,
+    BranchAnswer, BranchBodyError, BranchInfo, BranchKey, BranchResult, ConfirmBranch, OpenBranch,
+    OpenBranchesFilter, TryBranch, encode,
 };
 use giro_base::limits::{BRANCH_EVENTS_MAX, BRANCHES_MAX, EVENTS_MAX_UNBATCHED};
-use giro_base::{CreateTransferStatus, Operation, Timestamp};
 
 use crate::client::{Client, Content};
 use crate::error::{CallError, Refusal};
 use crate::outcome;
-
-/// What became of one branch of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BranchAnswer {
-    /// The outcome.
-    pub status: BranchStatus,
-    /// Of a success: when it took effect, be it now or before (ns).
-    pub timestamp: Timestamp,
-    /// The leg that a refusal is about, from 0.
-    pub leg: Option<usize>,
-    /// Why the leg was refused, or which of its fields differs.
-    pub leg_status: Option<CreateTransferStatus>,
-}
 
 impl Client {
     /// Tries branches: each has all its legs reserved, or none. At most 4,095, with at most 8,190
@@ -124,13 +111,6 @@ fn content(branches: usize, legs: usize, bytes: Vec<u8>) -> Result<Content, Call
 
 /// None when a status is not known here.
 fn answers(bytes: &[u8]) -> Option<Vec<BranchAnswer>> {
-    let typed = |result: BranchResult| {
-        Some(BranchAnswer {
-            status: BranchStatus::try_from(result.status).ok()?,
-            timestamp: result.timestamp,
-            leg: (result.leg != LEG_NONE).then_some(result.leg.into()),
-            leg_status: CreateTransferStatus::try_from(result.leg_status).ok(),
-        })
-    };
-    outcome::rows(bytes)?.into_iter().map(typed).collect()
+    let results: Vec<BranchResult> = outcome::rows(bytes)?;
+    results.iter().map(BranchAnswer::of).collect()
 }

@@ -39,13 +39,12 @@ mod outcome;
 mod queue;
 mod session;
 
-pub use branches::BranchAnswer;
 pub use changes::{Change, Changes};
 pub use client::{Client, new_id};
 pub use error::{CallError, ConnectError, Refusal, Uncertainty};
 pub use giro_base::branch::{
-    BranchBodyError, BranchId, BranchInfo, BranchKey, BranchState, BranchStatus, ConfirmBranch,
-    Leg, OpenBranch, OpenBranchesFilter, TryBranch,
+    BranchAnswer, BranchBodyError, BranchId, BranchInfo, BranchKey, BranchRefusal, BranchState,
+    BranchStatus, ConfirmBranch, Leg, OpenBranch, OpenBranchesFilter, TryBranch,
 };
 pub use giro_base::change::{ChangeEventsFilter, ChangedAccount, PositionError};
 pub use giro_base::filter::{AccountBalance, AccountFilter, QueryFilter};

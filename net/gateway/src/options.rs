@@ -7,8 +7,8 @@ use std::time::Duration;
 pub struct Options {
     /// The ledger's cluster.
     pub cluster: u128,
-    /// Most time from a request's head to its answer's, and what a request has that names no
-    /// deadline. Default 10 s.
+    /// Most time for the ledger to answer once a request is there, and what a request has that
+    /// names no deadline. Default 10 s.
     pub deadline: Duration,
     /// The same for DTM's routes. Below the 3 s that DTM waits. Default 2.5 s.
     pub dtm_deadline: Duration,

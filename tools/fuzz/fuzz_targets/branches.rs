@@ -3,10 +3,11 @@
 //! a result, a body that is not valid leaves no trace, and debits equal credits after each.
 #![no_main]
 
-use giro::{Account, Engine, Operation, Options, RequestMeta};
+use giro::{Account, Engine, Operation, Options};
 use giro_base::branch::{BranchKey, ConfirmBranch, Leg, TryBranch, encode};
 use giro_base::multi_batch::{Body, trailer_bytes, write_trailer};
 use giro_core::conservation::Totals;
+use giro_fuzz::{run, write};
 use giro_log::MemoryDisk;
 use libfuzzer_sys::fuzz_target;
 use zerocopy::IntoBytes;
@@ -33,7 +34,13 @@ fuzz_target!(|input: &[u8]| {
     let mut disk = MemoryDisk::default();
     let mut out = vec![0; 1 << 20];
     let mut now = 1_u64;
-    write(&mut engine, &mut disk, now, Operation::CreateAccounts, &accounts());
+    write(
+        &mut engine,
+        &mut disk,
+        now,
+        Operation::CreateAccounts,
+        &accounts(),
+    );
     let mut rest = input;
     while let [kind, time, length, more @ ..] = rest {
         now += u64::from(*time) << (time % 32);
@@ -86,7 +93,10 @@ fn made(operation: Operation, bytes: &[u8]) -> Vec<u8> {
         Operation::ConfirmBranches => {
             let confirms = branches.map(|chunk| ConfirmBranch {
                 key: key(byte(chunk, 0)),
-                amounts: chunk[1..].iter().map(|amount| u128::from(*amount)).collect(),
+                amounts: chunk[1..]
+                    .iter()
+                    .map(|amount| u128::from(*amount))
+                    .collect(),
             });
             encode(&confirms.collect::<Vec<_>>())
         }
@@ -108,36 +118,4 @@ fn accounts() -> Vec<u8> {
     body.resize(payload + trailer_bytes(1, 128), 0);
     write_trailer(&mut body, payload, 128, [accounts.len()].into_iter());
     body
-}
-
-fn write(engine: &mut Engine, disk: &mut MemoryDisk, now: u64, operation: Operation, body: &[u8]) {
-    let meta = RequestMeta {
-        client: 0,
-        session: 0,
-        request: 0,
-        request_checksum: 7,
-        checksum_body: giro_base::checksum(body),
-        operation,
-        release: 0,
-    };
-    if engine.can_submit(body.len()) {
-        engine.submit_copy(now, &meta, body);
-        assert_eq!(run(engine, disk), 1, "a request has one reply");
-    }
-}
-
-/// Executes what was submitted; the number of replies.
-fn run(engine: &mut Engine, disk: &mut MemoryDisk) -> usize {
-    engine.flush(disk).expect("memory does not fail");
-    while let Some(write) = disk.next_done() {
-        engine
-            .on_write(write.index, Ok(write.bytes))
-            .expect("memory does not fail");
-    }
-    let mut replies = 0;
-    while engine.is_ready() {
-        let executed = engine.execute(&mut |_| replies += 1);
-        executed.expect("all is in memory");
-    }
-    replies
 }

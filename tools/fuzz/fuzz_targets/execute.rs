@@ -3,10 +3,11 @@
 //! that passes, number of events, then the events.
 #![no_main]
 
-use giro::{Engine, Operation, Options, RequestMeta};
+use giro::{Engine, Operation, Options};
 use giro_base::multi_batch::{Body, trailer_bytes, write_trailer};
 use giro_base::operation::Kind;
 use giro_core::conservation::Totals;
+use giro_fuzz::{run, write};
 use giro_log::MemoryDisk;
 use libfuzzer_sys::fuzz_target;
 
@@ -59,38 +60,6 @@ fuzz_target!(|input: &[u8]| {
         Totals::of(&engine.machine().tables().accounts).assert_balanced();
     }
 });
-
-fn write(engine: &mut Engine, disk: &mut MemoryDisk, now: u64, operation: Operation, body: &[u8]) {
-    let meta = RequestMeta {
-        client: 0,
-        session: 0,
-        request: 0,
-        request_checksum: 7,
-        checksum_body: giro_base::checksum(body),
-        operation,
-        release: 0,
-    };
-    if engine.can_submit(body.len()) {
-        engine.submit_copy(now, &meta, body);
-        assert_eq!(run(engine, disk), 1, "a request has one reply");
-    }
-}
-
-/// Executes what was submitted; the number of replies.
-fn run(engine: &mut Engine, disk: &mut MemoryDisk) -> usize {
-    engine.flush(disk).expect("memory does not fail");
-    while let Some(write) = disk.next_done() {
-        engine
-            .on_write(write.index, Ok(write.bytes))
-            .expect("memory does not fail");
-    }
-    let mut replies = 0;
-    while engine.is_ready() {
-        let executed = engine.execute(&mut |_| replies += 1);
-        executed.expect("all is in memory");
-    }
-    replies
-}
 
 /// The records as one batch, in the operation's form.
 fn encode(operation: Operation, records: &[u8]) -> Vec<u8> {

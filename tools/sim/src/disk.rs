@@ -69,6 +69,17 @@ impl Content {
     }
 }
 
+impl State {
+    /// What was written to the log, in its order.
+    fn log_sectors(&mut self) -> Vec<&mut Sector> {
+        let is_segment = |path: &Path| path.extension().is_some_and(|end| end == "log");
+        let segments = self.files.iter_mut().filter(|(path, _)| is_segment(path));
+        segments
+            .flat_map(|(_, content)| content.sectors.values_mut())
+            .collect()
+    }
+}
+
 impl SimStorage {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -83,11 +94,7 @@ impl SimStorage {
     /// last one written. False when there is none.
     pub fn flip_bit(&self, behind: usize, rng: &mut ChaCha8Rng) -> bool {
         let mut state = self.state();
-        let is_segment = |path: &Path| path.extension().is_some_and(|end| end == "log");
-        let segments = state.files.iter_mut().filter(|(path, _)| is_segment(path));
-        let mut sectors: Vec<&mut Sector> = segments
-            .flat_map(|(_, content)| content.sectors.values_mut())
-            .collect();
+        let mut sectors = state.log_sectors();
         let Some(count) = sectors.len().checked_sub(behind).filter(|count| *count > 0) else {
             return false;
         };
@@ -102,11 +109,7 @@ impl SimStorage {
     /// Writes one old sector over another: what a disk does that loses its way.
     pub fn misdirect(&self, behind: usize, rng: &mut ChaCha8Rng) -> bool {
         let mut state = self.state();
-        let is_segment = |path: &Path| path.extension().is_some_and(|end| end == "log");
-        let segments = state.files.iter_mut().filter(|(path, _)| is_segment(path));
-        let mut sectors: Vec<&mut Sector> = segments
-            .flat_map(|(_, content)| content.sectors.values_mut())
-            .collect();
+        let mut sectors = state.log_sectors();
         let count = sectors.len().saturating_sub(behind);
         if count < 2 {
             return false;

@@ -4,12 +4,14 @@
 //! A branch is known by two texts. Its legs are transfers whose ids are worked out from them
 //! ([`BranchId`]), so that a branch needs no store of its own.
 
+mod answer;
 mod body;
 mod id;
 mod open;
 mod request;
 mod status;
 
+pub use self::answer::{BranchAnswer, BranchRefusal};
 pub use self::body::{BranchBodyError, Branches, MAX_TICKS, encode, merge};
 pub use self::id::{BranchId, LegKind};
 pub use self::open::{BranchInfo, BranchState, OpenBranch, OpenBranchesFilter};

@@ -4,6 +4,8 @@
 use rkyv::{Archive, Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::transfer::Transfer;
+
 /// Names a branch: two texts that the ledger does not interpret, of 1 to 128 bytes each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Archive, Serialize, Deserialize)]
 pub struct BranchKey {
@@ -72,6 +74,24 @@ impl ConfirmBranch {
         Self {
             key,
             amounts: SmallVec::new(),
+        }
+    }
+}
+
+impl ArchivedLeg {
+    /// What it says, in a transfer that has nothing else.
+    #[must_use]
+    pub fn transfer(&self) -> Transfer {
+        Transfer {
+            debit_account_id: self.debit_account_id.to_native(),
+            credit_account_id: self.credit_account_id.to_native(),
+            amount: self.amount.to_native(),
+            user_data_128: self.user_data_128.to_native(),
+            user_data_64: self.user_data_64.to_native(),
+            user_data_32: self.user_data_32.to_native(),
+            ledger: self.ledger.to_native(),
+            code: self.code.to_native(),
+            ..Transfer::default()
         }
     }
 }

@@ -95,17 +95,9 @@ impl Expanded {
         for (k, leg) in branch.legs.iter().enumerate() {
             self.events.push(Transfer {
                 id: id.leg(LegKind::Reserve, k),
-                debit_account_id: leg.debit_account_id.to_native(),
-                credit_account_id: leg.credit_account_id.to_native(),
-                amount: leg.amount.to_native(),
-                user_data_128: leg.user_data_128.to_native(),
-                user_data_64: leg.user_data_64.to_native(),
-                user_data_32: leg.user_data_32.to_native(),
                 timeout,
-                ledger: leg.ledger.to_native(),
-                code: leg.code.to_native(),
                 flags: Flags::PENDING | leg_flags(k, count),
-                ..Transfer::default()
+                ..leg.transfer()
             });
         }
     }

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use giro_base::branch::Branches;
-use giro_base::{Operation, TransferFlags};
+use giro_base::TransferFlags;
 use giro_core::archive::{Answer, Archive, Past, Question, Subject as Asked};
-use giro_core::branches::Expanded;
 use giro_core::generation::Generation;
 use giro_core::machine::Spare;
 use giro_core::phase::Phase;
@@ -147,20 +145,6 @@ impl Subject for Archived {
         let length = self.machine.encode(batch, out);
         self.turn_over();
         length
-    }
-
-    fn branches(
-        &mut self,
-        operation: Operation,
-        timestamp: u64,
-        body: &[u8],
-        out: &mut [u8],
-    ) -> usize {
-        let branches = Branches::parse(operation.kind(), body).expect("the body is valid");
-        let mut expanded = Expanded::default();
-        self.machine.expand(&branches, &mut expanded);
-        let batch = Batch::of_branches(operation, timestamp, body, (branches, &expanded));
-        self.create(&batch, out)
     }
 
     fn expire(&mut self, timestamp: u64) {

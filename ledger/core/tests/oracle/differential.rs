@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use giro_base::branch::{OpenBranch, OpenBranchesFilter};
+use giro_base::branch::{Branches, OpenBranch, OpenBranchesFilter};
 use giro_base::change::{ChangeEventsFilter, ChangesAfter};
 use giro_base::filter::QueryFilter;
 use giro_base::limits::CREATE_REPLY_BYTES_MAX;
 use giro_base::operation::{Kind, Operation};
 use giro_base::{Account, Transfer};
+use giro_core::branches::Expanded;
 use giro_core::changes::ChangesQuery;
 use giro_core::{Batch, StateMachine};
 use zerocopy::{FromBytes, IntoBytes};
@@ -28,7 +29,13 @@ pub(crate) trait Subject {
         timestamp: u64,
         body: &[u8],
         out: &mut [u8],
-    ) -> usize;
+    ) -> usize {
+        let branches = Branches::parse(operation.kind(), body).expect("the body is valid");
+        let mut expanded = Expanded::default();
+        self.machine().expand(&branches, &mut expanded);
+        let batch = Batch::of_branches(operation, timestamp, body, (branches, &expanded));
+        self.create(&batch, out)
+    }
     /// Expires what is due.
     fn expire(&mut self, timestamp: u64);
     /// Its state.

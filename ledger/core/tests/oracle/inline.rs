@@ -1,8 +1,5 @@
 //! The state machine on one thread, divided into any number of shards.
 
-use giro_base::Operation;
-use giro_base::branch::Branches;
-use giro_core::branches::Expanded;
 use giro_core::{Batch, Options, StateMachine};
 
 use crate::differential::{Maker, Subject};
@@ -12,20 +9,6 @@ struct Inline(StateMachine);
 impl Subject for Inline {
     fn create(&mut self, batch: &Batch<'_>, out: &mut [u8]) -> usize {
         self.0.execute(batch, out)
-    }
-
-    fn branches(
-        &mut self,
-        operation: Operation,
-        timestamp: u64,
-        body: &[u8],
-        out: &mut [u8],
-    ) -> usize {
-        let branches = Branches::parse(operation.kind(), body).expect("the body is valid");
-        let mut expanded = Expanded::default();
-        self.0.expand(&branches, &mut expanded);
-        let batch = Batch::of_branches(operation, timestamp, body, (branches, &expanded));
-        self.0.execute(&batch, out)
     }
 
     fn expire(&mut self, timestamp: u64) {

@@ -16,11 +16,12 @@ use giro_base::limits::BRANCHES_MAX;
 use crate::error::Error;
 use crate::ledger::{Asked, Ledger, Pending};
 
-pub use self::answer::{BranchAnswer, PendingBranch, Refusal};
+pub use self::answer::PendingBranch;
 pub use self::open::{Open, OpenBranches};
 pub use self::watch::{Coordinator, Decision, Settled, Watcher};
 pub use giro_base::branch::{
-    BranchId, BranchInfo, BranchKey, BranchState, BranchStatus, ConfirmBranch, Leg, TryBranch,
+    BranchAnswer, BranchId, BranchInfo, BranchKey, BranchRefusal, BranchState, BranchStatus,
+    ConfirmBranch, Leg, TryBranch,
 };
 
 /// A handle on a ledger, for branches. Clones share the ledger.

@@ -48,17 +48,13 @@ impl<'a> Legs<'a> {
             Branches::Try(tries) if is_alone => {
                 let leg = tries[*place].legs.get(leg);
                 leg.is_some_and(|leg| {
+                    // Id, flags and timestamp are the ledger's.
                     let asked = Transfer {
-                        debit_account_id: leg.debit_account_id.to_native(),
-                        credit_account_id: leg.credit_account_id.to_native(),
-                        amount: leg.amount.to_native(),
-                        user_data_128: leg.user_data_128.to_native(),
-                        user_data_64: leg.user_data_64.to_native(),
-                        user_data_32: leg.user_data_32.to_native(),
+                        id: transfer.id,
+                        flags: transfer.flags,
+                        timestamp: transfer.timestamp,
                         timeout: tries[*place].timeout.to_native(),
-                        ledger: leg.ledger.to_native(),
-                        code: leg.code.to_native(),
-                        ..*transfer
+                        ..leg.transfer()
                     };
                     asked == *transfer
                 })

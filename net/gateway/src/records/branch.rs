@@ -187,13 +187,9 @@ pub(crate) struct OpenQuery {
     #[param(required = false)]
     after_tried_at: U64,
     /// Most branches; 100 when not given, and at most 3276 come.
-    #[serde(default = "limit_default")]
+    #[serde(default = "super::limit_default")]
     #[param(required = false)]
     limit: U32,
-}
-
-fn limit_default() -> U32 {
-    U32(100)
 }
 
 impl From<OpenQuery> for OpenBranchesFilter {

@@ -6,13 +6,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::number::{U16, U32, U64, U128};
 
-/// Most rows when a query does not say.
-const LIMIT_DEFAULT: U32 = U32(100);
-
-fn limit_default() -> U32 {
-    LIMIT_DEFAULT
-}
-
 /// Selects transfers or balances of an account. A field that is 0 or missing selects nothing away.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +41,7 @@ pub(crate) struct AccountQuery {
     #[param(required = false)]
     timestamp_max: U64,
     /// Most rows; 100 when not given, and at most 8189 come.
-    #[serde(default = "limit_default")]
+    #[serde(default = "super::limit_default")]
     #[param(required = false)]
     limit: U32,
 }
@@ -95,7 +88,7 @@ pub(crate) struct RecordQuery {
     #[serde(default)]
     timestamp_max: U64,
     /// Most rows; 100 when not given, and at most 8189 come.
-    #[serde(default = "limit_default")]
+    #[serde(default = "super::limit_default")]
     limit: U32,
     /// Newest first.
     #[serde(default)]

@@ -17,7 +17,12 @@ use giro_client::{AccountResult, TransferResult};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::number::U64;
+use crate::number::{U32, U64};
+
+/// Most rows when a query does not say.
+fn limit_default() -> U32 {
+    U32(100)
+}
 
 /// What became of one account or transfer.
 #[derive(Clone, Debug, Serialize, ToSchema)]

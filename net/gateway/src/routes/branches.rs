@@ -128,7 +128,15 @@ pub(super) async fn open_branches(
     Ok(Json(OpenBranches::of(&found, most)))
 }
 
-/// That a request may have the branch; else which it is and why.
+/// That a request may have its one branch; else which field is wrong and why.
+pub(super) fn valid<T>(checked: Result<T, Why>) -> Result<T, ApiError> {
+    checked.map_err(|error| {
+        let (field, why) = described(&error);
+        ApiError::field(field, why)
+    })
+}
+
+/// That a request may have the branch at this place; else which field is wrong and why.
 fn check<T>(at: usize, checked: &Result<T, Why>) -> Result<(), ApiError> {
     let Err(error) = checked else {
         return Ok(());

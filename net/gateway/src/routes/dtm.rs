@@ -17,7 +17,7 @@ use giro_client::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::branches::described;
+use super::branches::{described, valid};
 use super::{only, watch};
 use crate::app::App;
 use crate::error::{ApiError, Problem};
@@ -92,10 +92,7 @@ fn key(parameters: &Parameters, op: &str) -> Result<BranchKey, ApiError> {
         return Err(ApiError::field("op", format!("must be {op} on this route")));
     }
     let key = BranchKey::new(gid, branch_id);
-    key.check().map_err(|error| {
-        let (field, why) = described(&error);
-        ApiError::field(field, why)
-    })?;
+    valid(key.check())?;
     Ok(key)
 }
 
@@ -124,10 +121,7 @@ pub(super) async fn try_(
             timeout: body.timeout.0,
             legs: body.legs.into_iter().map(Leg::from).collect(),
         };
-        branch.check().map_err(|error| {
-            let (field, why) = described(&error);
-            ApiError::field(field, why)
-        })?;
+        valid(branch.check())?;
         let answer = only(client(&app)?.try_branches(&vec![branch]).await?)?;
         watch(&app, "try", &key, &answer);
         match answer.status {

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::branches::described;
+use super::branches::{described, valid};
 use super::{only, watch};
 use crate::app::App;
 use crate::error::{ApiError, Problem};
@@ -86,10 +86,7 @@ pub(super) async fn create(
         timeout: new.timeout.0,
         legs: new.legs.into_iter().map(Leg::from).collect(),
     };
-    branch.check().map_err(|error| {
-        let (field, why) = described(&error);
-        ApiError::field(field, why)
-    })?;
+    valid(branch.check())?;
     let answer = only(client.try_branches(&vec![branch]).await?)?;
     watch(&app, "try", &key, &answer);
     if !answer.status.is_ok() {
