@@ -86,15 +86,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let flags = [count, "--query-count=0".to_owned()];
             arguments.servers.load(server.port, &flags, || {})?;
         }
-        let before = checkpoints(&server);
         let mut latencies = match arguments.load {
             Load::Half => half(arguments, &server)?,
             Load::Small => small(arguments, &server)?,
         };
-        if let (Some(before), Some(after)) = (before, checkpoints(&server)) {
-            let generations = after - before;
-            println!("generations written, each with its checkpoint: {generations}");
-        }
         latencies.sort_by(|a, b| a.0.total_cmp(&b.0));
         print(who, &latencies);
         all.push((who, latencies));
@@ -124,6 +119,7 @@ fn half(arguments: &Arguments, server: &Running) -> anyhow::Result<Vec<Latency>>
         let capacity = capacity(&mut payers).await?;
         println!("capacity: {capacity:.0} transfers/s with this driver beside it");
         let every = Duration::from_secs_f64((CLIENTS as usize * FULL) as f64 * 2.0 / capacity);
+        let before = generations(server);
         let start = Tick::now() + Duration::from_millis(500);
         let end = start + Duration::from_secs(arguments.seconds);
         let mut tasks = JoinSet::new();
@@ -135,6 +131,7 @@ fn half(arguments: &Arguments, server: &Running) -> anyhow::Result<Vec<Latency>>
         while let Some(done) = tasks.join_next().await {
             latencies.extend(done??);
         }
+        print_generations(server, before);
         Ok(latencies)
     })
 }
@@ -144,7 +141,9 @@ fn small(arguments: &Arguments, server: &Running) -> anyhow::Result<Vec<Latency>
     let transfers = 2 * 32 * arguments.seconds * 1000 / 160;
     let mut flags = vec![format!("--transfer-count={transfers}")];
     flags.extend(SMALL.iter().map(|flag| (*flag).to_owned()));
+    let before = generations(server);
     let printed = arguments.servers.load(server.port, &flags, || {})?;
+    print_generations(server, before);
     let latencies: Vec<Latency> = printed.logged.lines().filter_map(logged_latency).collect();
     let start = latencies.first().context("no batch was logged")?.0;
     // Past midnight the clock begins anew.
@@ -179,10 +178,17 @@ fn logged_latency(line: &str) -> Option<Latency> {
 }
 
 /// Generations that Giro has on disk; none of another server.
-fn checkpoints(server: &Running) -> Option<usize> {
+fn generations(server: &Running) -> Option<usize> {
     let entries = fs::read_dir(server.place().join("history")).ok()?.flatten();
     let segments = entries.filter(|e| e.path().extension().is_some_and(|kind| kind == "seg"));
     Some(segments.count())
+}
+
+fn print_generations(server: &Running, before: Option<usize>) {
+    if let (Some(before), Some(after)) = (before, generations(server)) {
+        let written = after - before;
+        println!("generations written, each with its checkpoint: {written}");
+    }
 }
 
 /// Transfers a second with one batch after the other.
@@ -322,16 +328,18 @@ fn print(who: Contender, latencies: &[Latency]) {
         sorted.get(place).copied().unwrap_or(f64::NAN)
     };
     println!(
-        "{}: {} batches, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, max {:.2} ms; \
-         the slowest took {:.1} times the median",
+        "{}: {} batches, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, max {:.2} ms",
         who.name(),
         sorted.len(),
         at(0.5),
         at(0.99),
         at(0.999),
         at(1.0),
-        at(1.0) / at(0.5),
     );
+    // The field's generator counts whole milliseconds.
+    if at(0.5) > 0.0 {
+        println!("the slowest took {:.1} times the median", at(1.0) / at(0.5));
+    }
 }
 
 fn write(out: &Path, all: &[(Contender, Vec<Latency>)]) -> anyhow::Result<()> {

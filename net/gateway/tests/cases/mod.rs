@@ -3,3 +3,4 @@ mod dtm;
 mod ledger;
 mod limits;
 mod reservations;
+mod unanswered;

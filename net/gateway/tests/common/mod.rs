@@ -13,7 +13,10 @@ use ureq::http::{Method, Request};
 
 /// Runs until it is dropped.
 pub(crate) struct World {
+    /// Where its requests go.
     pub(crate) http: SocketAddr,
+    /// The binary port.
+    pub(crate) ledger: SocketAddr,
     agent: ureq::Agent,
     gateway: Option<Gateway>,
     handle: Handle,
@@ -75,6 +78,7 @@ impl World {
             .build();
         let world = Self {
             http: gateway.address(),
+            ledger,
             agent: config.into(),
             gateway: Some(gateway),
             handle,
@@ -85,7 +89,7 @@ impl World {
         world
     }
 
-    fn until_ready(&self) {
+    pub(crate) fn until_ready(&self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.get("/readyz").status != 200 {
             assert!(Instant::now() < deadline, "the ledger never answers");
