@@ -17,7 +17,7 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError`]. After [`CallError::Unknown`] the same call again tells: a branch that was
-    /// tried answers [`BranchStatus::DoneBefore`].
+    /// tried answers [`DoneBefore`](crate::BranchStatus::DoneBefore).
     pub async fn try_branches(
         &self,
         branches: &Vec<TryBranch>,
@@ -29,7 +29,7 @@ impl Client {
     }
 
     /// Confirms branches. At most 4,095; beyond 126 those whose legs do not fit the operation are
-    /// answered [`BranchStatus::RequestTooLarge`].
+    /// answered [`RequestTooLarge`](crate::BranchStatus::RequestTooLarge).
     ///
     /// # Errors
     /// [`CallError`], as [`Self::try_branches`].
