@@ -15,25 +15,31 @@ const RETRY_PAUSE_NS: u64 = 100_000_000;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// The place that accept operations carry; they belong to no connection.
-const NOWHERE: Place = Place {
-    slot: 0,
-    generation: 0,
-};
+/// The token of accept operations of clients; they belong to no connection.
+pub(crate) fn accept_token() -> u64 {
+    let nowhere = Place {
+        slot: 0,
+        generation: 0,
+    };
+    nowhere.token(Action::Accept)
+}
 
 /// A listening socket and its standing order to accept.
 pub(crate) struct Acceptor {
     listener: TcpListener,
     keepalive: Duration,
+    token: u64,
     is_armed: bool,
     retry_at: u64,
 }
 
 impl Acceptor {
-    pub(crate) fn new(listener: TcpListener, keepalive: Duration) -> Self {
+    /// Its operations carry `token`.
+    pub(crate) fn new(listener: TcpListener, keepalive: Duration, token: u64) -> Self {
         Self {
             listener,
             keepalive,
+            token,
             is_armed: false,
             retry_at: 0,
         }
@@ -42,7 +48,7 @@ impl Acceptor {
     /// Sees to it that connections are accepted.
     pub(crate) fn arm(&mut self, ring: &mut Ring, now: u64) {
         if !self.is_armed && now >= self.retry_at {
-            ring.accept_multishot(Target::of(&self.listener), NOWHERE.token(Action::Accept));
+            ring.accept_multishot(Target::of(&self.listener), self.token);
             self.is_armed = true;
         }
     }
@@ -51,7 +57,7 @@ impl Acceptor {
     pub(crate) fn stop(&mut self, ring: &mut Ring, token: u64) {
         self.retry_at = u64::MAX;
         if self.is_armed {
-            ring.cancel(NOWHERE.token(Action::Accept), token);
+            ring.cancel(self.token, token);
         }
     }
 

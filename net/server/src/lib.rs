@@ -43,6 +43,8 @@ mod options;
 #[cfg(not(loom))]
 mod outbox;
 #[cfg(not(loom))]
+mod peers;
+#[cfg(not(loom))]
 mod port;
 #[cfg(not(loom))]
 mod reactor;

@@ -14,7 +14,7 @@ use giro_log::uring::{
     Completion, OWNER_DISK, OWNER_MESSAGE, OWNER_NET, OWNER_WAKE, Ring, Target, Token,
 };
 
-use crate::acceptor::Acceptor;
+use crate::acceptor::{Acceptor, accept_token};
 use crate::clock::Clock;
 use crate::connection::{Action, Place};
 use crate::counters::{Counters, count};
@@ -93,7 +93,7 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
             turn,
             service: Service::new(ledger, desk),
             front,
-            acceptor: Acceptor::new(listener, options.keepalive),
+            acceptor: Acceptor::new(listener, options.keepalive, accept_token()),
             counters,
             control,
             shutdown_deadline_ns: nanoseconds(options.shutdown_deadline),

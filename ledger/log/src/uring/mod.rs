@@ -17,4 +17,4 @@ mod token;
 pub use op::Target;
 pub use ring::{Completion, Ring, RingHandle};
 pub use setup::SetupError;
-pub use token::{OWNER_DISK, OWNER_MESSAGE, OWNER_NET, OWNER_WAKE, Token};
+pub use token::{OWNER_DISK, OWNER_MESSAGE, OWNER_NET, OWNER_PEER, OWNER_WAKE, Token};

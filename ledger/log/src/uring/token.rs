@@ -7,6 +7,9 @@ pub const OWNER_NET: u8 = 2;
 /// Wake-ups from other threads and signals.
 pub const OWNER_WAKE: u8 = 3;
 
+/// Operations between nodes of a group.
+pub const OWNER_PEER: u8 = 5;
+
 /// Messages from another thread's ring; they belong to no operation of this one.
 pub const OWNER_MESSAGE: u8 = 4;
 

@@ -1,0 +1,286 @@
+//! Two ends of connections between nodes, each with a ring of its own.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use giro_replication::{Group, Member, Members, Options, Output, Payload, Replay};
+
+use super::*;
+
+/// One end.
+struct End {
+    peers: Peers,
+    // Dropped before the peers by hand, in `Drop`.
+    ring: Option<Ring>,
+    started: Instant,
+    address: SocketAddr,
+    seen: Seen,
+}
+
+#[derive(Default)]
+struct Seen {
+    frames: Vec<Bytes>,
+    /// Every frame is refused.
+    refuses: bool,
+}
+
+impl Receiver for Seen {
+    type Stop = std::convert::Infallible;
+
+    fn take(&mut self, frame: &Bytes) -> Result<Result<(), Refusal>, Self::Stop> {
+        if self.refuses {
+            return Ok(Err(Refusal::Ourselves));
+        }
+        self.frames.push(frame.clone());
+        Ok(Ok(()))
+    }
+}
+
+impl End {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut ring = Ring::new(64).unwrap();
+        let mut peers = Peers::new(listener).unwrap();
+        peers.prepare(&mut ring);
+        Self {
+            peers,
+            ring: Some(ring),
+            started: Instant::now(),
+            address,
+            seen: Seen::default(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
+    }
+
+    fn turn(&mut self) {
+        let now = self.now();
+        let ring = self.ring.as_mut().expect("it is there until the end");
+        self.peers.start(ring, now);
+        ring.submit_and_wait(1, Some(Duration::from_millis(2))).unwrap();
+        while let Some(completion) = ring.next_completion() {
+            let token = Token(completion.token);
+            assert_eq!(token.owner(), OWNER_PEER);
+            let what = (token.value(), completion);
+            let Ok(()) = self.peers.on_operation(ring, what, now, &mut self.seen);
+        }
+        self.peers.sweep(now);
+    }
+
+    fn send(&mut self, to: SocketAddr, frame: &Frame) {
+        let now = self.now();
+        self.peers.send(2, &to.to_string(), frame.clone(), now);
+    }
+
+    /// Sends until the other end has a connection; what is sent before is gone.
+    fn connect(&mut self, other: &mut Self, frame: &Frame) {
+        until(self, other, |one, other| {
+            if one.peers.outbound.get(&2).is_none_or(|peer| !peer.is_open()) {
+                one.send(other.address, frame);
+            }
+            one.peers.outbound[&2].is_open()
+        });
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        drop(self.ring.take());
+    }
+}
+
+fn until(one: &mut End, other: &mut End, mut done: impl FnMut(&mut End, &mut End) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !done(one, other) {
+        assert!(Instant::now() < deadline, "it takes too long");
+        one.turn();
+        other.turn();
+    }
+}
+
+/// A group of a voter and a learner, in memory; gives the frames that carry payloads of these many
+/// bytes to the learner, and all others between the two.
+fn frames(payloads: &[usize]) -> (Vec<Frame>, Vec<Frame>) {
+    let member = |id| Member {
+        id,
+        incarnation: id,
+        name: String::new(),
+    };
+    let mut members = Members::of_voters(vec![member(1)]);
+    members.learners.push(2);
+    members.known.push(member(2));
+    members.id_max = 2;
+    let mut nodes = [1, 2].map(|node| {
+        let start = Replay::default().start(members.clone(), None).unwrap();
+        let options = Options {
+            node,
+            incarnation: node,
+            ..Options::default()
+        };
+        Group::new(options, start).unwrap()
+    });
+    let (mut large, mut small) = (Vec::new(), Vec::new());
+    let mut payloads = payloads.iter();
+    for _ in 0..2000 {
+        if nodes[0].is_serving()
+            && let Some(bytes) = payloads.next()
+        {
+            let payload = Payload::new(Bytes::from(vec![*bytes as u8; *bytes]));
+            nodes[0].propose(payload, 0).unwrap();
+        }
+        for place in 0..2 {
+            let mut out = Output::default();
+            nodes[place].tick();
+            nodes[place].poll(&mut out).unwrap();
+            for write in out.writes {
+                nodes[place].persisted(write.number);
+            }
+            for commit in out.commits {
+                nodes[place].executed(commit.index, 0).unwrap();
+            }
+            for outgoing in out.frames {
+                let frame = outgoing.frame;
+                nodes[1 - place].receive(&frame.to_bytes()).unwrap();
+                let kept = if frame.payloads.is_empty() {
+                    &mut small
+                } else {
+                    &mut large
+                };
+                kept.push(frame);
+            }
+        }
+        if payloads.len() == 0 && large.len() > 3 {
+            break;
+        }
+    }
+    (large, small)
+}
+
+fn bytes_of(frames: &[Frame]) -> Vec<Bytes> {
+    frames.iter().map(Frame::to_bytes).collect()
+}
+
+#[test]
+fn frames_of_all_sizes_arrive_whole_and_in_order() {
+    let sizes = [64, 1 << 20, 40 << 10, 128, 600 << 10, 32 << 10, 1 << 20, 4096];
+    let (large, small) = frames(&sizes);
+    assert!(!small.is_empty() && large.len() > 3);
+    let (mut one, mut other) = (End::new(), End::new());
+    one.connect(&mut other, &small[0]);
+    let mut sent = Vec::new();
+    for round in 0..20 {
+        let these = large.iter().chain(small.iter().take(round * 7));
+        sent.extend(these.cloned());
+    }
+    let mut left = sent.iter();
+    until(&mut one, &mut other, |one, other| {
+        // No more than waits for a peer at most.
+        for frame in left.by_ref().take(5) {
+            one.send(other.address, frame);
+        }
+        other.seen.frames.len() >= sent.len()
+    });
+    assert!(other.seen.frames == bytes_of(&sent), "all, and in their order");
+    assert!(one.peers.take_unreachable().is_empty());
+}
+
+#[test]
+fn a_refused_frame_closes_its_connection_and_the_peer_comes_back() {
+    let (_, small) = frames(&[64]);
+    let (mut one, mut other) = (End::new(), End::new());
+    other.seen.refuses = true;
+    one.connect(&mut other, &small[0]);
+    until(&mut one, &mut other, |one, other| {
+        one.send(other.address, &small[0]);
+        !one.peers.take_unreachable().is_empty()
+    });
+    assert!(other.seen.frames.is_empty());
+    other.seen.refuses = false;
+    until(&mut one, &mut other, |one, other| {
+        one.send(other.address, &small[0]);
+        !other.seen.frames.is_empty()
+    });
+}
+
+#[test]
+fn bytes_that_are_no_frame_close_their_connection_only() {
+    let (_, small) = frames(&[64]);
+    let (mut one, mut other) = (End::new(), End::new());
+    one.connect(&mut other, &small[0]);
+    let mut stranger = std::net::TcpStream::connect(other.address).unwrap();
+    stranger.write_all(&[0x55; 4096]).unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    until(&mut one, &mut other, |_, _| {
+        let ended = stranger.read(&mut [0; 16]);
+        !matches!(&ended, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    });
+    one.send(other.address, &small[0]);
+    until(&mut one, &mut other, |_, other| !other.seen.frames.is_empty());
+}
+
+#[test]
+fn a_newer_connection_of_a_node_ends_the_older_one() {
+    let (_, small) = frames(&[64]);
+    let (mut one, mut other) = (End::new(), End::new());
+    one.connect(&mut other, &small[0]);
+    one.send(other.address, &small[0]);
+    until(&mut one, &mut other, |_, other| !other.seen.frames.is_empty());
+    let mut again = std::net::TcpStream::connect(other.address).unwrap();
+    again.write_all(&small[0].to_bytes()).unwrap();
+    until(&mut one, &mut other, |_, other| {
+        let open = other.peers.inbound.iter().filter(|s| s.connection.is_some());
+        other.seen.frames.len() == 2 && open.count() == 1
+    });
+    until(&mut one, &mut other, |one, other| {
+        one.send(other.address, &small[0]);
+        !one.peers.take_unreachable().is_empty()
+    });
+}
+
+#[test]
+fn a_peer_that_is_not_there_is_unreachable_and_found_when_it_comes() {
+    let (_, small) = frames(&[64]);
+    let (mut one, mut other) = (End::new(), End::new());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    until(&mut one, &mut other, |one, _| {
+        one.send(address, &small[0]);
+        one.peers.take_unreachable() == [2]
+    });
+    // It moved: the name leads elsewhere now.
+    until(&mut one, &mut other, |one, other| {
+        one.send(other.address, &small[0]);
+        !other.seen.frames.is_empty()
+    });
+}
+
+#[test]
+fn what_waits_for_a_peer_is_bounded() {
+    let (large, small) = frames(&[1 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20]);
+    let (mut one, mut other) = (End::new(), End::new());
+    one.connect(&mut other, &small[0]);
+    let frame = large.iter().max_by_key(|frame| frame.len()).unwrap();
+    for _ in 0..70 {
+        one.send(other.address, frame);
+    }
+    assert_eq!(one.peers.take_unreachable(), [2], "more waits than may");
+}
+
+#[test]
+fn a_stop_ends_all_connections() {
+    let (_, small) = frames(&[64]);
+    let (mut one, mut other) = (End::new(), End::new());
+    one.connect(&mut other, &small[0]);
+    one.send(other.address, &small[0]);
+    until(&mut one, &mut other, |_, other| !other.seen.frames.is_empty());
+    let now = other.now();
+    other.peers.stop(other.ring.as_mut().unwrap(), now);
+    until(&mut one, &mut other, |_, other| {
+        other.peers.inbound.iter().all(|slot| slot.connection.is_none())
+    });
+}
