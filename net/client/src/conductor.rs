@@ -8,6 +8,7 @@
 //! | reply | its calls are answered | the same |
 //! | connection lost | sent again on the next one | the same |
 //! | refusal | its calls are refused: nothing happened | sent again later |
+//! | the server does not lead | sent again, to another server | the same |
 //! | session lost | sent again in a new session: nothing happened | unknown; a new session |
 //! | nobody waits any more | a read is forgotten, a write fenced | fenced |
 //!
@@ -64,6 +65,8 @@ pub(crate) struct Conductor {
     outcast: Option<EvictionReason>,
     opened: Option<Opened>,
     settling: Vec<Settling>,
+    /// The server does not lead; the view says who does.
+    redirection: Option<u32>,
 }
 
 /// Somebody waits for doubted requests to end: sessions and their count of ended requests.
@@ -93,7 +96,19 @@ impl Conductor {
             outcast: None,
             opened: Some(opened),
             settling: Vec::new(),
+            redirection: None,
         }
+    }
+
+    /// The view that leads away from this server, when it does not lead.
+    pub(crate) fn take_redirection(&mut self) -> Option<u32> {
+        self.redirection.take()
+    }
+
+    /// When the request that waits for longest was last handed to this connection.
+    pub(crate) fn oldest_asked(&self) -> Option<Instant> {
+        let flights = self.sessions.iter().filter_map(|s| s.flight.as_ref());
+        flights.map(|flight| flight.asked).min()
     }
 
     /// Takes a call.
@@ -280,6 +295,12 @@ impl Conductor {
             return;
         };
         if flight.checksum != refusal.request_checksum.get() {
+            return;
+        }
+        if reason == RefusalReason::NotLeader {
+            // This copy was not taken; what became of others does not change.
+            flight.copies -= 1;
+            self.redirection = Some(refusal.frame.view.get());
             return;
         }
         let refused = CallError::Refused(Refusal::Busy(reason));

@@ -20,7 +20,10 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub(crate) struct Dial {
     addresses: Vec<Address>,
     pause_max: Duration,
-    /// Attempts since a server last said something.
+    /// The address to try next, and the one that was connected to last.
+    next: usize,
+    current: usize,
+    /// Attempts since a server last took something.
     attempts: u32,
     last_error: LastError,
 }
@@ -46,14 +49,33 @@ impl Dial {
         Self {
             addresses,
             pause_max,
+            next: 0,
+            current: 0,
             attempts: 0,
             last_error,
         }
     }
 
-    /// A server has said something: the next attempt follows at once.
+    /// The server takes requests: the next attempt follows at once.
     pub(crate) fn heard(&mut self) {
         self.attempts = 0;
+    }
+
+    /// Whether there is another server to go to.
+    pub(crate) fn has_others(&self) -> bool {
+        self.addresses.len() > 1
+    }
+
+    /// The server that is connected does not lead, or says nothing. The view, unless it is 0, says
+    /// who does.
+    pub(crate) fn look_elsewhere(&mut self, view: u32) {
+        let count = self.addresses.len();
+        let leader = view as usize % count;
+        self.next = if view != 0 && leader != self.current {
+            leader
+        } else {
+            (self.current + 1) % count
+        };
     }
 
     /// Tries until there is a connection.
@@ -62,7 +84,8 @@ impl Dial {
             let attempt = self.attempts;
             self.attempts = self.attempts.saturating_add(1);
             sleep(self.pause(attempt)).await;
-            let address = &self.addresses[attempt as usize % self.addresses.len()];
+            self.current = self.next;
+            let address = &self.addresses[self.current];
             match try_connect(address).await {
                 Ok(stream) => {
                     self.last_error.set(None);
@@ -74,6 +97,7 @@ impl Dial {
                     let error =
                         io::Error::new(kind, format!("cannot connect to {address}: {error}"));
                     self.last_error.set(Some(error));
+                    self.next = (self.current + 1) % self.addresses.len();
                 }
             }
         }
@@ -108,6 +132,23 @@ async fn try_connect(address: &Address) -> io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_view_leads_to_the_leader_and_silence_to_the_next_one() {
+        let addresses = (1..=3).map(|port| Address {
+            host: "h".to_owned(),
+            port,
+        });
+        let mut dial = Dial::new(addresses.collect(), Duration::ZERO, LastError::default());
+        dial.look_elsewhere(0);
+        assert_eq!(dial.next, 1);
+        dial.current = 1;
+        dial.look_elsewhere(8);
+        assert_eq!(dial.next, 2, "view 8 of three servers");
+        dial.current = 2;
+        dial.look_elsewhere(8);
+        assert_eq!(dial.next, 0, "the view is this server's, and it does not lead");
+    }
 
     #[test]
     fn pauses_grow_up_to_their_limit() {

@@ -44,6 +44,10 @@ pub(crate) struct Driver {
     outbox: Outbox,
     pulse: Pulse,
     cluster: u128,
+    /// How long a server may be silent to a request while there are others to ask.
+    silence_max: Duration,
+    /// The server last said something.
+    heard: Instant,
 }
 
 /// Pings, and whether the server shows a sign of life between them.
@@ -71,6 +75,8 @@ impl Driver {
             outbox: Outbox::default(),
             pulse: Pulse::new(options.cluster, options.release, options.ping_interval),
             cluster: options.cluster,
+            silence_max: options.silence_max,
+            heard: Instant::now(),
         }
     }
 
@@ -119,6 +125,7 @@ impl Driver {
 
     fn begin(&mut self) {
         let now = Instant::now();
+        self.heard = now;
         self.inbox.clear();
         self.pulse.begin(now, &mut self.outbox);
         self.conductor.on_connected(now, &mut self.outbox);
@@ -139,11 +146,17 @@ impl Driver {
             self.outbox
                 .write(|slices| stream.try_write_vectored(slices))?;
             let has_room = self.conductor.has_room();
-            self.set_alarm(sleep.as_mut(), Some(self.pulse.at));
+            let silence = self.silence_ends(dial);
+            self.set_alarm(sleep.as_mut(), Some(silence.min(self.pulse.at)));
             tokio::select! {
                 ready = stream.readable() => {
                     ready?;
-                    if self.read(stream)? {
+                    let some = self.read(stream)?;
+                    if let Some(view) = self.conductor.take_redirection() {
+                        dial.look_elsewhere(view);
+                        return Err(io::Error::other("the server does not lead"));
+                    }
+                    if some {
                         dial.heard();
                     }
                 }
@@ -159,9 +172,21 @@ impl Driver {
                     let now = Instant::now();
                     self.conductor.on_time(now, &mut self.outbox);
                     self.pulse.on_time(now, &mut self.outbox)?;
+                    if now >= self.silence_ends(dial) {
+                        dial.look_elsewhere(0);
+                        let error = "the server does not answer, and there are others";
+                        return Err(io::Error::new(ErrorKind::TimedOut, error));
+                    }
                 }
             }
         }
+    }
+
+    /// When another server is asked, unless this one says something.
+    fn silence_ends(&self, dial: &Dial) -> Instant {
+        let asked = self.conductor.oldest_asked().filter(|_| dial.has_others());
+        let ends = asked.map(|asked| asked.max(self.heard) + self.silence_max);
+        ends.unwrap_or_else(|| Instant::now() + SLEEP_MAX)
     }
 
     /// Handles a command, and those right behind it: calls that come together leave together.
@@ -202,6 +227,7 @@ impl Driver {
             }
             some = true;
             let now = Instant::now();
+            self.heard = now;
             let senseless = |fault| io::Error::new(ErrorKind::InvalidData, fault);
             while let Some((message, body)) = self.inbox.next(self.cluster).map_err(senseless)? {
                 self.conductor

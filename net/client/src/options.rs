@@ -22,6 +22,9 @@ pub struct ClientOptions {
     /// Time between pings. A server that sends nothing and takes nothing between two of them is
     /// given up, and the client connects anew. Default 5 s.
     pub ping_interval: Duration,
+    /// How long a server of several may leave a request without any sign before another one is
+    /// asked. Default 500 ms; without effect where there is one address.
+    pub silence_max: Duration,
     /// Longest pause between two attempts to connect; the first ones follow faster. Default 1 s.
     pub reconnect_delay_max: Duration,
     /// Most calls that wait to be sent; further ones wait for room until their deadline. Default
@@ -39,6 +42,7 @@ impl Default for ClientOptions {
             deadline: Duration::from_secs(10),
             resend_interval: Duration::from_secs(2),
             ping_interval: Duration::from_secs(5),
+            silence_max: Duration::from_millis(500),
             reconnect_delay_max: Duration::from_secs(1),
             calls_max: 8192,
             release: Release::new(0, 17, 0),

@@ -51,6 +51,8 @@ pub(crate) struct Flight {
     /// How often it was handed to a connection.
     pub(crate) copies: u32,
     pub(crate) began: Instant,
+    /// When it was last handed to a connection.
+    pub(crate) asked: Instant,
     pub(crate) resend_at: Instant,
     pub(crate) resend_after: Duration,
     /// When nobody waits for it any more.
@@ -179,6 +181,7 @@ impl Session {
             message: Arc::clone(&message),
             copies: 1,
             began: now,
+            asked: now,
             resend_at: now + voice.resend_interval,
             resend_after: voice.resend_interval,
             give_up_at,
@@ -212,6 +215,7 @@ impl Flight {
     /// Hands out the same bytes once more.
     pub(crate) fn resend(&mut self, now: Instant) -> Arc<Vec<u8>> {
         self.copies = self.copies.saturating_add(1);
+        self.asked = now;
         self.resend_at = now + self.resend_after;
         Arc::clone(&self.message)
     }

@@ -52,6 +52,8 @@ counters! {
     dropped_busy,
     /// Of the dropped ones, those whose client was told so.
     told,
+    /// Requests that another node has to take.
+    sent_away,
     /// Evictions sent.
     evicted,
     /// Replies sent, resent ones among them.

@@ -17,14 +17,14 @@ use crate::outbox::{Outbox, Outlets};
 use crate::receive::BODY_AT;
 use crate::router::Router;
 
-/// The view this server claims. Any constant works for a server that is alone.
-const VIEW: u32 = 1;
 /// Replies up to this size, header included, are copied; larger ones take a pooled buffer.
 const COPIED_BYTES_MAX: usize = 4096;
 
 /// Builds messages and hands them to senders.
 pub(crate) struct Desk {
     pub(crate) cluster: u128,
+    /// The view that messages carry.
+    pub(crate) view: u32,
     pub(crate) router: Router,
     pub(crate) counters: Arc<Counters>,
     /// Buffers of large replies. A pool of their own, so that they never wait for receives.
@@ -44,6 +44,7 @@ impl Desk {
     ) -> Self {
         Self {
             cluster,
+            view: 1,
             router,
             counters,
             replies,
@@ -54,7 +55,7 @@ impl Desk {
 
     /// Answers a ping.
     pub(crate) fn pong(&self, ping: &PingHeader, outbox: &mut impl Outbox) {
-        outbox.notice(PongHeader::build(ping, VIEW).as_bytes());
+        outbox.notice(PongHeader::build(ping, self.view).as_bytes());
     }
 
     /// Ends the session of `client`, which has seen view `seen`.
@@ -67,7 +68,7 @@ impl Desk {
     ) {
         count(&self.counters.evicted);
         // A client ignores an eviction of a view older than one it has seen.
-        let header = EvictionHeader::build(self.cluster, VIEW.max(seen), client, reason);
+        let header = EvictionHeader::build(self.cluster, self.view.max(seen), client, reason);
         outbox.notice(header.as_bytes());
     }
 
@@ -116,7 +117,7 @@ impl Desk {
     pub(crate) fn new_reply(&self, reply: &Reply<'_>) -> NewReply {
         NewReply {
             cluster: self.cluster,
-            view: VIEW,
+            view: self.view,
             release: Release(reply.release),
             request_checksum: reply.request_checksum,
             client: reply.client,
@@ -128,8 +129,17 @@ impl Desk {
     }
 }
 
-/// Tells the client that this copy of its request was not taken, if it understands that.
-pub(crate) fn refuse(request: &RequestHeader, reason: RefusalReason, outbox: &mut impl Outbox) {
-    let header = RefusalHeader::build(request, VIEW, reason);
+/// The view of a message that says nothing about who leads.
+pub(crate) const VIEW_SILENT: u32 = 0;
+
+/// Tells the client that this copy of its request was not taken, if it understands that. `view`
+/// leads it to where the next copy should go.
+pub(crate) fn refuse(
+    request: &RequestHeader,
+    view: u32,
+    reason: RefusalReason,
+    outbox: &mut impl Outbox,
+) {
+    let header = RefusalHeader::build(request, view, reason);
     outbox.refusal(header.as_bytes());
 }

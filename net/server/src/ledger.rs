@@ -2,11 +2,34 @@
 //! one that can be told to be slow or full.
 
 use std::io;
+use std::time::Duration;
 
 use giro::{Reply, RequestMeta, Verdict};
 use giro_base::multi_batch::Body;
 use giro_base::{Buffer, Operation, Timestamp};
-use giro_log::uring::Ring;
+use giro_log::uring::{Completion, Ring};
+
+/// Whether requests are taken here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They are.
+    Serving,
+    /// Not now; this node is about to lead, or hands its role over.
+    Busy,
+    /// Another node takes them. The view may say which.
+    Elsewhere,
+}
+
+/// Whether what the state says may be told to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It may.
+    Now,
+    /// It is not known yet whether the state is the newest; ask again.
+    Later,
+    /// Another node has to say.
+    Elsewhere,
+}
 
 /// A ledger that is driven by the port's thread. No method waits.
 pub trait Ledger {
@@ -18,6 +41,61 @@ pub trait Ledger {
     /// # Errors
     /// The ring's.
     fn prepare(&mut self, ring: &mut Ring) -> io::Result<()>;
+
+    /// Whether requests are taken. A ledger that is alone always takes them.
+    fn standing(&self) -> Standing {
+        Standing::Serving
+    }
+
+    /// Whether no other node could have taken over.
+    fn is_alone(&self) -> bool {
+        true
+    }
+
+    /// The view that answers carry: it leads clients to the node that takes their requests, and
+    /// never falls. Any constant works for a ledger that is alone.
+    fn view(&self) -> u32 {
+        1
+    }
+
+    /// Whether the state may be told to the request with this key: another node may have taken
+    /// over unnoticed. A ledger that is alone knows at once.
+    fn may_tell(&mut self, _key: u128) -> Told {
+        Told::Now
+    }
+
+    /// What [`Self::may_tell`] allowed was told.
+    fn told(&mut self, _key: u128) {}
+
+    /// Lets time pass, every turn, for what has deadlines shorter than a [`tick`](Self::tick)'s.
+    /// `now` is the port's clock (ns).
+    ///
+    /// # Errors
+    /// Those that must end the process.
+    fn begin_turn(&mut self, _ring: &mut Ring, _now: u64) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// How long a turn may wait, where that is less than the port would.
+    fn wait_max(&self) -> Option<Duration> {
+        None
+    }
+
+    /// An operation of [`giro_log::uring::OWNER_PEER`] ended.
+    ///
+    /// # Errors
+    /// Those that must end the process.
+    fn on_peer(
+        &mut self,
+        _ring: &mut Ring,
+        _value: u64,
+        _completion: Completion,
+    ) -> Result<(), Self::Error> {
+        unreachable!("only a ledger with peers starts operations for them");
+    }
+
+    /// The process is asked to end: what others could do instead is handed to them.
+    fn begin_stop(&mut self) {}
 
     /// Whether it implements the operation.
     fn supports(&self, operation: Operation) -> bool;

@@ -17,7 +17,7 @@ use rustix::net::Shutdown;
 use crate::clock::Clock;
 use crate::connection::{Action, Connection, Connections, Place, Stage};
 use crate::counters::{Counters, count};
-use crate::desk::refuse;
+use crate::desk::{VIEW_SILENT, refuse};
 use crate::io;
 use crate::options::Options;
 use crate::outbox::{LocalOutbox, Outlets, Route};
@@ -295,7 +295,7 @@ impl Port {
                 if let Some(request) = connection.receiver.waiting_request() {
                     let (sender, counters) = (&mut connection.sender, &*self.counters);
                     let mut outbox = LocalOutbox { sender, counters };
-                    refuse(request, RefusalReason::Busy, &mut outbox);
+                    refuse(request, VIEW_SILENT, RefusalReason::Busy, &mut outbox);
                 }
                 connection.receiver.skip();
             } else {
@@ -324,7 +324,7 @@ impl Port {
                 if let Received::Request(request, _) = connection.receiver.message() {
                     let (sender, counters) = (&mut connection.sender, &*self.counters);
                     let mut outbox = LocalOutbox { sender, counters };
-                    refuse(request, RefusalReason::Busy, &mut outbox);
+                    refuse(request, VIEW_SILENT, RefusalReason::Busy, &mut outbox);
                 }
                 drop(connection.receiver.consume());
                 self.drive(turn, handler, place, None);

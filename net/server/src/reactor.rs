@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use giro_base::BufferPool;
 use giro_log::uring::{
-    Completion, OWNER_DISK, OWNER_MESSAGE, OWNER_NET, OWNER_WAKE, Ring, Target, Token,
+    Completion, OWNER_DISK, OWNER_MESSAGE, OWNER_NET, OWNER_PEER, OWNER_WAKE, Ring, Target, Token,
 };
 
 use crate::acceptor::{Acceptor, accept_token};
@@ -112,6 +112,7 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
             }
             self.wait(more)?;
             more = self.take_completions()?;
+            self.begin_turn()?;
             more |= self.front.serve(&mut self.turn, &mut self.service);
             more |= self.run_ledger()?;
             more |= std::mem::take(&mut self.service.is_preparing);
@@ -124,11 +125,23 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
         }
     }
 
+    fn begin_turn(&mut self) -> Result<(), ServerError<L::Error>> {
+        let Service { ledger, desk, .. } = &mut self.service;
+        let begun = ledger.begin_turn(&mut self.turn.ring, self.turn.clock.now);
+        begun.map_err(ServerError::Ledger)?;
+        desk.view = desk.view.max(ledger.view());
+        Ok(())
+    }
+
     fn wait(&mut self, more: bool) -> Result<(), ServerError<L::Error>> {
         let wait_max = if self.service.ledger.is_stalled() {
             WAIT_MAX_STALLED
         } else {
             self.front.wait_max()
+        };
+        let wait_max = match self.service.ledger.wait_max() {
+            Some(shorter) => wait_max.min(shorter),
+            None => wait_max,
         };
         let has_work = self.front.before_wait(self.service.desk.is_owing());
         let want = usize::from(!more && !has_work);
@@ -159,6 +172,11 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
                     .service
                     .ledger
                     .on_write(token.value(), completion.count())
+                    .map_err(ServerError::Ledger)?,
+                OWNER_PEER => self
+                    .service
+                    .ledger
+                    .on_peer(&mut self.turn.ring, token.value(), completion)
                     .map_err(ServerError::Ledger)?,
                 OWNER_NET => self.on_net(token.value(), completion),
                 // Another thread has something for this one; the front looks for it.
@@ -258,6 +276,7 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
             let now = self.turn.clock.now;
             let stop_by = now.saturating_add(self.shutdown_deadline_ns);
             self.stop_by = Some(stop_by);
+            self.service.ledger.begin_stop();
             let cancelled = Token::new(OWNER_WAKE, WAKE_CANCELLED);
             self.acceptor.stop(&mut self.turn.ring, cancelled.0);
             self.front.begin_stop(&mut self.turn, stop_by);

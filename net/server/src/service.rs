@@ -10,7 +10,7 @@ use crate::admission::admit;
 use crate::connection::Connection;
 use crate::counters::count;
 use crate::desk::{Desk, refuse};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Standing, Told};
 use crate::outbox::{LocalOutbox, Outbox, Route};
 use crate::port::{Handled, Handler, Occasion};
 use crate::receive::{BODY_AT, Incoming, MESSAGE_AT, Received, SMALL_BYTES};
@@ -103,7 +103,9 @@ impl<L: Ledger> Service<L> {
         let client = ping.client.get();
         let session = ping.session.get();
         let was_known = session != 0 && session <= self.ledger.commit_op();
-        let reason = if was_known && self.ledger.last_reply(client).is_none() {
+        let is_gone = was_known && self.ledger.last_reply(client).is_none();
+        // Where it is not known at once that this node still leads, the next request tells.
+        let reason = if is_gone && self.ledger.is_alone() {
             EvictionReason::NoSession
         } else if ping.frame.release() < Release::CLIENT_MIN {
             EvictionReason::ClientReleaseTooLow
@@ -131,6 +133,11 @@ impl<L: Ledger> Service<L> {
             }
         };
         let meta = meta_of(header, operation);
+        match self.ledger.standing() {
+            Standing::Serving => {}
+            Standing::Busy => return Outcome::Hold,
+            Standing::Elsewhere => return self.send_away(header, outbox),
+        }
         let verdict = self.ledger.check(&meta);
         if !matches!(verdict, Verdict::Evict(_)) {
             self.route(client, &at);
@@ -144,7 +151,11 @@ impl<L: Ledger> Service<L> {
                     Outcome::Hold
                 }
             }
-            Verdict::Accept => self.read(&meta, &body, outbox),
+            Verdict::Accept => match self.ledger.may_tell(meta.request_checksum) {
+                Told::Now => self.read(&meta, &body, outbox),
+                Told::Later => Outcome::HoldRead,
+                Told::Elsewhere => self.send_away(header, outbox),
+            },
             Verdict::Resend => {
                 if let Some(reply) = self.ledger.last_reply(client) {
                     self.desk.reply(&reply, outbox);
@@ -154,15 +165,29 @@ impl<L: Ledger> Service<L> {
             Verdict::Drop(reason) => {
                 count(&self.desk.counters.dropped);
                 if reason == DropReason::Full {
-                    refuse(header, RefusalReason::SessionsFull, outbox);
+                    refuse(header, self.desk.view, RefusalReason::SessionsFull, outbox);
                 }
                 Outcome::Done
             }
-            Verdict::Evict(reason) => {
-                self.desk.evict(client, seen, reason_of(reason), outbox);
-                Outcome::Done
-            }
+            // A node that was replaced and has not heard of it does not know newer sessions.
+            Verdict::Evict(reason) => match self.ledger.may_tell(meta.request_checksum) {
+                Told::Now => {
+                    self.ledger.told(meta.request_checksum);
+                    self.desk.evict(client, seen, reason_of(reason), outbox);
+                    Outcome::Done
+                }
+                Told::Later => Outcome::HoldRead,
+                Told::Elsewhere => self.send_away(header, outbox),
+            },
         }
+    }
+
+    /// Another node has to take the request. Clients of the field send it again, to the node that
+    /// the view names.
+    fn send_away(&self, header: &RequestHeader, outbox: &mut impl Outbox) -> Outcome {
+        count(&self.desk.counters.sent_away);
+        refuse(header, self.desk.view, RefusalReason::NotLeader, outbox);
+        Outcome::Done
     }
 
     /// Replies to the client go where it last spoke. Only clients that the ledger knows, or is
@@ -209,6 +234,7 @@ impl<L: Ledger> Service<L> {
             return Outcome::HoldRead;
         };
         count(&self.desk.counters.requests);
+        self.ledger.told(meta.request_checksum);
         self.ledger.touch(meta.client);
         let out = &mut buffer[BODY_AT..MESSAGE_AT + MESSAGE_BYTES_MAX];
         let read = match meta.operation {

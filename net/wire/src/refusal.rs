@@ -22,6 +22,8 @@ pub enum RefusalReason {
     Busy = 1,
     /// A register found every session in use, and none of them quiet.
     SessionsFull = 2,
+    /// Another node leads. The message's view says which, if it is known; else it is 0.
+    NotLeader = 3,
 }
 
 /// A request that was not taken; no body.

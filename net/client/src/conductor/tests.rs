@@ -337,6 +337,22 @@ fn a_refusal_of_one_of_several_copies_says_nothing() {
 }
 
 #[test]
+fn a_server_that_does_not_lead_says_who_does_and_the_request_goes_there() {
+    let mut world = World::open(1);
+    let mut answer = world.submit(CREATE, 1);
+    let request = world.sent_one();
+    assert_eq!(world.conductor.take_redirection(), None);
+    world.refuse(&request, RefusalReason::NotLeader);
+    assert!(world.conductor.take_redirection().is_some());
+    assert_eq!(world.conductor.take_redirection(), None, "once");
+    world.reconnect();
+    assert_eq!(world.sent_one(), request);
+    // The first copy was not taken: this is the only one there is.
+    world.refuse(&request, RefusalReason::Busy);
+    assert_eq!(error(&mut answer), BUSY);
+}
+
+#[test]
 fn a_lost_session_is_replaced_and_what_was_not_taken_is_sent_in_the_new_one() {
     let mut world = World::open(1);
     let mut answer = world.submit(CREATE, 1);

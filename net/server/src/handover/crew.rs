@@ -21,7 +21,7 @@ use super::port_thread::PortThread;
 use crate::clock::Clock;
 use crate::connection::{Action, Place};
 use crate::counters::{Counters, count};
-use crate::desk::refuse;
+use crate::desk::{VIEW_SILENT, refuse};
 use crate::front::Front;
 use crate::ledger::Ledger;
 use crate::options::Options;
@@ -204,7 +204,7 @@ impl Crew {
         if let Received::Request(request, _) = parcel.message() {
             let answers = &mut self.members[usize::from(port)].answers;
             let mut outbox = answers.outbox(parcel.place);
-            refuse(request, RefusalReason::Busy, &mut outbox);
+            refuse(request, VIEW_SILENT, RefusalReason::Busy, &mut outbox);
         }
         self.give_back(port, parcel);
     }
