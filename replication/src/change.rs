@@ -24,6 +24,16 @@ pub enum Change {
     },
     /// A node leaves for good.
     Remove(NodeId),
+    /// Whose incarnation was not known when the group began or the node was added: this one's. The
+    /// leader proposes it when it hears of the node for the first time.
+    Bind {
+        /// The node.
+        id: NodeId,
+        /// Its incarnation, not 0.
+        incarnation: u64,
+        /// It is a learner; it stays what it is.
+        is_learner: bool,
+    },
 }
 
 impl Change {
@@ -39,6 +49,11 @@ impl Change {
                 vec![single(AddNode, *promote), single(RemoveNode, *remove)]
             }
             Self::Remove(id) => vec![single(RemoveNode, *id)],
+            // To the library: the node becomes what it is.
+            Self::Bind { id, is_learner, .. } => {
+                let kind = if *is_learner { AddLearnerNode } else { AddNode };
+                vec![single(kind, *id)]
+            }
         };
         if matches!(self, Self::Promote(_) | Self::Replace { .. }) {
             // Joint: at no moment does a majority of only one of the two sets decide.
@@ -72,6 +87,16 @@ impl Change {
                 writer.u16(4);
                 writer.u64(*id);
             }
+            Self::Bind {
+                id,
+                incarnation,
+                is_learner,
+            } => {
+                writer.u16(5);
+                writer.u64(*id);
+                writer.u64(*incarnation);
+                writer.u16(u16::from(*is_learner));
+            }
         }
         out
     }
@@ -91,12 +116,21 @@ impl Change {
                 remove: reader.u64()?,
             },
             4 => Self::Remove(reader.u64()?),
+            5 => Self::Bind {
+                id: reader.u64()?,
+                incarnation: Some(reader.u64()?).filter(|incarnation| *incarnation != 0)?,
+                is_learner: match reader.u16()? {
+                    0 => false,
+                    1 => true,
+                    _ => return None,
+                },
+            },
             _ => return None,
         };
         let ids: &[NodeId] = match &change {
             Self::Leave => &[],
             Self::AddLearner(member) => &[member.id],
-            Self::Promote(id) | Self::Remove(id) => &[*id],
+            Self::Promote(id) | Self::Remove(id) | Self::Bind { id, .. } => &[*id],
             Self::Replace { promote, remove } => &[*promote, *remove],
         };
         (reader.is_empty() && !ids.contains(&0)).then_some(change)

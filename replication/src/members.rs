@@ -12,7 +12,8 @@ use crate::limits::{MEMBERS_MAX, NAME_BYTES_MAX};
 pub struct Member {
     /// Its number.
     pub id: NodeId,
-    /// Drawn when its directory was made: a directory made anew has another one.
+    /// Drawn when its directory was made: a directory made anew has another one. 0 until the group
+    /// knows.
     pub incarnation: u64,
     /// Where it is, as `host:port`; resolved at each connection.
     pub name: String,
@@ -112,6 +113,14 @@ impl Members {
             self.id_max = self.id_max.max(member.id);
             self.known.push(member.clone());
             self.known.sort_by_key(|member| member.id);
+        }
+        if let Change::Bind {
+            id, incarnation, ..
+        } = change
+            && let Some(member) = self.known.iter_mut().find(|member| member.id == *id)
+            && member.incarnation == 0
+        {
+            member.incarnation = *incarnation;
         }
         let everybody = [
             &self.voters,

@@ -378,20 +378,50 @@ pub fn take_lock(dir: &Path) -> Result<DirLock, giro_log::LogError> {
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(3);
 const LOCK_WAIT_STEP: Duration = Duration::from_millis(10);
 
-/// An identity for a new ledger, with a hash key drawn from the system.
+/// An identity for a new ledger that is alone, with a hash key drawn from the system.
 ///
 /// # Errors
 /// The system's, when it has no random numbers.
 pub fn new_identity(cluster: u128) -> std::io::Result<Identity> {
-    let mut key = [0; 16];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut key)?;
-    let (low, high) = key.split_at(8);
-    let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("half of 16 bytes"));
     Ok(Identity {
         cluster,
         replica: 0,
         replica_count: 1,
-        hash_key: [word(low), word(high)],
+        incarnation: 0,
+        hash_key: random_key()?,
         segment_bytes: giro_log::SEGMENT_BYTES_DEFAULT,
     })
+}
+
+/// An identity for a new replica, number `replica` of a group that began with `count`. All
+/// replicas of a group have the same `hash_key`.
+///
+/// # Errors
+/// The system's, when it has no random numbers.
+pub fn new_replica(
+    cluster: u128,
+    replica: u8,
+    count: u8,
+    hash_key: [u64; 2],
+) -> std::io::Result<Identity> {
+    Ok(Identity {
+        replica,
+        replica_count: count,
+        // Never 0, which is no incarnation.
+        incarnation: random_key()?[0] | 1,
+        hash_key,
+        ..new_identity(cluster)?
+    })
+}
+
+/// A key that nobody knows.
+///
+/// # Errors
+/// The system's, when it has no random numbers.
+pub fn random_key() -> std::io::Result<[u64; 2]> {
+    let mut key = [0; 16];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut key)?;
+    let (low, high) = key.split_at(8);
+    let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("half of 16 bytes"));
+    Ok([word(low), word(high)])
 }

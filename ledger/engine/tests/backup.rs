@@ -34,6 +34,7 @@ fn open(dir: &Path, archive: bool) -> Ledger {
         cluster: 5,
         replica: 0,
         replica_count: 1,
+        incarnation: 0,
         hash_key: [1, 2],
         segment_bytes: SEGMENT_BYTES_MIN,
     };

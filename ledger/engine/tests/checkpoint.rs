@@ -333,6 +333,7 @@ fn identity() -> Identity {
         cluster: 3,
         replica: 0,
         replica_count: 1,
+        incarnation: 0,
         hash_key: [8, 9],
         segment_bytes: SEGMENT_BYTES_MIN,
     }

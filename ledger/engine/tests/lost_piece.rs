@@ -60,6 +60,7 @@ fn begun() -> (tempfile::TempDir, Ledger) {
         cluster: 5,
         replica: 0,
         replica_count: 1,
+        incarnation: 0,
         hash_key: [1, 2],
         segment_bytes: SEGMENT_BYTES_MIN,
     };

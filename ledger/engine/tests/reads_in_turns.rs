@@ -147,6 +147,7 @@ fn archived(dir: &std::path::Path, rows: usize) -> Engine {
         cluster: 3,
         replica: 0,
         replica_count: 1,
+        incarnation: 0,
         hash_key: [8, 9],
         segment_bytes: SEGMENT_BYTES_MIN,
     };

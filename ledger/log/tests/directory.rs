@@ -129,6 +129,15 @@ fn impossible_values_are_refused() {
             replica_count: 0,
             ..IDENTITY
         },
+        Identity {
+            replica_count: 0,
+            incarnation: 7,
+            ..IDENTITY
+        },
+        Identity {
+            replica_count: 3,
+            ..IDENTITY
+        },
     ];
     for identity in bad {
         let refused = format(dir.path(), &identity).unwrap_err();
@@ -139,6 +148,23 @@ fn impossible_values_are_refused() {
         0,
         "nothing was made"
     );
+}
+
+#[test]
+fn a_replica_keeps_its_number_and_incarnation() {
+    let dir = tempfile::tempdir().unwrap();
+    // The last one joined later.
+    for replica in [0, 2, 3] {
+        let identity = Identity {
+            replica,
+            replica_count: 3,
+            incarnation: 0xabcd_ef01_2345_6789,
+            ..IDENTITY
+        };
+        let dir = dir.path().join(replica.to_string());
+        format(&dir, &identity).unwrap();
+        assert_eq!(read_identity(&dir).unwrap(), identity);
+    }
 }
 
 #[test]

@@ -147,7 +147,10 @@ mod tests {
         assert_eq!(dial.next, 2, "view 8 of three servers");
         dial.current = 2;
         dial.look_elsewhere(8);
-        assert_eq!(dial.next, 0, "the view is this server's, and it does not lead");
+        assert_eq!(
+            dial.next, 0,
+            "the view is this server's, and it does not lead"
+        );
     }
 
     #[test]

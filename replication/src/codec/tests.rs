@@ -183,6 +183,11 @@ fn a_change_of_membership_travels_in_our_own_encoding() {
             remove: 2,
         },
         Change::Remove(5),
+        Change::Bind {
+            id: 4,
+            incarnation: 77,
+            is_learner: true,
+        },
     ] {
         let payload = Payload::new(change.encode().into());
         let (index, term, kind) = (5, 9, EntryKind::Change);

@@ -23,6 +23,7 @@ impl Group {
         self.reads.retry(self.now);
         self.after_call();
         self.leave_joint();
+        self.bind();
     }
 
     /// Takes a frame as it came from a peer.
@@ -42,6 +43,7 @@ impl Group {
         let header = incoming.header;
         self.admit(&header)?;
         self.hear(header.from);
+        self.meet(header.from, header.incarnation);
         self.check_promises(&incoming.message)?;
         let (from, index) = (header.from, header.digest_index);
         if self.digests.hear(from, index, header.digest) {
@@ -94,13 +96,29 @@ impl Group {
             return Err(Refusal::Removed { from });
         }
         // A sender that is not known yet may be the leader of a group that this node lags behind.
-        match self.members.get(from) {
-            Some(member) if member.incarnation != header.incarnation => Err(Refusal::ReusedId {
+        let Some(member) = self.members.get(from) else {
+            return Ok(());
+        };
+        let met = self.met.iter().find(|(id, _)| *id == from);
+        let expected = match member.incarnation {
+            0 => met.map_or(header.incarnation, |(_, incarnation)| *incarnation),
+            known => known,
+        };
+        if expected != header.incarnation {
+            let found = header.incarnation;
+            return Err(Refusal::ReusedId {
                 from,
-                found: header.incarnation,
-                expected: member.incarnation,
-            }),
-            _ => Ok(()),
+                found,
+                expected,
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes note of the incarnation under which a peer is first heard of.
+    fn meet(&mut self, from: NodeId, incarnation: u64) {
+        if self.met.iter().all(|(id, _)| *id != from) {
+            self.met.push((from, incarnation));
         }
     }
 

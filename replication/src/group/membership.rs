@@ -27,7 +27,8 @@ impl Group {
 
     fn check_change(&self, change: &Change) -> Result<(), ChangeRefused> {
         match change {
-            Change::Leave => Err(ChangeRefused::UnderWay),
+            // The group proposes them itself.
+            Change::Leave | Change::Bind { .. } => Err(ChangeRefused::UnderWay),
             Change::AddLearner(member) => {
                 let next = self.members.id_max + 1;
                 if member.id < next {
@@ -127,6 +128,32 @@ impl Group {
         self.raw.transfer_leader(to);
         self.after_call();
         Ok(())
+    }
+
+    /// Makes known for good under which incarnation a member was first heard of.
+    pub(super) fn bind(&mut self) {
+        let can = self.can_propose().is_ok() && !self.raw.raft.has_pending_conf();
+        if !can || self.members.is_joint() {
+            return;
+        }
+        let unbound = self.members.known.iter().filter(|m| m.incarnation == 0);
+        let mut found = unbound.filter_map(|member| {
+            let met = self.met.iter().find(|(id, _)| *id == member.id);
+            let own = (member.id == self.options.node).then_some(self.options.incarnation);
+            Some((member.id, own.or(met.map(|(_, incarnation)| *incarnation))?))
+        });
+        let Some((id, incarnation)) = found.find(|(_, incarnation)| *incarnation != 0) else {
+            return;
+        };
+        let change = Change::Bind {
+            id,
+            incarnation,
+            is_learner: self.members.is_learner(id),
+        };
+        match self.propose_entry(entry_of(&change), None) {
+            Ok(()) | Err(ProposeError::Busy(_)) => {}
+            Err(error) => unreachable!("this node leads: {error}"),
+        }
     }
 
     /// Ends a joint change whose leader was lost before it could.

@@ -65,6 +65,8 @@ pub struct Group {
     installs: Vec<Install>,
     /// When each peer was last heard of (ticks).
     heard: Vec<(NodeId, u64)>,
+    /// The incarnation under which each peer was first heard of.
+    met: Vec<(NodeId, u64)>,
     stop: Option<Stop>,
 }
 

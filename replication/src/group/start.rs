@@ -193,6 +193,7 @@ impl Group {
             offer: None,
             installs: Vec::new(),
             heard: Vec::new(),
+            met: Vec::new(),
             stop: None,
         };
         group.after_call();

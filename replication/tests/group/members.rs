@@ -1,6 +1,6 @@
 //! Membership.
 
-use giro_replication::{Change, ChangeRefused, Member, ReceiveError, Refusal, Role};
+use giro_replication::{Change, ChangeRefused, Member, Members, ReceiveError, Refusal, Role};
 
 use crate::support::{World, member};
 
@@ -176,6 +176,66 @@ fn a_change_is_refused_for_each_wrong_node() {
     assert_eq!(
         world.node(1).group.transfer(4),
         Err(ChangeRefused::NoMember(4))
+    );
+}
+
+fn unbound(voters: u64) -> Members {
+    let strangers = (1..=voters).map(|id| Member {
+        incarnation: 0,
+        ..member(id)
+    });
+    Members::of_voters(strangers.collect())
+}
+
+#[test]
+fn a_group_learns_who_its_first_members_are_and_takes_nobody_else_for_them() {
+    let mut world = World::of(3, &unbound(3));
+    world.elect_node(1);
+    world.ticks(10);
+    for id in 1..=3 {
+        let known = &world.node(id).group.members().known;
+        let incarnations: Vec<u64> = known.iter().map(|member| member.incarnation).collect();
+        assert_eq!(incarnations, [1001, 1002, 1003], "node {id}");
+        assert_eq!(world.node(id).group.members().voters, [1, 2, 3]);
+    }
+    // The directory of node 3 is made anew: another node, which only has its number.
+    world.crash(3);
+    world.nodes.retain(|node| node.id() != 3);
+    world.refused.clear();
+    world.add_other(3, 7777, &unbound(3));
+    // It hears nothing, or it would notice itself that it lost what it had acknowledged.
+    world.cut.extend([(1, 3), (2, 3)]);
+    world.ticks(40);
+    let reused = |refused: &ReceiveError| {
+        matches!(
+            refused,
+            ReceiveError::Refused(Refusal::ReusedId {
+                from: 3,
+                found: 7777,
+                expected: 1003
+            })
+        )
+    };
+    assert!(world.refused.iter().any(reused), "{:?}", world.refused);
+    assert_eq!(world.leader(), Some(1), "the group goes on");
+}
+
+#[test]
+fn a_learner_whose_incarnation_was_not_known_stays_a_learner() {
+    let mut world = World::new(3);
+    world.elect_node(1);
+    world.add_node(4, 3);
+    let stranger = Member {
+        incarnation: 0,
+        ..member(4)
+    };
+    change(&mut world, &Change::AddLearner(stranger)).unwrap();
+    world.ticks(10);
+    let members = world.node(2).group.members();
+    assert_eq!(members.get(4).map(|member| member.incarnation), Some(1004));
+    assert_eq!(
+        (&members.voters[..], &members.learners[..]),
+        (&[1, 2, 3][..], &[4][..])
     );
 }
 

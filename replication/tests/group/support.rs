@@ -155,7 +155,11 @@ impl Node {
 
 impl World {
     pub(crate) fn new(voters: u64) -> Self {
-        let first = members(voters);
+        Self::of(voters, &members(voters))
+    }
+
+    /// A group that began with these members, whatever the nodes' incarnations are.
+    pub(crate) fn of(voters: u64, first: &Members) -> Self {
         let node = |id| Node::new(options(id), first.clone());
         Self {
             nodes: (1..=voters).map(node).collect(),
@@ -174,6 +178,15 @@ impl World {
     /// A node that is not in the group yet: it starts with the group's first members.
     pub(crate) fn add_node(&mut self, id: NodeId, voters: u64) {
         self.nodes.push(Node::new(options(id), members(voters)));
+    }
+
+    /// A node with this number and another incarnation than it should have.
+    pub(crate) fn add_other(&mut self, id: NodeId, incarnation: u64, first: &Members) {
+        let options = Options {
+            incarnation,
+            ..options(id)
+        };
+        self.nodes.push(Node::new(options, first.clone()));
     }
 
     pub(crate) fn crash(&mut self, id: NodeId) {

@@ -23,6 +23,7 @@ const IDENTITY: Identity = Identity {
     cluster: 0,
     replica: 0,
     replica_count: 1,
+    incarnation: 0,
     hash_key: [1, 2],
     segment_bytes: SEGMENT_BYTES_MIN,
 };

@@ -52,7 +52,7 @@ impl Operator {
             return self.hand_over(world, id, &members);
         };
         let number = match &change {
-            Change::Leave => 0,
+            Change::Leave | Change::Bind { .. } => 0,
             Change::AddLearner(member) => member.id,
             Change::Promote(id) | Change::Remove(id) => *id,
             Change::Replace { promote, .. } => *promote,

@@ -91,6 +91,7 @@ fn identity() -> Identity {
         cluster: crate::node::CLUSTER,
         replica: 0,
         replica_count: 1,
+        incarnation: 0,
         hash_key: [3, 4],
         segment_bytes: SEGMENT_BYTES,
     }

@@ -13,7 +13,9 @@ use crate::segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::storage::{Access, RealStorage, Storage};
 
 const MAGIC: [u8; 16] = *b"giro ledger\0\0\0\0\0";
-const VERSION: u16 = 1;
+/// A ledger that is alone, and a member of a group.
+const VERSION_ALONE: u16 = 1;
+const VERSION_MEMBER: u16 = 2;
 const COPIES: usize = 2;
 
 /// Who a ledger is and what was chosen for good when it was made.
@@ -21,10 +23,13 @@ const COPIES: usize = 2;
 pub struct Identity {
     /// Cluster id.
     pub cluster: u128,
-    /// This replica's number, from 0.
+    /// This replica's number, from 0. One that joins a group later has a number behind those of
+    /// its first replicas.
     pub replica: u8,
-    /// Replicas of the cluster.
+    /// Replicas that the cluster began with.
     pub replica_count: u8,
+    /// Random, for a replica of a group: a directory made anew is another node. 0 when alone.
+    pub incarnation: u64,
     /// Random; keys the hash tables and marks the log's records. No client may know it.
     pub hash_key: [u64; 2],
     /// Bytes of a log segment, a multiple of 4,096.
@@ -42,7 +47,9 @@ struct Block {
     version: u16,
     replica: u8,
     replica_count: u8,
-    reserved: [u8; 4020],
+    reserved: [u8; 4],
+    incarnation: u64,
+    reserved_more: [u8; 4008],
 }
 
 const _: () = assert!(size_of::<Block>() == SECTOR_BYTES);
@@ -65,9 +72,12 @@ impl Identity {
                  {SECTOR_BYTES} from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
             ));
         }
-        if self.replica >= self.replica_count {
-            let (replica, count) = (self.replica, self.replica_count);
+        let (replica, count) = (self.replica, self.replica_count);
+        if self.incarnation == 0 && replica >= count {
             return Err(format!("replica {replica} is not one of {count} replicas"));
+        }
+        if count == 0 || (self.incarnation == 0 && count != 1) {
+            return Err(format!("a ledger alone cannot be one of {count} replicas"));
         }
         Ok(())
     }
@@ -78,7 +88,12 @@ impl Identity {
         block.cluster = self.cluster;
         block.hash_key = self.hash_key;
         block.segment_bytes = self.segment_bytes;
-        block.version = VERSION;
+        block.version = if self.incarnation == 0 {
+            VERSION_ALONE
+        } else {
+            VERSION_MEMBER
+        };
+        block.incarnation = self.incarnation;
         block.replica = self.replica;
         block.replica_count = self.replica_count;
         block.checksum = checksum(&block.as_bytes()[16..]);
@@ -95,8 +110,13 @@ impl Identity {
                 "both copies in it are damaged: restore it from a backup of this ledger".to_owned(),
             );
         }
-        if block.version != VERSION || block.reserved != [0; 4020] {
-            let version = block.version;
+        let version = block.version;
+        let is_known = match version {
+            VERSION_ALONE => block.incarnation == 0,
+            VERSION_MEMBER => block.incarnation != 0,
+            _ => false,
+        };
+        if !is_known || block.reserved != [0; 4] || block.reserved_more != [0; 4008] {
             return Err(format!(
                 "it has version {version}: a newer Giro made this ledger"
             ));
@@ -105,6 +125,7 @@ impl Identity {
             cluster: block.cluster,
             replica: block.replica,
             replica_count: block.replica_count,
+            incarnation: block.incarnation,
             hash_key: block.hash_key,
             segment_bytes: block.segment_bytes,
         };

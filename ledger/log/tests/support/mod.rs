@@ -28,6 +28,7 @@ pub(crate) const IDENTITY: Identity = Identity {
     cluster: 5,
     replica: 0,
     replica_count: 1,
+    incarnation: 0,
     hash_key: [11, 12],
     segment_bytes: SEGMENT_BYTES_MIN,
 };

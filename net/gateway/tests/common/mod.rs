@@ -49,6 +49,7 @@ impl World {
             cluster: 0,
             replica: 0,
             replica_count: 1,
+            incarnation: 0,
             hash_key: [1, 2],
             segment_bytes: SEGMENT_BYTES_MIN.max(8 << 20),
         };

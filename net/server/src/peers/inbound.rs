@@ -70,7 +70,10 @@ impl Inbound {
     ///
     /// # Errors
     /// When the bytes are no frame: nothing behind them can be understood.
-    pub(super) fn next_frame(&mut self, memory: &FrameMemory) -> Result<Option<(NodeId, Bytes)>, BadFrame> {
+    pub(super) fn next_frame(
+        &mut self,
+        memory: &FrameMemory,
+    ) -> Result<Option<(NodeId, Bytes)>, BadFrame> {
         if let Some(mut large) = self.large.take() {
             if large.filled == large.room.bytes_mut().len() {
                 return Ok(Some((large.from, large.room.freeze())));

@@ -368,12 +368,20 @@ impl Peers {
         for (id, peer) in &mut self.outbound {
             let began = peer.flight.as_ref().map(|flight| flight.began);
             if peer.is_open() && began.is_some_and(|began| now.saturating_sub(began) > SEND_NS) {
-                tracing::warn!(peer = id, name = peer.name, "it takes nothing: connecting anew");
+                tracing::warn!(
+                    peer = id,
+                    name = peer.name,
+                    "it takes nothing: connecting anew"
+                );
                 peer.close(now);
                 self.unreachable.push(*id);
             }
         }
-        for connection in self.inbound.iter_mut().filter_map(|s| s.connection.as_mut()) {
+        for connection in self
+            .inbound
+            .iter_mut()
+            .filter_map(|s| s.connection.as_mut())
+        {
             let silent = now.saturating_sub(connection.heard);
             if connection.from.is_none() && silent > GREETING_NS {
                 connection.close();
@@ -388,7 +396,11 @@ impl Peers {
         for peer in self.outbound.values_mut() {
             peer.close(now);
         }
-        for connection in self.inbound.iter_mut().filter_map(|s| s.connection.as_mut()) {
+        for connection in self
+            .inbound
+            .iter_mut()
+            .filter_map(|s| s.connection.as_mut())
+        {
             connection.close();
         }
     }

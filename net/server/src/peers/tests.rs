@@ -61,7 +61,8 @@ impl End {
         let now = self.now();
         let ring = self.ring.as_mut().expect("it is there until the end");
         self.peers.start(ring, now);
-        ring.submit_and_wait(1, Some(Duration::from_millis(2))).unwrap();
+        ring.submit_and_wait(1, Some(Duration::from_millis(2)))
+            .unwrap();
         while let Some(completion) = ring.next_completion() {
             let token = Token(completion.token);
             assert_eq!(token.owner(), OWNER_PEER);
@@ -79,7 +80,12 @@ impl End {
     /// Sends until the other end has a connection; what is sent before is gone.
     fn connect(&mut self, other: &mut Self, frame: &Frame) {
         until(self, other, |one, other| {
-            if one.peers.outbound.get(&2).is_none_or(|peer| !peer.is_open()) {
+            if one
+                .peers
+                .outbound
+                .get(&2)
+                .is_none_or(|peer| !peer.is_open())
+            {
                 one.send(other.address, frame);
             }
             one.peers.outbound[&2].is_open()
@@ -166,7 +172,16 @@ fn bytes_of(frames: &[Frame]) -> Vec<Bytes> {
 
 #[test]
 fn frames_of_all_sizes_arrive_whole_and_in_order() {
-    let sizes = [64, 1 << 20, 40 << 10, 128, 600 << 10, 32 << 10, 1 << 20, 4096];
+    let sizes = [
+        64,
+        1 << 20,
+        40 << 10,
+        128,
+        600 << 10,
+        32 << 10,
+        1 << 20,
+        4096,
+    ];
     let (large, small) = frames(&sizes);
     assert!(!small.is_empty() && large.len() > 3);
     let (mut one, mut other) = (End::new(), End::new());
@@ -184,7 +199,10 @@ fn frames_of_all_sizes_arrive_whole_and_in_order() {
         }
         other.seen.frames.len() >= sent.len()
     });
-    assert!(other.seen.frames == bytes_of(&sent), "all, and in their order");
+    assert!(
+        other.seen.frames == bytes_of(&sent),
+        "all, and in their order"
+    );
     assert!(one.peers.take_unreachable().is_empty());
 }
 
@@ -219,7 +237,9 @@ fn bytes_that_are_no_frame_close_their_connection_only() {
         !matches!(&ended, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     });
     one.send(other.address, &small[0]);
-    until(&mut one, &mut other, |_, other| !other.seen.frames.is_empty());
+    until(&mut one, &mut other, |_, other| {
+        !other.seen.frames.is_empty()
+    });
 }
 
 #[test]
@@ -228,11 +248,17 @@ fn a_newer_connection_of_a_node_ends_the_older_one() {
     let (mut one, mut other) = (End::new(), End::new());
     one.connect(&mut other, &small[0]);
     one.send(other.address, &small[0]);
-    until(&mut one, &mut other, |_, other| !other.seen.frames.is_empty());
+    until(&mut one, &mut other, |_, other| {
+        !other.seen.frames.is_empty()
+    });
     let mut again = std::net::TcpStream::connect(other.address).unwrap();
     again.write_all(&small[0].to_bytes()).unwrap();
     until(&mut one, &mut other, |_, other| {
-        let open = other.peers.inbound.iter().filter(|s| s.connection.is_some());
+        let open = other
+            .peers
+            .inbound
+            .iter()
+            .filter(|s| s.connection.is_some());
         other.seen.frames.len() == 2 && open.count() == 1
     });
     until(&mut one, &mut other, |one, other| {
@@ -277,10 +303,16 @@ fn a_stop_ends_all_connections() {
     let (mut one, mut other) = (End::new(), End::new());
     one.connect(&mut other, &small[0]);
     one.send(other.address, &small[0]);
-    until(&mut one, &mut other, |_, other| !other.seen.frames.is_empty());
+    until(&mut one, &mut other, |_, other| {
+        !other.seen.frames.is_empty()
+    });
     let now = other.now();
     other.peers.stop(other.ring.as_mut().unwrap(), now);
     until(&mut one, &mut other, |_, other| {
-        other.peers.inbound.iter().all(|slot| slot.connection.is_none())
+        other
+            .peers
+            .inbound
+            .iter()
+            .all(|slot| slot.connection.is_none())
     });
 }

@@ -20,6 +20,7 @@ fn ledger() -> tempfile::TempDir {
         cluster: 0,
         replica: 0,
         replica_count: 1,
+        incarnation: 0,
         hash_key: [1, 2],
         segment_bytes: SEGMENT_BYTES_MIN.max(8 << 20),
     };

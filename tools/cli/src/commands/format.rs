@@ -1,8 +1,12 @@
 //! `giro format`.
 
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use giro_log::Identity;
 use indicatif::ProgressBar;
 
 use crate::config::{LOG_SPARES, TEMPLATE};
@@ -13,12 +17,17 @@ pub(crate) struct Arguments {
     /// The cluster's id; clients must name the same. 0 is for trying things out.
     #[arg(long, default_value_t = 0)]
     cluster: u128,
-    /// This replica's number.
+    /// This replica's number, from 0. One behind those of `--replica-count` is for joining a
+    /// running group later (`giro cluster add`).
     #[arg(long, default_value_t = 0)]
     replica: u8,
-    /// Replicas of the cluster. This release runs one.
+    /// Replicas that the cluster begins with: 1, 3 or 5.
     #[arg(long, default_value_t = 1)]
     replica_count: u8,
+    /// File with the secret that the replicas of a group share; made by the first `format` that
+    /// finds none. Keep it as safe as the ledger.
+    #[arg(long, value_name = "FILE")]
+    cluster_key: Option<PathBuf>,
     /// Log segments of 64 MiB made ahead of need.
     #[arg(long, default_value_t = LOG_SPARES, value_name = "COUNT")]
     log_spares: u32,
@@ -31,28 +40,77 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    if arguments.replica_count != 1 || arguments.replica != 0 {
-        bail!("this release runs one replica: use --replica=0 --replica-count=1");
-    }
     let spares = if arguments.development {
         0
     } else {
         arguments.log_spares
     };
-    make(&arguments.dir, arguments.cluster, spares)?;
-    println!(
-        "formatted {} (cluster {})",
-        arguments.dir.display(),
-        arguments.cluster
-    );
+    let identity = identity(arguments)?;
+    make(&arguments.dir, &identity, spares)?;
+    let dir = arguments.dir.display();
+    if identity.incarnation == 0 {
+        println!("formatted {dir} (cluster {})", identity.cluster);
+    } else {
+        let (replica, count) = (identity.replica, identity.replica_count);
+        println!(
+            "formatted {dir} (cluster {}, replica {replica}, group of {count})",
+            identity.cluster
+        );
+    }
     Ok(())
 }
 
+fn identity(arguments: &Arguments) -> anyhow::Result<Identity> {
+    let (replica, count) = (arguments.replica, arguments.replica_count);
+    if ![1, 3, 5].contains(&count) {
+        bail!(
+            "a group begins with 1, 3 or 5 replicas, not {count}: of an even number one more could \
+             not be lost"
+        );
+    }
+    let Some(path) = &arguments.cluster_key else {
+        if count > 1 || replica > 0 {
+            bail!(
+                "the replicas of a group share a secret: say --cluster-key=FILE, the same file for \
+                 each; the first one makes it"
+            );
+        }
+        return giro::open::new_identity(arguments.cluster).context("no random numbers");
+    };
+    let key = cluster_key(path)?;
+    giro::open::new_replica(arguments.cluster, replica, count, key).context("no random numbers")
+}
+
+/// The secret in the file, which is made when it is not there.
+fn cluster_key(path: &Path) -> anyhow::Result<[u64; 2]> {
+    let shown = path.display();
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            let [low, high] = giro::open::random_key().context("no random numbers")?;
+            let text = format!("{low:016x}{high:016x}\n");
+            let written = file
+                .write_all(text.as_bytes())
+                .and_then(|()| file.sync_all());
+            written.with_context(|| format!("cannot write the secret {shown}"))?;
+            return Ok([low, high]);
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot make the secret {shown}")),
+    }
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("cannot read the secret {shown}"))?;
+    let key = u128::from_str_radix(text.trim(), 16).ok();
+    let Some(key) = key.filter(|_| text.trim().len() == 32) else {
+        bail!("{shown} is no secret of a cluster: 32 hexadecimal digits are expected");
+    };
+    Ok([(key >> 64) as u64, key as u64])
+}
+
 /// Makes a ledger with its commented configuration, and segments ahead of need.
-pub(crate) fn make(dir: &Path, cluster: u128, spares: u32) -> anyhow::Result<()> {
-    let identity = giro::open::new_identity(cluster).context("no random numbers")?;
+pub(crate) fn make(dir: &Path, identity: &Identity, spares: u32) -> anyhow::Result<()> {
     let bar = ProgressBar::new(u64::from(spares)).with_message("log segments");
-    let made = giro_log::format_with_spares(dir, &identity, spares as usize, &mut |made| {
+    let made = giro_log::format_with_spares(dir, identity, spares as usize, &mut |made| {
         bar.set_position(made as u64);
     })?;
     bar.finish_and_clear();

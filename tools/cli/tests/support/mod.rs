@@ -26,6 +26,7 @@ pub(crate) fn format(dir: &Path) {
         cluster: 0,
         replica: 0,
         replica_count: 1,
+        incarnation: 0,
         hash_key: [1, 2],
         segment_bytes: SEGMENT_BYTES,
     };
