@@ -57,16 +57,17 @@ pub struct Gateway {
 
 impl Gateway {
     /// Listens on `http`, and serves it on a thread of its own as a client of `ledger`, the
-    /// address of the binary port. It may be started before the ledger answers: requests are
+    /// address of the binary port, or those of all replicas with commas between them. It may be started before the ledger answers: requests are
     /// refused as busy until then.
     ///
     /// # Errors
     /// [`GatewayError`].
     pub fn start(
         http: SocketAddr,
-        ledger: SocketAddr,
+        ledger: impl ToString,
         options: Options,
     ) -> Result<Self, GatewayError> {
+        let ledger = reachable(ledger.to_string());
         let bind = || {
             let listener = StdListener::bind(http)?;
             listener.set_nonblocking(true)?;
@@ -86,7 +87,7 @@ impl Gateway {
         let thread = std::thread::Builder::new()
             .name("giro-http".into())
             .spawn(move || {
-                let served = runtime.block_on(serve(listener, reachable(ledger), options, stopped));
+                let served = runtime.block_on(serve(listener, ledger, options, stopped));
                 if let Err(error) = served {
                     tracing::error!(%error, "HTTP is not served");
                 }
@@ -130,19 +131,22 @@ impl Drop for Gateway {
 }
 
 /// Where a port that may listen everywhere can be reached from here.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+fn reachable(addresses: String) -> String {
+    let Ok(mut address) = addresses.parse::<SocketAddr>() else {
+        return addresses;
+    };
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    address
+    address.to_string()
 }
 
 async fn serve(
     listener: StdListener,
-    ledger: SocketAddr,
+    ledger: String,
     options: Options,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -189,14 +193,14 @@ async fn serve(
 }
 
 /// Opens the first session. From then on the client connects again by itself.
-async fn connect(app: Arc<App>, ledger: SocketAddr) {
+async fn connect(app: Arc<App>, ledger: String) {
     let options = ClientOptions {
         cluster: app.options.cluster,
         sessions_max: app.options.sessions_max,
         ..ClientOptions::default()
     };
     loop {
-        match Client::connect(&ledger.to_string(), options.clone()).await {
+        match Client::connect(&ledger, options.clone()).await {
             Ok(client) => return app.ready(client),
             Err(error) => tracing::warn!(%error, "the gateway has no session yet"),
         }

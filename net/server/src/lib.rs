@@ -39,7 +39,11 @@ mod io;
 #[cfg(not(loom))]
 mod ledger;
 #[cfg(not(loom))]
+mod old;
+#[cfg(not(loom))]
 mod options;
+#[cfg(not(loom))]
+mod orders;
 #[cfg(not(loom))]
 mod outbox;
 #[cfg(not(loom))]
@@ -48,6 +52,8 @@ mod peers;
 mod port;
 #[cfg(not(loom))]
 mod reactor;
+#[cfg(not(loom))]
+mod replica;
 #[cfg(not(loom))]
 mod receive;
 #[cfg(not(loom))]
@@ -72,7 +78,11 @@ pub use error::{BindError, ServerError};
 #[cfg(not(loom))]
 pub use giro_wire::{Address, AddressError};
 #[cfg(not(loom))]
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Standing, Told};
+#[cfg(not(loom))]
+pub use orders::{Commander, Order, OrderError, Standings};
+#[cfg(not(loom))]
+pub use replica::ServedReplica;
 #[cfg(not(loom))]
 pub use options::{Options, REACTORS_MAX};
 #[cfg(not(loom))]

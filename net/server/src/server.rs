@@ -79,6 +79,14 @@ impl Server {
         Err(failed.expect("a host that resolves has an address"))
     }
 
+    /// The listener for other nodes of a group, on the first of the host's addresses that works.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn listen_for_peers(address: &Address) -> Result<TcpListener, BindError> {
+        Ok(Self::bind(address)?.listener)
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

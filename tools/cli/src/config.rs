@@ -16,9 +16,14 @@ pub(crate) const LOG_SPARES: u32 = 16;
 /// the file, then from the defaults.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Flags {
-    /// Where to listen: [host:]port. Port 0 takes a free one, printed as the first line.
-    #[arg(long, env = "GIRO_ADDRESSES", value_name = "[HOST:]PORT")]
+    /// Where to listen: [host:]port. Port 0 takes a free one, printed as the first line. In a group:
+    /// all replicas' addresses by their number, with commas between them.
+    #[arg(long, env = "GIRO_ADDRESSES", value_name = "[HOST:]PORT,...")]
     pub(crate) addresses: Option<String>,
+    /// Where the replicas of a group reach each other, by their number. When not given: a thousand
+    /// ports above `addresses`.
+    #[arg(long, env = "GIRO_PEERS", value_name = "[HOST:]PORT,...")]
+    peers: Option<String>,
     /// Configuration file; the ledger's own giro.toml when not given.
     #[arg(long, env = "GIRO_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -71,6 +76,7 @@ pub(crate) struct Flags {
 #[serde(deny_unknown_fields)]
 struct File {
     addresses: Option<String>,
+    peers: Option<String>,
     shards: Option<u32>,
     pin: Option<bool>,
     reactors: Option<u32>,
@@ -90,8 +96,10 @@ struct File {
 /// Settings in force.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Where to listen.
+    /// Where to listen; in a group, all replicas' addresses.
     pub(crate) addresses: String,
+    /// Where the replicas of a group reach each other.
+    pub(crate) peers: Option<String>,
     /// Where to serve HTTP, if it is served.
     pub(crate) http: Option<String>,
     /// The ledger's.
@@ -148,6 +156,11 @@ impl Config {
         let addresses = flags.addresses.clone().or(file.addresses);
         let config = Self {
             addresses: addresses.unwrap_or_else(|| "3000".into()),
+            peers: flags
+                .peers
+                .clone()
+                .or(file.peers)
+                .filter(|peers| !peers.is_empty()),
             // An empty one switches off what the file has.
             http: flags
                 .http
@@ -240,6 +253,7 @@ mod tests {
         let server = giro_server::Options::default();
         assert_eq!(file.addresses.as_deref(), Some("3000"));
         assert_eq!(file.http.as_deref(), Some(""), "HTTP is off");
+        assert_eq!(file.peers.as_deref(), Some(""), "from the addresses");
         assert_eq!(file.shards, Some(ledger.shards));
         assert_eq!(file.pin, Some(ledger.pin));
         assert_eq!(

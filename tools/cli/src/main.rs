@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod logging;
+mod places;
 mod show;
 
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ enum Command {
     Format(commands::format::Arguments),
     /// Run the ledger in a directory.
     Start(commands::start::Arguments),
+    /// Look at a group of replicas, and change it.
+    Cluster(commands::cluster::Arguments),
     /// Talk to a running ledger in statements.
     Repl(commands::repl::Arguments),
     /// Show what happens in a running ledger: its change feed.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => commands::dev::run(&arguments),
         Command::Format(arguments) => commands::format::run(&arguments),
         Command::Start(arguments) => commands::start::run(&arguments),
+        Command::Cluster(arguments) => commands::cluster::run(&arguments),
         Command::Repl(arguments) => commands::repl::run(&arguments),
         Command::Tail(arguments) => commands::tail::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),

@@ -40,11 +40,40 @@ fn formatting_twice_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn more_than_one_replica_is_refused_at_format() {
+fn replicas_are_formatted_with_one_secret_and_each_with_an_incarnation() {
     let dir = folder();
-    let flags = ["format", "--replica-count=3"];
-    refused(&flags, dir.path(), &["one replica", "--replica-count=1"]);
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let key = dir.path().join("cluster.key");
+    let key = format!("--cluster-key={}", key.to_str().unwrap());
+    let mut identities = Vec::new();
+    for replica in 0..4_u8 {
+        let number = format!("--replica={replica}");
+        let flags = ["format", "--development", "--replica-count=3", &number, &key];
+        let ledger = dir.path().join(number);
+        let said = run(&flags, &ledger);
+        let named = format!("replica {replica}, group of 3");
+        assert!(said.succeeded && said.out.contains(&named), "{said:?}");
+        identities.push(giro_log::read_identity(&ledger).unwrap());
+    }
+    assert!(identities.iter().all(|identity| identity.hash_key == identities[0].hash_key));
+    let mut incarnations: Vec<u64> = identities.iter().map(|i| i.incarnation).collect();
+    incarnations.sort_unstable();
+    incarnations.dedup();
+    assert_eq!(incarnations.len(), 4);
+}
+
+#[test]
+fn impossible_groups_are_refused_at_format() {
+    let dir = folder();
+    let ledger = dir.path().join("ledger");
+    refused(&["format", "--replica-count=3"], &ledger, &["--cluster-key"]);
+    refused(&["format", "--replica=1"], &ledger, &["--cluster-key"]);
+    refused(&["format", "--replica-count=2"], &ledger, &["1, 3 or 5"]);
+    let bad = dir.path().join("bad.key");
+    std::fs::write(&bad, "not a secret").unwrap();
+    let key = format!("--cluster-key={}", bad.to_str().unwrap());
+    let flags = ["format", "--replica-count=3", &key];
+    refused(&flags, &ledger, &["bad.key", "32 hexadecimal digits"]);
+    assert!(!ledger.exists());
 }
 
 #[test]

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use giro_log::uring::{Completion, OWNER_PEER, Ring, Target, Token};
+use giro_node::Refused;
 use giro_replication::{Frame, NodeId, Refusal};
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -66,7 +67,7 @@ pub(crate) trait Receiver {
     type Stop;
 
     /// Takes a frame. The inner error closes the connection it came on.
-    fn take(&mut self, frame: &Bytes) -> Result<Result<(), Refusal>, Self::Stop>;
+    fn take(&mut self, frame: &Bytes) -> Result<Result<(), Refused>, Self::Stop>;
 }
 
 /// What an operation is for.
@@ -119,6 +120,11 @@ impl Peers {
             unreachable: Vec::new(),
             is_stopping: false,
         })
+    }
+
+    /// An eventfd that ends the ledger thread's wait.
+    pub(crate) fn wake(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.wake)
     }
 
     /// Begins to listen for connections and attempts.
@@ -280,7 +286,7 @@ impl Peers {
                     }
                 },
                 Err(bad) => {
-                    self.refuse(slot, &Refusal::from(bad));
+                    self.refuse(slot, &Refused::Frame(Refusal::Bad(bad)));
                     return Ok(());
                 }
             }
@@ -307,7 +313,7 @@ impl Peers {
         }
     }
 
-    fn refuse(&mut self, slot: usize, refusal: &Refusal) {
+    fn refuse(&mut self, slot: usize, refusal: &Refused) {
         // No receive is under way: what came is being looked at.
         let connection = self.inbound[slot].connection.take();
         let from = connection.as_ref().and_then(|connection| connection.from);

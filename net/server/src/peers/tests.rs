@@ -28,9 +28,9 @@ struct Seen {
 impl Receiver for Seen {
     type Stop = std::convert::Infallible;
 
-    fn take(&mut self, frame: &Bytes) -> Result<Result<(), Refusal>, Self::Stop> {
+    fn take(&mut self, frame: &Bytes) -> Result<Result<(), Refused>, Self::Stop> {
         if self.refuses {
-            return Ok(Err(Refusal::Ourselves));
+            return Ok(Err(Refusal::Ourselves.into()));
         }
         self.frames.push(frame.clone());
         Ok(Ok(()))

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
+
 use super::serve::{self, Greeting};
 use crate::config::{Config, Flags};
 
@@ -18,7 +20,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match giro_log::read_identity(&arguments.dir) {
         Err(giro_log::LogError::NotFormatted { .. }) => {
-            super::format::make(&arguments.dir, 0, 0)?;
+            let identity = giro::open::new_identity(0).context("no random numbers")?;
+            super::format::make(&arguments.dir, &identity, 0)?;
             println!("made a new ledger in {}", arguments.dir.display());
         }
         Err(error) => return Err(error.into()),

@@ -7,12 +7,17 @@ use std::path::Path;
 use anyhow::Context;
 use giro::Engine;
 use giro_gateway::Gateway;
-use giro_server::{Address, Server};
+use giro_log::Identity;
+use giro_node::{Replica, ReplicaOptions};
+use giro_replication::{Member, Members, NodeId};
+use giro_server::{Address, ServedReplica, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::cluster;
 use crate::config::Config;
+use crate::places::Places;
 use crate::show;
 
 /// What to say when the port is open.
@@ -25,29 +30,78 @@ pub(crate) enum Greeting {
 }
 
 pub(crate) fn run(dir: &Path, mut config: Config, greeting: Greeting) -> anyhow::Result<()> {
-    let address: Address = config
-        .addresses
-        .parse()
-        .context("in the address to listen on")?;
     let identity = giro_log::read_identity(dir)?;
     config.server.cluster = identity.cluster;
     raise_file_limit();
+    if identity.incarnation == 0 {
+        run_alone(dir, &config, greeting)?;
+    } else {
+        run_replica(dir, &config, &identity, greeting)?;
+    }
+    tracing::info!("stopped; everything taken was executed and answered");
+    Ok(())
+}
+
+/// A ledger that is alone.
+fn run_alone(dir: &Path, config: &Config, greeting: Greeting) -> anyhow::Result<()> {
+    let address: Address = config
+        .addresses
+        .parse()
+        .context("in the address to listen on (a ledger that is alone has one)")?;
     let mut bar = show::ReplayBar::new();
     let engine = Engine::open(dir, &config.ledger, &mut |progress| bar.show(progress))?;
     bar.finish();
     // Listen only now: a client that connects is served at once.
     let server = Server::bind(&address)?;
-    let gateway = start_gateway(&config, server.address())?;
+    let gateway = start_gateway(config, &server.address().to_string())?;
     stop_on_signals(server.handle(), gateway)?;
     greet(greeting, server.address(), &engine)?;
     server.serve(engine, &config.server)?;
-    tracing::info!("stopped; everything taken was executed and answered");
     Ok(())
+}
+
+/// A replica of a group.
+fn run_replica(
+    dir: &Path,
+    config: &Config,
+    identity: &Identity,
+    greeting: Greeting,
+) -> anyhow::Result<()> {
+    let places = Places::of(identity, &config.addresses, config.peers.as_deref())?;
+    let mut bar = show::ReplayBar::new();
+    let options = replica_options(identity, config);
+    let replica = Replica::open(dir, &options, &mut |progress| bar.show(progress))?;
+    bar.finish();
+    let server = Server::bind(&places.clients)?;
+    let listener = Server::listen_for_peers(&places.peers)?;
+    let gateway = start_gateway(config, &config.addresses)?;
+    stop_on_signals(server.handle(), gateway)?;
+    greet(greeting, server.address(), replica.engine())?;
+    let pool = replica.engine().pool().clone();
+    let (served, commander) = ServedReplica::new(replica, listener, places.names)?;
+    cluster::socket::listen(dir, commander)?;
+    tracing::info!(replica = identity.replica, peers = %places.peers, "in a group");
+    server.run(served, &pool, &config.server)?;
+    Ok(())
+}
+
+fn replica_options(identity: &Identity, config: &Config) -> ReplicaOptions {
+    // Whose names and incarnations they are is in the settings, and found out.
+    let first = (1..=NodeId::from(identity.replica_count)).map(|id| Member {
+        id,
+        incarnation: 0,
+        name: String::new(),
+    });
+    let members = Members::of_voters(first.collect());
+    let node = NodeId::from(identity.replica) + 1;
+    let mut options = ReplicaOptions::new(node, identity.incarnation, members);
+    options.engine = config.ledger.clone();
+    options
 }
 
 /// Serves HTTP, where that is configured. The binary port listens already, so the gateway's
 /// connection waits there until the server runs.
-fn start_gateway(config: &Config, ledger: SocketAddr) -> anyhow::Result<Option<Gateway>> {
+fn start_gateway(config: &Config, ledger: &str) -> anyhow::Result<Option<Gateway>> {
     let Some(http) = &config.http else {
         return Ok(None);
     };

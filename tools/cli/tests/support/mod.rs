@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod namespace;
 pub(crate) mod server;
 pub(crate) mod terminal;
+pub(crate) mod trio;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

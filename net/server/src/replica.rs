@@ -1,0 +1,413 @@
+//! A replica of a group behind the port: engine, log and group in one, and the connections to the
+//! other nodes.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use bytes::Bytes;
+use giro::{Reply, RequestMeta, Verdict};
+use giro_base::multi_batch::Body;
+use giro_base::{Buffer, Operation, Timestamp};
+use giro_log::UringDisk;
+use giro_log::disk::SLOT_COUNT;
+use giro_log::uring::{Completion, Ring};
+use giro_node::{NodeError, ReceiveError, Refused, Replica};
+use giro_replication::NodeId;
+
+use crate::ledger::{Ledger, Standing, Told};
+use crate::old::OldReader;
+use crate::orders::{Commander, Order, OrderError, Orders, Standings};
+use crate::peers::{Peers, Receiver};
+
+/// The group's time moves in steps of this (ns).
+const TICK_NS: u64 = 20_000_000;
+/// Steps made up for after a turn that took long; a clock that jumped must not depose a leader.
+const TICKS_MAX: u64 = 3;
+/// Questions whose connections went away are forgotten after this (ns).
+const QUESTION_KEPT_NS: u64 = 10_000_000_000;
+const SWEEP_NS: u64 = 500_000_000;
+/// How long a leader that stops waits for another to take over (ns).
+const RESIGN_NS: u64 = 2_000_000_000;
+
+/// A replica that is driven by the port.
+pub struct ServedReplica {
+    replica: Replica,
+    peers: Peers,
+    /// Where the group's first members are, by their number: for those whose name it does not have.
+    names: Vec<String>,
+    /// Requests that wait for the group to say that this node still leads.
+    questions: HashMap<u128, Question>,
+    keys: HashMap<u64, u128>,
+    tickets: u64,
+    answered: Vec<(u64, bool)>,
+    now: u64,
+    ticked: u64,
+    swept: u64,
+    orders: Orders,
+    old: OldReader,
+    /// A stop was asked for, and another node is to lead; until then (ns).
+    resigning_until: Option<u64>,
+}
+
+struct Question {
+    answer: Told,
+    ticket: u64,
+    asked: u64,
+}
+
+/// Feeds the frames of peers to the replica.
+struct Feed<'a>(&'a mut Replica);
+
+impl Receiver for Feed<'_> {
+    type Stop = NodeError;
+
+    fn take(&mut self, frame: &Bytes) -> Result<Result<(), Refused>, NodeError> {
+        match self.0.receive(frame) {
+            Ok(()) => Ok(Ok(())),
+            Err(ReceiveError::Refused(refused)) => Ok(Err(refused)),
+            Err(ReceiveError::Stop(stop)) => Err(stop),
+        }
+    }
+}
+
+impl ServedReplica {
+    /// Serves a replica that other nodes reach at `listener`, and that takes orders. The group's
+    /// first members are found under `names`, in the order of their numbers.
+    ///
+    /// # Errors
+    /// The system's, when it has no descriptor left.
+    pub fn new(
+        replica: Replica,
+        listener: TcpListener,
+        names: Vec<String>,
+    ) -> io::Result<(Self, Commander)> {
+        let peers = Peers::new(listener)?;
+        let (commander, orders) = Commander::new(peers.wake());
+        let old = OldReader::start(peers.wake())?;
+        let served = Self {
+            replica,
+            peers,
+            names,
+            questions: HashMap::new(),
+            keys: HashMap::new(),
+            tickets: 0,
+            answered: Vec::new(),
+            now: 0,
+            ticked: 0,
+            swept: 0,
+            orders,
+            old,
+            resigning_until: None,
+        };
+        Ok((served, commander))
+    }
+
+    /// Has old entries read that peers need, and passes on what was read.
+    fn read_old(&mut self) {
+        for old in self.replica.fetches() {
+            self.old.read(old);
+        }
+        while let Some(fetched) = self.old.next() {
+            self.replica.fetched(fetched.number, fetched.entries);
+        }
+    }
+
+    /// Does what operators ask for.
+    fn obey(&mut self) {
+        let replica = &mut self.replica;
+        self.orders.answer(|order| {
+            match order {
+                Order::Status => {}
+                Order::Change(change) => replica.change(&change).map_err(OrderError::from)?,
+                Order::HandOver(to) => replica.hand_over(to).map_err(OrderError::from)?,
+            }
+            Ok(Standings {
+                status: replica.status(),
+                members: replica.members().clone(),
+                view: replica.view(),
+                op: replica.engine().commit_op(),
+            })
+        });
+    }
+
+    /// Hands out what the group wants to send.
+    fn send(&mut self) {
+        let frames = std::mem::take(self.replica.frames());
+        for outgoing in frames {
+            if let Some(name) = self.name_of(outgoing.to) {
+                self.peers.send(outgoing.to, &name, outgoing.frame, self.now);
+            }
+        }
+    }
+
+    /// Where a node is.
+    fn name_of(&self, id: NodeId) -> Option<String> {
+        let member = self.replica.members().get(id);
+        let name = member.map(|member| member.name.as_str()).unwrap_or_default();
+        if !name.is_empty() {
+            return Some(name.to_owned());
+        }
+        let place = usize::try_from(id.checked_sub(1)?).ok()?;
+        self.names.get(place).cloned()
+    }
+
+    /// Takes the group's answers to questions.
+    fn take_answers(&mut self) {
+        self.replica.answers(&mut self.answered);
+        for (ticket, is_allowed) in self.answered.drain(..) {
+            let key = self.keys.remove(&ticket);
+            let Some(question) = key.and_then(|key| self.questions.get_mut(&key)) else {
+                continue;
+            };
+            question.answer = if is_allowed { Told::Now } else { Told::Elsewhere };
+        }
+    }
+
+    fn sweep(&mut self) {
+        let now = self.now;
+        self.peers.sweep(now);
+        let members = self.replica.members();
+        let node = self.replica.node();
+        self.peers
+            .retain(|id| id != node && members.get(id).is_some(), now);
+        let keys = &mut self.keys;
+        self.questions.retain(|_, question| {
+            let is_fresh = now.saturating_sub(question.asked) < QUESTION_KEPT_NS;
+            if !is_fresh {
+                keys.remove(&question.ticket);
+            }
+            is_fresh
+        });
+    }
+}
+
+impl Ledger for ServedReplica {
+    type Error = NodeError;
+
+    fn prepare(&mut self, ring: &mut Ring) -> io::Result<()> {
+        ring.register_files_sparse(SLOT_COUNT)?;
+        self.peers.prepare(ring);
+        Ok(())
+    }
+
+    fn standing(&self) -> Standing {
+        match self.replica.standing() {
+            giro_node::Standing::Serving => Standing::Serving,
+            giro_node::Standing::Busy => Standing::Busy,
+            giro_node::Standing::Elsewhere { .. } => Standing::Elsewhere,
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        false
+    }
+
+    fn view(&self) -> u32 {
+        self.replica.view()
+    }
+
+    fn may_tell(&mut self, key: u128) -> Told {
+        match self.questions.entry(key) {
+            Entry::Occupied(question) => {
+                let answer = question.get().answer;
+                if answer == Told::Elsewhere {
+                    question.remove();
+                }
+                answer
+            }
+            Entry::Vacant(place) => {
+                self.tickets += 1;
+                let ticket = self.tickets;
+                if self.replica.ask(ticket).is_err() {
+                    return Told::Elsewhere;
+                }
+                let (answer, asked) = (Told::Later, self.now);
+                place.insert(Question {
+                    answer,
+                    ticket,
+                    asked,
+                });
+                self.keys.insert(ticket, key);
+                Told::Later
+            }
+        }
+    }
+
+    fn told(&mut self, key: u128) {
+        self.questions.remove(&key);
+    }
+
+    fn begin_turn(&mut self, ring: &mut Ring, now: u64) -> Result<(), NodeError> {
+        self.now = now;
+        let steps = now.saturating_sub(self.ticked) / TICK_NS;
+        if steps > 0 {
+            self.ticked += steps * TICK_NS;
+            for _ in 0..steps.min(TICKS_MAX) {
+                self.replica.tick()?;
+            }
+        }
+        if now.saturating_sub(self.swept) >= SWEEP_NS {
+            self.swept = now;
+            self.sweep();
+        }
+        for peer in self.peers.take_unreachable() {
+            self.replica.unreachable(peer);
+        }
+        self.take_answers();
+        self.obey();
+        self.read_old();
+        self.peers.start(ring, now);
+        Ok(())
+    }
+
+    fn wait_max(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(TICK_NS))
+    }
+
+    fn on_peer(
+        &mut self,
+        ring: &mut Ring,
+        value: u64,
+        completion: Completion,
+    ) -> Result<(), NodeError> {
+        let mut feed = Feed(&mut self.replica);
+        self.peers
+            .on_operation(ring, (value, completion), self.now, &mut feed)
+    }
+
+    fn begin_stop(&mut self) {
+        if self.standing() == Standing::Elsewhere {
+            return;
+        }
+        let voters = self.replica.members().voters.clone();
+        if let Some(to) = voters.into_iter().find(|id| self.replica.hand_over(*id).is_ok()) {
+            tracing::info!(to, "hands leadership over");
+            self.resigning_until = Some(self.now + RESIGN_NS);
+        }
+    }
+
+    fn supports(&self, operation: Operation) -> bool {
+        self.replica.engine().supports(operation)
+    }
+
+    fn check(&self, meta: &RequestMeta) -> Verdict {
+        self.replica.engine().check(meta)
+    }
+
+    fn last_reply(&self, client: u128) -> Option<Reply<'_>> {
+        self.replica.engine().last_reply(client)
+    }
+
+    fn can_submit(&self, body_bytes: usize) -> bool {
+        self.replica.engine().can_submit(body_bytes)
+    }
+
+    fn can_submit_in_place(&self) -> bool {
+        self.replica.engine().can_submit_in_place()
+    }
+
+    fn submit_in_place(
+        &mut self,
+        now: Timestamp,
+        meta: &RequestMeta,
+        body_bytes: usize,
+        buffer: Buffer,
+    ) {
+        let engine = self.replica.engine_mut();
+        engine.submit_in_place(now, meta, body_bytes, buffer);
+    }
+
+    fn submit_copy(&mut self, now: Timestamp, meta: &RequestMeta, body: &[u8]) {
+        self.replica.engine_mut().submit_copy(now, meta, body);
+    }
+
+    fn prepare_read(
+        &mut self,
+        key: u128,
+        operation: Operation,
+        body: &Body<'_>,
+    ) -> Result<bool, NodeError> {
+        let engine = self.replica.engine_mut();
+        Ok(engine.prepare_read(key, operation, body)?)
+    }
+
+    fn read(
+        &mut self,
+        key: u128,
+        operation: Operation,
+        body: &Body<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, NodeError> {
+        Ok(self.replica.engine_mut().read(key, operation, body, out)?)
+    }
+
+    fn touch(&mut self, client: u128) {
+        self.replica.engine_mut().touch(client);
+    }
+
+    fn commit_op(&self) -> u64 {
+        self.replica.engine().commit_op()
+    }
+
+    fn read_timestamp(&self) -> Timestamp {
+        self.replica.engine().read_timestamp()
+    }
+
+    fn flush(&mut self, ring: &mut Ring) -> Result<(), NodeError> {
+        // SAFETY: the replica keeps a record's buffer, unchanged, until its write was reported to
+        // `on_write`; the reactor drops its ring before its ledger.
+        let mut disk = unsafe { UringDisk::new(ring, 0) };
+        self.replica.flush(&mut disk)?;
+        self.send();
+        self.peers.start(ring, self.now);
+        self.take_answers();
+        Ok(())
+    }
+
+    fn can_resolve_ahead(&self) -> bool {
+        self.replica.can_resolve_ahead()
+    }
+
+    fn resolve_ahead(&mut self) -> Result<(), NodeError> {
+        self.replica.resolve_ahead()
+    }
+
+    fn on_write(&mut self, value: u64, result: io::Result<usize>) -> Result<(), NodeError> {
+        self.replica.on_write(value, result)
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.replica.is_stalled()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.replica.is_ready()
+    }
+
+    fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> Result<bool, NodeError> {
+        self.replica.execute(reply)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.replica.is_settled()
+    }
+
+    fn settle(&mut self) {
+        self.replica.settle();
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        if self.standing() == Standing::Serving {
+            self.replica.engine_mut().tick(now);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let until = self.resigning_until.filter(|until| self.now < *until);
+        let is_resigning = until.is_some() && self.standing() != Standing::Elsewhere;
+        self.replica.is_idle() && !is_resigning
+    }
+}

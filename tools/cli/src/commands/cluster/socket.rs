@@ -1,0 +1,85 @@
+//! The socket in a replica's directory: one line of JSON each way.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use giro_server::Commander;
+
+use super::words::{Answered, Asked, Report, explain};
+
+/// How long either side may take to say its line.
+const LINE_MAX: Duration = Duration::from_secs(10);
+/// Bytes of a line.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+fn path(dir: &Path) -> PathBuf {
+    dir.join("giro.sock")
+}
+
+/// Takes orders for the replica in `dir`, on a thread of its own, until the process ends. Whoever
+/// calls holds the directory's lock.
+pub(crate) fn listen(dir: &Path, commander: Commander) -> anyhow::Result<()> {
+    let path = path(dir);
+    let shown = path.display().to_string();
+    // One of a process that was killed.
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path);
+    let listener = listener.with_context(|| format!("cannot listen on {shown}"))?;
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&path, private)
+        .with_context(|| format!("cannot protect {shown}"))?;
+    let thread = std::thread::Builder::new().name("giro-orders".into());
+    thread.spawn(move || {
+        for stream in listener.incoming().flatten() {
+            if let Err(error) = serve(&stream, &commander) {
+                tracing::warn!(%error, "an order could not be taken");
+            }
+        }
+    })?;
+    Ok(())
+}
+
+fn serve(stream: &UnixStream, commander: &Commander) -> anyhow::Result<()> {
+    let line = read_line(stream)?;
+    let answer = match serde_json::from_str::<Asked>(&line) {
+        Ok(asked) => match commander.order(asked.to_order()) {
+            Ok(standings) => Answered::Done(Box::new(Report::from(&standings))),
+            Err(error) => Answered::Refused(explain(&error)),
+        },
+        Err(error) => Answered::Refused(format!("this is no order: {error}")),
+    };
+    write_line(stream, &serde_json::to_string(&answer)?)
+}
+
+/// Gives an order to the replica in `dir`.
+///
+/// # Errors
+/// When it does not run, or refuses.
+pub(crate) fn ask(dir: &Path, asked: &Asked) -> anyhow::Result<Report> {
+    let stream = UnixStream::connect(path(dir)).context(
+        "no replica of a group runs there (a ledger that is alone takes no orders); start it with \
+         `giro start`",
+    )?;
+    write_line(&stream, &serde_json::to_string(asked)?)?;
+    match serde_json::from_str(&read_line(&stream)?)? {
+        Answered::Done(report) => Ok(*report),
+        Answered::Refused(why) => bail!(why),
+    }
+}
+
+fn read_line(stream: &UnixStream) -> anyhow::Result<String> {
+    stream.set_read_timeout(Some(LINE_MAX))?;
+    let mut line = String::new();
+    BufReader::new(stream.take(LINE_BYTES_MAX)).read_line(&mut line)?;
+    Ok(line)
+}
+
+fn write_line(mut stream: &UnixStream, text: &str) -> anyhow::Result<()> {
+    stream.set_write_timeout(Some(LINE_MAX))?;
+    stream.write_all(format!("{text}\n").as_bytes())?;
+    Ok(())
+}

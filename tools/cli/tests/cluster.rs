@@ -1,0 +1,254 @@
+//! Groups of three replicas, each a process, with clients that know all of them.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use giro_client::{Account, Client, CreateTransferStatus, Transfer, new_id};
+use rustix::process::Signal;
+use support::trio::Trio;
+
+const ACCOUNTS: u128 = 4;
+
+async fn open_accounts(client: &Client) {
+    let accounts: Vec<Account> = (1..=ACCOUNTS)
+        .map(|id| Account {
+            id,
+            ledger: 1,
+            code: 1,
+            ..Account::default()
+        })
+        .collect();
+    client.create_accounts(&accounts).await.unwrap();
+}
+
+fn payment(number: u64) -> Transfer {
+    Transfer {
+        id: new_id(),
+        debit_account_id: 1 + u128::from(number) % ACCOUNTS,
+        credit_account_id: 1 + u128::from(number + 1) % ACCOUNTS,
+        amount: 1,
+        ledger: 1,
+        code: 1,
+        ..Transfer::default()
+    }
+}
+
+/// Payments one behind the other, until told to stop; every one must succeed.
+struct Load {
+    stop: Arc<AtomicBool>,
+    paid: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<Vec<u128>>,
+}
+
+impl Load {
+    fn start(client: &Client) -> Self {
+        let (stop, paid) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let task = {
+            let (client, stop, paid) = (client.clone(), Arc::clone(&stop), Arc::clone(&paid));
+            tokio::spawn(async move {
+                let mut ids = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let payment = payment(paid.load(Ordering::Relaxed));
+                    let results = client.create_transfers(&[payment]).await.unwrap();
+                    assert_eq!(results[0].status, CreateTransferStatus::Created);
+                    ids.push(payment.id);
+                    paid.fetch_add(1, Ordering::Relaxed);
+                }
+                ids
+            })
+        };
+        Self { stop, paid, task }
+    }
+
+    /// Waits until so many more payments were acknowledged.
+    async fn more(&self, count: u64) {
+        let wanted = self.paid.load(Ordering::Relaxed) + count;
+        let waited = async {
+            while self.paid.load(Ordering::Relaxed) < wanted && !self.task.is_finished() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(30), waited).await;
+        waited.expect("payments go on");
+    }
+
+    /// Ends it; all that was acknowledged is there once.
+    async fn audit(self, client: &Client) {
+        self.stop.store(true, Ordering::Relaxed);
+        let ids = self.task.await.unwrap();
+        for ids in ids.chunks(1000) {
+            assert_eq!(client.lookup_transfers(ids).await.unwrap().len(), ids.len());
+        }
+        let accounts: Vec<u128> = (1..=ACCOUNTS).collect();
+        let accounts = client.lookup_accounts(&accounts).await.unwrap();
+        let debits: u128 = accounts.iter().map(|account| account.debits_posted).sum();
+        let credits: u128 = accounts.iter().map(|account| account.credits_posted).sum();
+        assert_eq!(debits, ids.len() as u128, "each once");
+        assert_eq!(debits, credits);
+    }
+}
+
+fn running(trio: &mut Trio) {
+    trio.start_all(3);
+    trio.leader();
+}
+
+/// All replicas stop at the same state.
+fn assert_same_state(trio: &mut Trio, replicas: &[usize]) {
+    let executed = |trio: &Trio, replica| trio.status(replica).map(|status| status["op"].clone());
+    trio.until("all have executed everything", || {
+        let ops: Vec<_> = replicas.iter().map(|replica| executed(trio, *replica)).collect();
+        ops.iter().all(|op| op.is_some() && *op == ops[0])
+    });
+    for replica in replicas {
+        trio.stop(*replica);
+    }
+    let digests: Vec<String> = replicas.iter().map(|replica| trio.verified(*replica)).collect();
+    let digest = |text: &str| {
+        let line = text.lines().find(|line| line.contains("digest"));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    assert!(digests.iter().all(|text| digest(text) == digest(&digests[0])), "{digests:?}");
+}
+
+#[tokio::test]
+async fn three_replicas_take_payments_and_agree() {
+    let mut trio = Trio::format(3);
+    running(&mut trio);
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    let load = Load::start(&client);
+    load.more(200).await;
+    load.audit(&client).await;
+    drop(client);
+    assert_same_state(&mut trio, &[0, 1, 2]);
+}
+
+#[tokio::test]
+async fn nothing_acknowledged_is_lost_when_leaders_are_killed() {
+    let mut trio = Trio::format(3);
+    running(&mut trio);
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    let load = Load::start(&client);
+    for _ in 0..5 {
+        load.more(50).await;
+        let leader = trio.leader();
+        trio.kill(leader);
+        load.more(20).await;
+        trio.start(leader);
+    }
+    load.audit(&client).await;
+    drop(client);
+    trio.leader();
+    assert_same_state(&mut trio, &[0, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_leader_that_stands_still_is_replaced() {
+    let mut trio = Trio::format(3);
+    running(&mut trio);
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    let load = Load::start(&client);
+    load.more(20).await;
+    let leader = trio.leader();
+    trio.signal(leader, Signal::STOP);
+    load.more(20).await;
+    trio.signal(leader, Signal::CONT);
+    load.more(20).await;
+    load.audit(&client).await;
+    drop(client);
+    assert_same_state(&mut trio, &[0, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_rolling_restart_fails_no_request() {
+    let mut trio = Trio::format(3);
+    running(&mut trio);
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    let load = Load::start(&client);
+    for replica in 0..3 {
+        load.more(30).await;
+        trio.stop(replica);
+        load.more(30).await;
+        trio.start(replica);
+        trio.until("it follows", || {
+            let status = trio.status(replica);
+            status.is_some_and(|status| !status["leader"].is_null())
+        });
+    }
+    load.audit(&client).await;
+}
+
+#[tokio::test]
+async fn a_lost_replica_is_replaced_by_a_new_one() {
+    let mut trio = Trio::format(3);
+    running(&mut trio);
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    let load = Load::start(&client);
+    load.more(50).await;
+    let leader = trio.leader();
+    let lost = (leader + 1) % 3;
+    trio.kill(lost);
+    std::fs::remove_dir_all(trio.dir(lost)).unwrap();
+    trio.format_one(3, 3);
+    trio.start(3);
+    let (lost_number, peer) = (lost.to_string(), trio.peer(3));
+    let arguments = ["recover", "--lost", &lost_number, "--replica", "3", "--peer", &peer];
+    let status = trio.cluster(leader, &arguments).unwrap();
+    let members = status["members"].as_array().unwrap();
+    let voters = members.iter().filter(|member| member["kind"] == "voter");
+    let mut voters: Vec<_> = voters.map(|member| member["replica"].as_u64().unwrap()).collect();
+    voters.sort_unstable();
+    let mut expected: Vec<u64> = [0, 1, 2, 3].into_iter().filter(|n| *n != lost as u64).collect();
+    expected.sort_unstable();
+    assert_eq!(voters, expected);
+    // The number is never given again.
+    let again = trio.cluster(leader, &["add", "--replica", &lost_number]).unwrap_err();
+    assert!(again.contains("never given twice"), "{again}");
+    load.more(20).await;
+    load.audit(&client).await;
+}
+
+#[tokio::test]
+async fn a_majority_is_needed_and_enough() {
+    let mut trio = Trio::format(3);
+    running(&mut trio);
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    let leader = trio.leader();
+    let others: Vec<usize> = (0..3).filter(|replica| *replica != leader).collect();
+    for other in &others {
+        trio.kill(*other);
+    }
+    let quick = client.with_deadline(Duration::from_secs(3));
+    quick.create_transfers(&[payment(1)]).await.unwrap_err();
+    quick.lookup_accounts(&[1]).await.unwrap_err();
+    trio.start(others[0]);
+    let load = Load::start(&client);
+    load.more(10).await;
+    load.stop.store(true, Ordering::Relaxed);
+    load.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn orders_that_would_harm_the_group_are_refused() {
+    let mut trio = Trio::format(3);
+    running(&mut trio);
+    let leader = trio.leader();
+    let other = (leader + 1) % 3;
+    let refused = |replica: usize, arguments: &[&str]| trio.cluster(replica, arguments).unwrap_err();
+    let number = leader.to_string();
+    let elsewhere = refused(other, &["remove", "--replica", &number]);
+    assert!(elsewhere.contains(&format!("directory of replica {leader}")), "{elsewhere}");
+    let itself = refused(leader, &["remove", "--replica", &number]);
+    assert!(itself.contains("hand leadership over first"), "{itself}");
+    let unknown = refused(leader, &["promote", "--replica", "7"]);
+    assert!(unknown.contains("no learner"), "{unknown}");
+}

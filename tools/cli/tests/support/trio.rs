@@ -1,0 +1,217 @@
+//! A group of replicas, each a process of the binary.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use giro_client::{Client, ClientOptions};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// How long anything may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Directories and ports of a group, and the processes that run.
+pub(crate) struct Trio {
+    folder: tempfile::TempDir,
+    ports: Vec<(u16, u16)>,
+    processes: Vec<Option<Child>>,
+}
+
+impl Trio {
+    /// Formats this many replicas, and room for some that join later.
+    pub(crate) fn format(count: usize) -> Self {
+        let folder = super::folder();
+        // All are taken before one is given back, so that they differ.
+        let taken: Vec<_> = (0..2 * (count + 2))
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let ports: Vec<u16> = taken
+            .iter()
+            .map(|listener| listener.local_addr().unwrap().port())
+            .collect();
+        let trio = Self {
+            folder,
+            ports: ports.chunks(2).map(|pair| (pair[0], pair[1])).collect(),
+            processes: (0..count + 2).map(|_| None).collect(),
+        };
+        for replica in 0..count {
+            trio.format_one(replica, count);
+        }
+        trio
+    }
+
+    pub(crate) fn format_one(&self, replica: usize, count: usize) {
+        let number = format!("--replica={replica}");
+        let count = format!("--replica-count={count}");
+        let key = format!("--cluster-key={}", self.folder.path().join("key").display());
+        let flags = ["format", "--cluster=5", "--development", &number, &count, &key];
+        let said = super::run(&flags, &self.dir(replica));
+        assert!(said.succeeded, "{said:?}");
+    }
+
+    pub(crate) fn dir(&self, replica: usize) -> PathBuf {
+        self.folder.path().join(format!("replica-{replica}"))
+    }
+
+    /// Where a replica is for others.
+    pub(crate) fn peer(&self, replica: usize) -> String {
+        format!("127.0.0.1:{}", self.ports[replica].1)
+    }
+
+    /// The addresses that clients are given.
+    pub(crate) fn addresses(&self) -> String {
+        let ports = self.ports.iter().map(|pair| pair.0.to_string());
+        ports.collect::<Vec<_>>().join(",")
+    }
+
+    /// The addresses of the first `count` replicas.
+    pub(crate) fn addresses_of(&self, count: usize) -> String {
+        let ports = self.ports[..count].iter().map(|pair| pair.0.to_string());
+        ports.collect::<Vec<_>>().join(",")
+    }
+
+    pub(crate) fn start(&mut self, replica: usize) {
+        let peers = self.ports.iter().map(|pair| pair.1.to_string());
+        let peers = peers.collect::<Vec<_>>().join(",");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir(replica).with_extension("log"))
+            .unwrap();
+        let addresses = format!("--addresses={}", self.addresses());
+        let peers = format!("--peers={peers}");
+        let flags = ["start", &addresses, &peers, "--buffers=32", "--pin=false"];
+        let child = super::giro(&flags)
+            .arg(self.dir(replica))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.processes[replica] = Some(child);
+    }
+
+    pub(crate) fn start_all(&mut self, count: usize) {
+        for replica in 0..count {
+            self.start(replica);
+        }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self, replica: usize) {
+        let mut child = self.processes[replica].take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub(crate) fn signal(&self, replica: usize, signal: Signal) {
+        let child = self.processes[replica].as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    /// Stops it as an operator would.
+    pub(crate) fn stop(&mut self, replica: usize) {
+        self.signal(replica, Signal::TERM);
+        let mut child = self.processes[replica].take().expect("it runs");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "{}", self.log(replica));
+                return;
+            }
+            assert!(Instant::now() < deadline, "replica {replica} does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn is_running(&mut self, replica: usize) -> bool {
+        let child = self.processes[replica].as_mut();
+        child.is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// What a replica logged.
+    pub(crate) fn log(&self, replica: usize) -> String {
+        std::fs::read_to_string(self.dir(replica).with_extension("log")).unwrap()
+    }
+
+    /// `giro cluster` with these arguments, and the replica's directory.
+    pub(crate) fn cluster(&self, replica: usize, arguments: &[&str]) -> Result<Value, String> {
+        let mut command: Command = super::giro(&["cluster"]);
+        let output = command
+            .args(arguments)
+            .arg("--json")
+            .arg(self.dir(replica))
+            .output()
+            .unwrap();
+        if !output.status.success() {
+            return Err(String::from_utf8(output.stderr).unwrap());
+        }
+        Ok(serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    pub(crate) fn status(&self, replica: usize) -> Option<Value> {
+        self.cluster(replica, &["status"]).ok()
+    }
+
+    /// Waits until somebody serves, and says who.
+    pub(crate) fn leader(&self) -> usize {
+        let mut found = None;
+        self.until("a replica serves", || {
+            let running = self.processes.iter().enumerate();
+            let running = running.filter(|(_, child)| child.is_some());
+            found = running.map(|(replica, _)| replica).find(|replica| {
+                let status = self.status(*replica);
+                status.is_some_and(|status| status["is_serving"] == true)
+            });
+            found.is_some()
+        });
+        found.expect("waited for above")
+    }
+
+    pub(crate) fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done() {
+            assert!(Instant::now() < deadline, "it never comes to this: {what}\n{}", self.logs());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn logs(&self) -> String {
+        let running = (0..self.processes.len()).filter(|replica| self.dir(*replica).exists());
+        let logs = running.map(|replica| format!("-- {replica}:\n{}", self.log(replica)));
+        logs.collect::<Vec<_>>().join("\n")
+    }
+
+    /// A client of the whole group.
+    pub(crate) async fn connect(&self) -> Client {
+        let options = ClientOptions {
+            cluster: 5,
+            deadline: PATIENCE,
+            ..ClientOptions::default()
+        };
+        let connected = Client::connect(&self.addresses_of(3), options).await;
+        connected.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()))
+    }
+
+    /// Digest and number of the last op of a stopped replica.
+    pub(crate) fn verified(&self, replica: usize) -> String {
+        let said = super::run(&["verify"], &self.dir(replica));
+        assert!(said.succeeded, "{said:?}");
+        said.out
+    }
+}
+
+impl Drop for Trio {
+    fn drop(&mut self) {
+        for child in self.processes.iter_mut().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The directory of a replica, for messages.
+pub(crate) fn shown(dir: &Path) -> String {
+    dir.display().to_string()
+}
