@@ -29,24 +29,39 @@ pub struct Replay {
     hard: Hard,
     /// The entry before the first, with its term where that is known.
     before: (u64, Option<u64>),
+    /// What was before the first record is gone: it may be followed by a lower entry.
+    is_cut: bool,
+    /// Entries above `applied`.
     entries: VecDeque<Entry>,
+    /// Terms of all entries, each with the index it begins at.
+    terms: Vec<(u64, u64)>,
     last: u64,
+    applied: u64,
     is_empty: bool,
 }
 
 impl Default for Replay {
     fn default() -> Self {
-        Self {
-            hard: Hard::default(),
-            before: (0, Some(0)),
-            entries: VecDeque::new(),
-            last: 0,
-            is_empty: true,
-        }
+        Self::new(0)
     }
 }
 
 impl Replay {
+    /// For a node whose state has the entries up to `applied`: of these, only terms are kept.
+    #[must_use]
+    pub fn new(applied: u64) -> Self {
+        Self {
+            hard: Hard::default(),
+            before: (0, Some(0)),
+            is_cut: false,
+            entries: VecDeque::new(),
+            terms: Vec::new(),
+            last: 0,
+            applied,
+            is_empty: true,
+        }
+    }
+
     /// Takes the next record.
     ///
     /// # Errors
@@ -65,28 +80,27 @@ impl Replay {
         match content {
             Content::State => Ok(()),
             Content::Installed { index, term } => {
-                self.entries.clear();
-                self.before = (index, Some(term));
-                self.last = index;
-                self.is_empty = false;
+                self.begin_behind(index, Some(term));
+                self.is_cut = false;
                 Ok(())
             }
             Content::Entry(entry) => {
                 if self.is_empty {
-                    // Records before it may have been released.
-                    let before = entry.index.saturating_sub(1);
-                    self.before = (before, (before == 0).then_some(0));
-                    self.last = before;
-                    self.is_empty = false;
+                    self.begin_behind(entry.index.saturating_sub(1), None);
+                    self.is_cut = entry.index > 1;
                 }
                 if entry.index == 0 || entry.index > self.last + 1 {
                     return wrong("an entry is missing");
                 }
-                if entry.index <= self.before.0 {
-                    return wrong("an entry before the first one is overwritten");
-                }
                 if entry.index <= self.last && entry.index <= commit_before {
                     return wrong("a committed entry is overwritten");
+                }
+                if entry.index <= self.before.0 {
+                    // The entries between were released, and are void now.
+                    if !self.is_cut {
+                        return wrong("an entry before the first one is overwritten");
+                    }
+                    self.begin_behind(entry.index - 1, None);
                 }
                 if entry.term > hard.term {
                     return wrong("an entry is of a later term than its record");
@@ -97,13 +111,36 @@ impl Replay {
         }
     }
 
+    /// The log has nothing but what follows this entry.
+    fn begin_behind(&mut self, index: u64, term: Option<u64>) {
+        let term = term.or((index == 0).then_some(0));
+        self.entries.clear();
+        self.terms.clear();
+        self.terms.extend(term.map(|term| (index, term)));
+        self.before = (index, term);
+        self.last = index;
+        self.is_empty = false;
+    }
+
     fn overwrite(&mut self, entry: Entry) {
-        while self.last >= entry.index {
+        let index = entry.index;
+        while self.entries.back().is_some_and(|last| last.index >= index) {
             self.entries.pop_back();
-            self.last -= 1;
         }
-        self.last = entry.index;
-        self.entries.push_back(entry);
+        while self.terms.last().is_some_and(|(from, _)| *from >= index) {
+            self.terms.pop();
+        }
+        if self
+            .terms
+            .last()
+            .is_none_or(|(_, term)| *term != entry.term)
+        {
+            self.terms.push((index, entry.term));
+        }
+        self.last = index;
+        if index > self.applied {
+            self.entries.push_back(entry);
+        }
     }
 
     /// The newest hard state.
@@ -124,11 +161,23 @@ impl Replay {
         self.last
     }
 
+    /// The term of an entry that the log has, or of the one before its first.
+    #[must_use]
+    pub fn term_of(&self, index: u64) -> Option<u64> {
+        let is_known = (self.before.0..=self.last).contains(&index);
+        let behind = self.terms.partition_point(|(from, _)| *from <= index);
+        let place = behind.checked_sub(1).filter(|_| is_known)?;
+        Some(self.terms[place].1)
+    }
+
     /// What a node with these records starts with, whose state is that of `checkpoint`; without
     /// one, an empty state and the group's first `members`.
     ///
     /// # Errors
     /// When the checkpoint is not the one that the log goes on from.
+    ///
+    /// # Panics
+    /// When the checkpoint is older than what this was [made for](Self::new).
     pub fn start(
         mut self,
         members: Members,
@@ -136,8 +185,9 @@ impl Replay {
     ) -> Result<Start, StartError> {
         let wrong = |what| Err(StartError::Inconsistent(what));
         let (index, term) = checkpoint.as_ref().map_or((0, 0), |c| (c.index, c.term));
+        assert!(index >= self.applied, "entries were passed over");
         if self.is_empty {
-            (self.before, self.last) = ((index, Some(term)), index);
+            self.begin_behind(index, Some(term));
         }
         if index < self.before.0 {
             return wrong("the checkpoint that the log goes on from is missing");
@@ -145,29 +195,32 @@ impl Replay {
         if index > self.last {
             return wrong("the log ends before the checkpoint");
         }
-        let mut known = self.before.1.filter(|_| self.before.0 == index);
-        while self.entries.front().is_some_and(|e| e.index <= index) {
-            known = self.entries.pop_front().map(|entry| entry.term);
-        }
-        if known.is_some_and(|known| known != term) {
+        if self.term_of(index).is_some_and(|known| known != term) {
             return wrong("the checkpoint is of another history than the log");
         }
         if self.hard.commit > self.last {
             let (commit, last) = (self.hard.commit, self.last);
             return Err(StartError::CommitAboveLog { commit, last });
         }
-        let mut terms = vec![(index, term)];
-        for entry in &self.entries {
-            if terms.last().is_some_and(|(_, term)| *term != entry.term) {
-                terms.push((entry.index, entry.term));
+        // Peers may be given the entries below the checkpoint, too, where the term before them is
+        // known.
+        let mut first = self.before.0 + 1;
+        if self.before.1.is_none() {
+            if index == self.before.0 {
+                self.terms.insert(0, (index, term));
+            } else {
+                first += 1;
             }
+        }
+        while self.entries.front().is_some_and(|e| e.index <= index) {
+            self.entries.pop_front();
         }
         Ok(Start {
             hard: self.hard,
             applied: index,
             members: checkpoint.as_ref().map_or(members, |c| c.members.clone()),
-            first: index + 1,
-            terms,
+            first,
+            terms: self.terms,
             last: self.last,
             entries: self.entries.into(),
             checkpoint,

@@ -9,7 +9,7 @@
 mod replicated;
 mod run;
 
-pub use replicated::TakenGroup;
+pub use replicated::{BadOps, EntryOps, OpPlace, TakenGroup, check_ops};
 pub(crate) use run::meta_of;
 
 use std::collections::VecDeque;
@@ -180,8 +180,7 @@ impl Engine {
     /// # Errors
     /// The log's or the history's, when they cannot go on.
     pub fn flush(&mut self, disk: &mut impl Disk) -> Result<(), Error> {
-        self.executor.readings.begin_turn();
-        self.executor.keep_up()?;
+        self.begin_turn()?;
         self.release_log();
         while self.log.can_append() {
             let Some(mut group) = self.next_group() else {

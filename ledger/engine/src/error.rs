@@ -63,6 +63,11 @@ pub enum Error {
          with `archive = true`"
     )]
     ArchiveNeeded,
+    /// The log is that of a member of a group.
+    #[error(
+        "the ledger is a member of a group of nodes, and only they know what of its log counts"
+    )]
+    Grouped,
     /// A verification found a transfer in the history that its op did not ask for.
     #[error(
         "record {record}, op {op}: the history has transfer {id} at timestamp {timestamp}, which \

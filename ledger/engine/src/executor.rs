@@ -132,6 +132,11 @@ impl Executor {
         Ok(self.execute_resolved(batch, out))
     }
 
+    /// Nothing counts as looked up ahead: another operation may be the next one.
+    pub(crate) fn forget_resolved(&mut self) {
+        self.resolved = None;
+    }
+
     /// As [`resolve_ahead`](Self::resolve_ahead), for an operation on branches.
     ///
     /// # Errors

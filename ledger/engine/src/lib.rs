@@ -47,12 +47,12 @@ pub mod verify;
 
 #[cfg(not(loom))]
 pub use self::{
-    engine::{Engine, TakenGroup},
+    engine::{BadOps, Engine, EntryOps, OpPlace, TakenGroup, check_ops},
     error::Error,
     executor::Executor,
     feed::FeedTurn,
     ledger::{Change, Changes, Ledger},
-    open::Options,
+    open::{AtCheckpoint, CheckpointPlace, Options, Progress},
     past::Past,
     reading::ReadTurn,
     session::{DropReason, EvictReason, Reply, RequestMeta, Sessions, Verdict},

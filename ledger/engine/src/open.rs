@@ -86,6 +86,29 @@ pub struct Progress {
     pub bytes_total: u64,
 }
 
+/// A member's state as of its newest checkpoint; see [`Engine::open_at_checkpoint`].
+pub struct AtCheckpoint {
+    /// The state. It has no log.
+    pub engine: Engine,
+    /// The log, not read yet, from its oldest record on.
+    pub recovery: Recovery,
+    /// Where the state is from; none when it is empty.
+    pub checkpoint: Option<CheckpointPlace>,
+    /// Whose ledger it is.
+    pub identity: Identity,
+}
+
+/// Where a checkpoint is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointPlace {
+    /// The last op it has.
+    pub op: u64,
+    /// The record with that op, of the node that made it.
+    pub record: u64,
+    /// What it says of the group; empty in a ledger alone.
+    pub group: Vec<u8>,
+}
+
 impl Engine {
     /// Opens the ledger in `dir`, which stays locked until the engine is dropped, and replays its
     /// log. `progress` is called for each record.
@@ -141,6 +164,61 @@ impl Engine {
         Self::replay(parts, recovery, progress, finish)
     }
 
+    /// Opens the state of a member of a group of nodes in `dir` as of its newest checkpoint; what
+    /// is behind that in the log is for the group to say. Nothing is locked. `is_ours` tells from
+    /// a checkpoint's part of the group whether this node made it; others' records are not ours.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_at_checkpoint(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        options: &Options,
+        is_ours: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<AtCheckpoint, Error> {
+        let identity = read_identity_on(&**storage, dir)?;
+        let history = options.archive;
+        let history = history.then(|| open_history(storage, dir, &identity, options));
+        let history = history.transpose()?;
+        let catalog = history.as_ref().map(Found::catalog);
+        let checkpoint = catalog.and_then(Catalog::checkpoint);
+        let checkpoint = checkpoint.map(|whole| {
+            let memory = |source| Error::Memory {
+                what: "a page of the history",
+                source,
+            };
+            let mut reader = giro_store::reader::Reader::new().map_err(memory)?;
+            let state = whole.state();
+            Ok::<_, Error>(CheckpointPlace {
+                op: state.op,
+                record: state.record,
+                group: whole.group(&mut reader)?,
+            })
+        });
+        let checkpoint = checkpoint.transpose()?;
+        let ours = checkpoint.as_ref().filter(|found| is_ours(&found.group));
+        let log = LogOptions {
+            // Peers may need what is older than the checkpoint.
+            first_index: Recovery::oldest_index(storage, dir, &identity)?,
+            durable_index: ours.map_or(0, |found| found.record),
+            ..options.log.clone()
+        };
+        let recovery = Recovery::open_on(Arc::clone(storage), dir, &identity, &log)?;
+        let history = history.map(Found::begin).transpose()?;
+        let generation_rows = options.generation_rows.clamp(1, GENERATION_ROWS_MAX);
+        let past = history.map(|history| (history, Some(generation_rows)));
+        let parts = Parts::new(identity.hash_key, past, options)?;
+        let mut engine = Self::assemble(parts, Log::in_memory(0), None);
+        engine.restore()?;
+        engine.abandon();
+        Ok(AtCheckpoint {
+            engine,
+            recovery,
+            checkpoint,
+            identity,
+        })
+    }
+
     /// Replays the ledger in `dir` without taking part in it: for checking and inspecting. Log and
     /// history are read, never written, and nothing can be submitted.
     ///
@@ -191,6 +269,10 @@ impl Engine {
             bytes_total,
         };
         while let Some(record) = recovery.next(&mut buffer)? {
+            if record.mark != giro_log::Mark::default() {
+                // Which of its entries count, only the group can tell.
+                return Err(Error::Grouped);
+            }
             // A checkpoint can lie in the middle of a record.
             for (header, body) in ops(&buffer).filter(|(header, _)| header.op >= first_op) {
                 if Operation::try_from(header.operation).is_err() {
@@ -211,7 +293,7 @@ impl Engine {
                 if !engine.machine().has_room(events) {
                     return Err(Error::Full);
                 }
-                engine.execute_op(record.index, (header, &buffer[body]), None)?;
+                engine.execute_op(record.index, (header, &buffer[body]), &mut Vec::new, None)?;
                 engine.executor.catch_up()?;
             }
             at.records += 1;

@@ -25,7 +25,10 @@ pub use directory::{DirLock, Identity, format, format_with_spares, read_identity
 pub use disk::{Disk, MemoryDisk, UringDisk, Write};
 pub use error::LogError;
 pub use log::{IN_FLIGHT_MAX, Log, LogOptions, NewRecord, Positions};
-pub use record::{Defect, LogId, Mark, OpHeader, Ops, RecordHeader, op_bytes, ops, ops_of_payload};
+pub use record::{
+    Defect, LogId, Mark, OpHeader, Ops, RecordHeader, op_bytes, ops, ops_of_payload,
+    ops_of_valid_payload,
+};
 pub use recovery::{Place, Recovery};
 pub use segment::{
     SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentFile, segment_path,

@@ -299,16 +299,25 @@ impl Group {
     pub fn executed(&mut self, index: u64, digest: u128) -> Result<(), Stop> {
         assert!(index > self.executed, "execution goes forward");
         assert!(index <= self.handed, "only what was handed out");
-        self.executed = index;
-        self.raw.advance_apply_to(index);
-        self.after_call();
-        let durable = self.raw.raft.raft_log.persisted;
-        self.raw.mut_store().trim(index.min(durable) + 1);
+        self.advance(index);
         if self.digests.note(index, digest) {
             let leader = self.raw.raft.leader_id;
             self.digests.compare(index, &self.members, leader)?;
         }
         Ok(())
+    }
+
+    fn advance(&mut self, index: u64) {
+        self.executed = index;
+        self.raw.advance_apply_to(index);
+        self.after_call();
+        let durable = self.raw.raft.raft_log.persisted;
+        self.raw.mut_store().trim(index.min(durable) + 1);
+    }
+
+    /// The entries of a fetch cannot be read now. The peer asks again.
+    pub fn fetch_failed(&mut self, number: u64) {
+        self.fetches.retain(|fetch| fetch.0 != number);
     }
 
     /// Entries that were to be read from the log: from the fetch's first one on, as many as fit.

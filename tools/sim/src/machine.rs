@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use giro::{Engine, Options, Reply};
+use giro::{Engine, EntryOps, Options, Reply};
 use giro_base::BufferPool;
 use giro_base::limits::RECORD_HEADER_BYTES;
 use giro_replication::Members;
@@ -98,8 +98,15 @@ impl Machine {
         let mut buffer = pool.take().expect("the pool has enough");
         let place = RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + payload.len();
         buffer[place.clone()].copy_from_slice(payload);
-        let executed = self.engine.execute_entry(0, &buffer[place], reply);
+        let entry = EntryOps {
+            record: 0,
+            payload: &buffer[place],
+            known_op: 0,
+            group: &mut Vec::new,
+        };
+        let executed = self.engine.execute_entry(entry, reply);
         executed.expect("a ledger in memory has no history to fail");
+        self.engine.settle();
         self.payloads.push(payload.clone());
     }
 

@@ -438,7 +438,7 @@ impl Up {
 
     fn propose(&mut self) {
         while self.in_flight < GATHER_FROM && self.group.next_place().is_some() {
-            let Some(group) = self.machine.engine.take_group() else {
+            let Some(group) = self.machine.engine.take_group(true) else {
                 return;
             };
             let payload = Payload::new(Bytes::copy_from_slice(group.payload()));

@@ -42,11 +42,7 @@ impl Engine {
             return Ok(());
         };
         let (header, body) = ops(&group.buffer).next().expect("a group has an op");
-        match task_of(header, &group.buffer[body]) {
-            Some(Task::Create(batch)) => self.executor.resolve_ahead(header.op, &batch),
-            Some(Task::Branches(asked)) => self.executor.resolve_branches_ahead(header.op, &asked),
-            None => Ok(()),
-        }
+        resolve_op_ahead(&mut self.executor, header, &group.buffer[body])
     }
 
     /// Executes the oldest group if it is durable, hands out the replies, and says whether there
@@ -62,17 +58,19 @@ impl Engine {
         let group = self.flying.pop_front().expect("looked at it above");
         for (header, body) in ops(&group.buffer) {
             let op = (header, &group.buffer[body]);
-            self.execute_op(group.index, op, Some(&mut *reply))?;
+            self.execute_op(group.index, op, &mut Vec::new, Some(&mut *reply))?;
         }
         self.log.advance_executed(group.index);
         Ok(self.is_ready())
     }
 
-    /// Executes one op of this record, from the log or just made durable.
+    /// Executes one op of this record, from the log or just made durable. A mark gets what
+    /// `group` says of the group of nodes.
     pub(crate) fn execute_op(
         &mut self,
         record: u64,
         (header, body): (&OpHeader, &[u8]),
+        group: &mut dyn FnMut() -> Vec<u8>,
         reply: Option<&mut dyn FnMut(Reply<'_>)>,
     ) -> Result<(), Error> {
         let meta = meta_of(header);
@@ -99,6 +97,7 @@ impl Engine {
             record,
             digest: digest.value(),
             sessions: sessions.states_since(std::mem::replace(marked_op, header.op)),
+            group: group(),
         })
     }
 
@@ -160,8 +159,21 @@ impl Engine {
     }
 }
 
+/// Looks up what an op names, which is the next one.
+pub(super) fn resolve_op_ahead(
+    executor: &mut Executor,
+    header: &OpHeader,
+    body: &[u8],
+) -> Result<(), Error> {
+    match task_of(header, body) {
+        Some(Task::Create(batch)) => executor.resolve_ahead(header.op, &batch),
+        Some(Task::Branches(asked)) => executor.resolve_branches_ahead(header.op, &asked),
+        None => Ok(()),
+    }
+}
+
 /// Smallest op (bytes) whose keys are looked up while its write is in flight.
-const RESOLVE_AHEAD_FROM: usize = 8 << 10;
+pub(super) const RESOLVE_AHEAD_FROM: usize = 8 << 10;
 
 /// Bytes of a register's reply: the largest body the ledger takes (u32), and zeros.
 const REGISTER_REPLY_BYTES: usize = 64;
@@ -175,14 +187,14 @@ fn executed(header: &OpHeader, reply_bytes: usize) -> Executed {
 }
 
 /// An op that changes accounts.
-enum Task<'a> {
+pub(super) enum Task<'a> {
     Create(Batch<'a>),
     Branches(BranchOp<'a>),
 }
 
 impl Task<'_> {
     /// Timestamps that it took.
-    fn events(&self) -> usize {
+    pub(super) fn events(&self) -> usize {
         match self {
             Self::Create(batch) => batch.len(),
             Self::Branches(asked) => asked.ticks(),
@@ -198,7 +210,7 @@ impl Task<'_> {
 }
 
 /// What an op asks for; none if it changes no accounts.
-fn task_of<'a>(header: &OpHeader, body: &'a [u8]) -> Option<Task<'a>> {
+pub(super) fn task_of<'a>(header: &OpHeader, body: &'a [u8]) -> Option<Task<'a>> {
     let operation = Operation::try_from(header.operation).ok()?;
     let timestamp = header.timestamp;
     if operation.kind().settles_branches() {

@@ -354,6 +354,12 @@ impl Log {
         self.positions
     }
 
+    /// The oldest record that the log still has, or what that will be.
+    #[must_use]
+    pub fn first_index(&self) -> u64 {
+        self.live.front().map_or(1, |oldest| oldest.first_index)
+    }
+
     /// Records up to `index` are decided.
     ///
     /// # Panics

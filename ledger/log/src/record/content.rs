@@ -65,6 +65,22 @@ pub fn ops_of_payload(payload: &[u8]) -> Result<Vec<(&OpHeader, &[u8])>, Defect>
     Ok(found)
 }
 
+/// The ops in a payload that was validated by [`ops_of_payload`], or gathered here.
+///
+/// # Panics
+/// When it is reached that the payload is not whole ops, aligned to 16.
+pub fn ops_of_valid_payload(payload: &[u8]) -> impl Iterator<Item = (&OpHeader, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at == payload.len() {
+            return None;
+        }
+        let (header, body) = op_at(payload, at).expect("the payload is valid");
+        at += op_bytes(body.len());
+        Some((header, &payload[body]))
+    })
+}
+
 impl<'a> Iterator for Ops<'a> {
     type Item = (&'a OpHeader, Range<usize>);
 

@@ -8,7 +8,7 @@ mod content;
 mod header;
 mod op;
 
-pub use content::{Ops, ops, ops_of_payload};
+pub use content::{Ops, ops, ops_of_payload, ops_of_valid_payload};
 pub(crate) use content::{Scratch, seal, validate};
 pub use header::{LogId, Mark, RecordHeader};
 pub(crate) use header::{RECORD_VERSION, RECORD_VERSION_MARKED};

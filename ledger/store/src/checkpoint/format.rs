@@ -26,7 +26,13 @@ pub enum PiecePart {
     Replies,
     /// [`BranchRecord`]s of branches tried in the piece's generations, by row.
     Branches,
+    /// [`Mark::group`](super::Mark::group) in units of 16 bytes, the first of which is its length;
+    /// nothing in a ledger alone.
+    Group,
 }
+
+/// Most bytes of [`Mark::group`](super::Mark::group).
+pub const GROUP_BYTES_MAX: usize = 64 << 10;
 
 impl Record for Account {}
 

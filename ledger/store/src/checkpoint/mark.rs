@@ -15,6 +15,8 @@ pub struct Mark {
     pub digest: u128,
     /// All open sessions, that quiet for longest first.
     pub sessions: Vec<SessionState>,
+    /// Where the group of nodes was, in its own encoding; empty in a ledger alone.
+    pub group: Vec<u8>,
 }
 
 /// An open session.

@@ -116,7 +116,7 @@ impl Piece {
 }
 
 /// Records of each section in a page.
-const PER_PAGE: [u64; 8] = [
+const PER_PAGE: [u64; 9] = [
     StateRecord::PER_PAGE,
     Account::PER_PAGE,
     ChangeRecord::PER_PAGE,
@@ -125,6 +125,7 @@ const PER_PAGE: [u64; 8] = [
     SessionRecord::PER_PAGE,
     u128::PER_PAGE,
     BranchRecord::PER_PAGE,
+    u128::PER_PAGE,
 ];
 
 /// Whether a section has the pages for its records.

@@ -8,7 +8,8 @@ use giro_base::{Account, TransferFlags};
 
 use super::changes::set;
 use super::format::{
-    BranchRecord, ChangeRecord, PendingRecord, PiecePart, SessionRecord, StateRecord,
+    BranchRecord, ChangeRecord, GROUP_BYTES_MAX, PendingRecord, PiecePart, SessionRecord,
+    StateRecord,
 };
 use super::mark::{Mark, SessionState};
 use super::piece::{Piece, Stream};
@@ -195,7 +196,32 @@ impl<'a> Whole<'a> {
             record: state.record,
             digest: state.digest,
             sessions,
+            group: self.group(reader)?,
         })
+    }
+
+    /// The mark's part of the group of nodes; empty in a ledger alone.
+    ///
+    /// # Errors
+    /// The system's, and that it is damaged.
+    pub fn group(&self, reader: &mut Reader) -> Result<Vec<u8>, StoreError> {
+        let piece = self.newest();
+        let mut units = piece.stream::<u128>(PiecePart::Group);
+        let Some(bytes) = units.next(reader)? else {
+            return Ok(Vec::new());
+        };
+        let count = piece.section(PiecePart::Group).count - 1;
+        let is_sound = (1..=GROUP_BYTES_MAX as u128).contains(&bytes)
+            && bytes.div_ceil(16) == u128::from(count);
+        if !is_sound {
+            return Err(units.damaged("its length is wrong"));
+        }
+        let mut group = Vec::with_capacity(count as usize * 16);
+        while let Some(unit) = units.next(reader)? {
+            group.extend_from_slice(&unit.to_le_bytes());
+        }
+        group.truncate(bytes as usize);
+        Ok(group)
     }
 
     /// Where replies are: the piece, and the session's record there, by client and op.

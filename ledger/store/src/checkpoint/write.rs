@@ -7,7 +7,7 @@ use giro_core::generation::Generation;
 use giro_log::storage::Storage;
 
 use super::changes::Changes;
-use super::format::{PiecePart, SessionRecord, StateRecord};
+use super::format::{GROUP_BYTES_MAX, PiecePart, SessionRecord, StateRecord};
 use super::mark::{Mark, SessionState};
 use super::piece::Piece;
 use super::whole::Whole;
@@ -64,6 +64,7 @@ pub fn write_piece(
     sections[PiecePart::Sessions as usize] = pages.section(&sessions)?;
     sections[PiecePart::Replies as usize] = pages.section(&replies)?;
     sections[PiecePart::Branches as usize] = pages.section(&branches)?;
+    sections[PiecePart::Group as usize] = pages.section(&group_units(&mark.group))?;
     pages.finish(&mut header(cluster, (number, number), &state, sections))
 }
 
@@ -96,6 +97,7 @@ pub fn merge_pieces(
     sections[PiecePart::Replies as usize] = pages.section(&replies)?;
     let branches = Streamed::begin(&mut pages);
     sections[PiecePart::Branches as usize] = branches.each(|put| whole.branches(reader, put))?;
+    sections[PiecePart::Group as usize] = pages.section(&group_units(&mark.group))?;
     pages.finish(&mut header(cluster, range, &state, sections))
 }
 
@@ -161,6 +163,20 @@ fn session_records(sessions: &[SessionState]) -> (Vec<SessionRecord>, Vec<u128>)
         }
     });
     (records.collect(), replies)
+}
+
+/// The group's part of a mark: its length, and its bytes.
+fn group_units(group: &[u8]) -> Vec<u128> {
+    assert!(group.len() <= GROUP_BYTES_MAX, "a group has few members");
+    if group.is_empty() {
+        return Vec::new();
+    }
+    let units = group.chunks(16).map(|unit| {
+        let mut bytes = [0; 16];
+        bytes[..unit.len()].copy_from_slice(unit);
+        u128::from_le_bytes(bytes)
+    });
+    std::iter::once(group.len() as u128).chain(units).collect()
 }
 
 fn header(

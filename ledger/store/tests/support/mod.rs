@@ -383,7 +383,14 @@ pub(crate) fn mark_of(generation: &Generation) -> Mark {
         record: op + 1,
         digest: u128::from(op) << 70,
         sessions: (0..4).filter_map(|client| session(client, op)).collect(),
+        group: group(op),
     }
+}
+
+/// What a group of nodes says at an op: now and then nothing, and of any length.
+fn group(op: u64) -> Vec<u8> {
+    let bytes = if op.is_multiple_of(3) { 0 } else { op * 7 };
+    (0..bytes).map(|at| (at * op) as u8).collect()
 }
 
 /// The session of a client at an op, whose last write was some ops ago.

@@ -1,0 +1,106 @@
+//! Executing what is committed and durable here.
+
+use giro::{EntryOps, Reply};
+use giro_replication::{Commit, CommitContent};
+
+use super::Replica;
+use crate::error::NodeError;
+use crate::journal::Event;
+use crate::mark::GroupMark;
+
+impl Replica {
+    /// Whether a committed entry waits to be executed. It waits longer while the history has to
+    /// keep up.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let waits = self.engine.is_behind() && !self.was_serving;
+        !self.committed.is_empty() && !waits && !self.is_superseded
+    }
+
+    /// Executes the oldest committed entry, hands out replies if it was proposed here, in the term
+    /// it was committed in, and says whether there is more to execute.
+    ///
+    /// # Errors
+    /// When this node must end.
+    pub fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> Result<bool, NodeError> {
+        if !self.is_ready() {
+            return Ok(false);
+        }
+        let commit = self.committed.pop_front().expect("looked at it above");
+        self.journal.note(|| Event::Commit(commit.clone()));
+        self.execute_commit(&commit, reply)?;
+        let index = commit.index;
+        self.executed_term = commit.term;
+        self.wal.set_executed(index);
+        while self.own.front().is_some_and(|own| own.0 <= index) {
+            self.own.pop_front();
+        }
+        let digest = self.engine.digest().value() ^ self.digest_mask;
+        self.journal.note(|| Event::Executed(index, digest));
+        self.group.executed(index, digest)?;
+        Ok(self.is_ready())
+    }
+
+    fn execute_commit(
+        &mut self,
+        commit: &Commit,
+        reply: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<(), NodeError> {
+        match &commit.content {
+            CommitContent::Empty => {}
+            CommitContent::Members(members) => self.members = members.clone(),
+            CommitContent::Ops(payload) => {
+                let record = self.wal.places.get(commit.index);
+                let record = record.map_or(0, |place| place.record);
+                let (index, term) = (commit.index - 1, self.executed_term);
+                let (members, marks) = (&self.members, &mut self.marks);
+                let incarnation = self.options.incarnation;
+                let mut mark = || {
+                    let mark = GroupMark {
+                        incarnation,
+                        index,
+                        term,
+                        members: members.clone(),
+                    };
+                    let bytes = mark.encode();
+                    marks.push_back((record, mark));
+                    bytes
+                };
+                let entry = EntryOps {
+                    record,
+                    payload: &payload.bytes,
+                    known_op: self.known_op,
+                    group: &mut mark,
+                };
+                let reply = commit.ticket.is_some().then_some(reply);
+                self.engine.execute_entry(entry, reply)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether [`resolve_ahead`](Self::resolve_ahead) has something to do that is worth handing
+    /// the writes to the kernel for.
+    #[must_use]
+    pub fn can_resolve_ahead(&self) -> bool {
+        self.committed.is_empty() && !self.own.is_empty() && self.was_serving
+    }
+
+    /// Looks up what the next entry names that was proposed here, while the disks work.
+    ///
+    /// # Errors
+    /// When this node must end.
+    pub fn resolve_ahead(&mut self) -> Result<(), NodeError> {
+        if !self.can_resolve_ahead() {
+            return Ok(());
+        }
+        let Some((index, payload)) = self.own.front() else {
+            return Ok(());
+        };
+        // Something else may come before it.
+        if *index == self.group.executed_index() + 1 {
+            self.engine.resolve_entry_ahead(payload)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! Opening: from the checkpoint and the log to a member that goes on.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use giro::open::take_lock;
+use giro::{AtCheckpoint, Engine, Progress};
+use giro_log::storage::{RealStorage, Storage};
+use giro_log::{DirLock, Identity};
+use giro_replication::{Checkpoint, Group, Output, Start};
+
+use super::Replica;
+use crate::error::NodeError;
+use crate::found::FoundLog;
+use crate::journal::Journal;
+use crate::mark::GroupMark;
+use crate::options::ReplicaOptions;
+use crate::wal::Wal;
+
+/// What a replica is put together from.
+pub struct Beginning {
+    /// Where its files are.
+    pub storage: Arc<dyn Storage>,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Whose it is.
+    pub identity: Identity,
+    /// Its log, read.
+    pub log: FoundLog,
+    /// The state, as of the checkpoint.
+    pub engine: Engine,
+    /// Where that is; none when the state is empty.
+    pub checkpoint: Option<Checkpoint>,
+    /// Log segments are made in the caller's thread, when they are needed.
+    pub inline: bool,
+    /// Keeps other processes out.
+    pub lock: Option<DirLock>,
+}
+
+impl Replica {
+    /// Opens a member's directory, which stays locked until the replica is dropped. That of a
+    /// ledger alone becomes a member's, for good.
+    ///
+    /// # Errors
+    /// As [`Engine::open`], and when log and checkpoint do not fit together.
+    pub fn open(
+        dir: &Path,
+        options: &ReplicaOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, NodeError> {
+        let lock = take_lock(dir)?;
+        let storage: Arc<dyn Storage> = Arc::new(RealStorage);
+        Self::open_with(&storage, dir, options, Some(lock), progress)
+    }
+
+    /// As [`open`](Self::open), on any storage, without a lock; log segments are made when they
+    /// are needed. For simulations and tests.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        options: &ReplicaOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, NodeError> {
+        Self::open_with(storage, dir, options, None, progress)
+    }
+
+    fn open_with(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        options: &ReplicaOptions,
+        lock: Option<DirLock>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, NodeError> {
+        let is_ours = |group: &[u8]| {
+            let mark = GroupMark::decode(group);
+            group.is_empty() || mark.is_some_and(|mark| mark.incarnation == options.incarnation)
+        };
+        let found = Engine::open_at_checkpoint(storage, dir, &options.engine, &is_ours)?;
+        let AtCheckpoint {
+            engine,
+            recovery,
+            checkpoint,
+            identity,
+        } = found;
+        let mark = checkpoint.map(|place| {
+            let mark = GroupMark::of(&place, options.incarnation, &options.members);
+            mark.ok_or(NodeError::Mark)
+        });
+        let mark = mark.transpose()?;
+        // That in the middle of the first entry is none to the group.
+        let checkpoint = mark.filter(|mark| mark.index > 0).map(|mark| Checkpoint {
+            index: mark.index,
+            term: mark.term,
+            members: mark.members,
+            manifest: Bytes::new(),
+        });
+        let applied = checkpoint.as_ref().map_or(0, |found| found.index);
+        let log = FoundLog::read(recovery, applied, progress, &mut |_, _| {})?;
+        let beginning = Beginning {
+            storage: Arc::clone(storage),
+            dir: dir.to_owned(),
+            identity,
+            log,
+            engine,
+            checkpoint,
+            inline: lock.is_none(),
+            lock,
+        };
+        Self::begin(beginning, options, &mut |_| {})
+    }
+
+    /// Puts a replica together from parts that were opened elsewhere. `look` sees what the group
+    /// starts from, before anything on disk changes.
+    ///
+    /// # Errors
+    /// When they do not fit together.
+    pub fn begin(
+        beginning: Beginning,
+        options: &ReplicaOptions,
+        look: &mut dyn FnMut(&mut Start),
+    ) -> Result<Self, NodeError> {
+        let Beginning {
+            storage,
+            dir,
+            identity,
+            log,
+            engine,
+            checkpoint,
+            inline,
+            lock,
+        } = beginning;
+        let executed_term = checkpoint.as_ref().map_or(0, |found| found.term);
+        let FoundLog {
+            recovery,
+            replay,
+            places,
+        } = log;
+        let mut start = replay.start(options.members.clone(), checkpoint)?;
+        look(&mut start);
+        let recovered = if inline {
+            recovery.finish_inline()?
+        } else {
+            recovery.finish()?
+        };
+        let members = start.members.clone();
+        let group = Group::new(
+            giro_replication::Options {
+                cluster: identity.cluster,
+                node: options.node,
+                incarnation: options.incarnation,
+                seed: options.seed,
+                priority: options.priority,
+                window_bytes: options.window_bytes,
+            },
+            start,
+        )?;
+        let wal = Wal::new(recovered, places).map_err(|source| giro::Error::Memory {
+            what: "message buffers",
+            source,
+        })?;
+        let known_op = engine.commit_op();
+        let mut replica = Self {
+            engine,
+            wal,
+            group,
+            options: options.clone(),
+            storage,
+            dir,
+            identity,
+            _lock: lock,
+            out: Output::default(),
+            frames: Vec::new(),
+            committed: VecDeque::new(),
+            own: VecDeque::new(),
+            undecided: 0,
+            was_serving: false,
+            tickets: 0,
+            answers: Vec::new(),
+            members,
+            executed_term,
+            known_op,
+            marks: VecDeque::new(),
+            fetches: Vec::new(),
+            installs: Vec::new(),
+            offers: Vec::new(),
+            wants_checkpoint: false,
+            is_superseded: false,
+            journal: Journal::default(),
+            digest_mask: 0,
+        };
+        replica.engine.abandon();
+        Ok(replica)
+    }
+}

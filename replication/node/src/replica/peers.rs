@@ -1,0 +1,111 @@
+//! What comes from other nodes.
+
+use bytes::Bytes;
+use giro::check_ops;
+use giro_replication::codec::{HEADER_BYTES, Header, Incoming, Kind, Rest};
+use giro_replication::{BadFrame, Entry, EntryKind, NodeId};
+
+use super::Replica;
+use crate::aligned::into_aligned;
+use crate::error::{NodeError, ReceiveError, Refused};
+use crate::old::{OldEntries, OldEntriesError};
+
+impl Replica {
+    /// A tick of time passed (20 ms).
+    ///
+    /// # Errors
+    /// When this node must end.
+    pub fn tick(&mut self) -> Result<(), NodeError> {
+        self.group.tick();
+        self.poll()
+    }
+
+    /// The connection to a peer broke: what was on its way may be lost.
+    pub fn unreachable(&mut self, peer: NodeId) {
+        self.group.unreachable(peer);
+    }
+
+    /// Takes a frame as it came from a peer. Its entries are checked before the group and the log
+    /// see them: they can be executed, and follow those before them.
+    ///
+    /// # Errors
+    /// [`ReceiveError::Refused`]: it was not taken, close the connection. [`ReceiveError::Stop`]:
+    /// this node must end.
+    pub fn receive(&mut self, frame: &Bytes) -> Result<(), ReceiveError> {
+        let incoming = decode(frame)?;
+        self.check(&incoming)?;
+        self.group.receive_decoded(incoming)?;
+        self.poll()?;
+        Ok(())
+    }
+
+    fn check(&self, incoming: &Incoming) -> Result<(), Refused> {
+        let header = &incoming.header;
+        if header.kind() != Some(Kind::Append) {
+            return Ok(());
+        }
+        let mut last = self.wal.places.last_op(header.index);
+        for entry in incoming.entries() {
+            if entry.kind == EntryKind::Ops {
+                let checked = check_ops(&entry.payload.bytes, last);
+                last = checked.map_err(|reason| Refused::Ops {
+                    from: header.from,
+                    index: entry.index,
+                    reason,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Readers for entries that peers need and that are only on disk: each is to be
+    /// [read](OldEntries::read), on a thread of its own where that is wanted, and what came of it
+    /// is for [`fetched`](Self::fetched).
+    pub fn fetches(&mut self) -> Vec<OldEntries> {
+        let fetches = std::mem::take(&mut self.fetches);
+        let reader = |fetch: giro_replication::Fetch| {
+            let records = (fetch.low..fetch.high).map_while(|index| self.wal.places.get(index));
+            OldEntries {
+                storage: std::sync::Arc::clone(&self.storage),
+                dir: self.dir.clone(),
+                identity: self.identity.clone(),
+                number: fetch.number,
+                low: fetch.low,
+                records: records.map(|place| place.record).collect(),
+                bytes_max: fetch.bytes_max,
+            }
+        };
+        fetches.into_iter().map(reader).collect()
+    }
+
+    /// Entries that were read back.
+    pub fn fetched(&mut self, number: u64, entries: Result<Vec<Entry>, OldEntriesError>) {
+        match entries {
+            Ok(entries) => self.group.fetched(number, &entries),
+            Err(error) => {
+                tracing::warn!("entries for a peer cannot be read: {error}");
+                self.group.fetch_failed(number);
+            }
+        }
+    }
+}
+
+/// The message in a frame, its payloads aligned.
+fn decode(frame: &Bytes) -> Result<Incoming, BadFrame> {
+    let found = frame.len();
+    let short = |expected| BadFrame::Length { found, expected };
+    let header = frame.first_chunk().ok_or(short(HEADER_BYTES))?;
+    let header = Header::parse(header)?;
+    let expected = header.bytes as usize;
+    if found != expected {
+        return Err(short(expected));
+    }
+    let mut at = HEADER_BYTES + header.rest_bytes();
+    let rest = Rest::parse(header, &frame[HEADER_BYTES..at])?;
+    let payloads = rest.payload_lengths().map(|bytes| {
+        at += bytes;
+        into_aligned(frame.slice(at - bytes..at))
+    });
+    let payloads = payloads.collect();
+    rest.finish(payloads)
+}

@@ -1,0 +1,8 @@
+//! Whole nodes on real directories, driven by hand: frames are passed and writes are completed
+//! when a test says so.
+
+mod damage;
+mod failover;
+mod frames;
+mod restarts;
+mod support;
