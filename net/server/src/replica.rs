@@ -392,11 +392,11 @@ impl Ledger for ServedReplica {
     }
 
     fn is_settled(&self) -> bool {
-        self.replica.is_settled()
+        self.replica.engine().is_settled()
     }
 
     fn settle(&mut self) {
-        self.replica.settle();
+        self.replica.engine_mut().settle();
     }
 
     fn tick(&mut self, now: Timestamp) {

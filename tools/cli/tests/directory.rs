@@ -48,7 +48,7 @@ fn replicas_are_formatted_with_one_secret_and_each_with_an_incarnation() {
     for replica in 0..4_u8 {
         let number = format!("--replica={replica}");
         let flags = ["format", "--development", "--replica-count=3", &number, &key];
-        let ledger = dir.path().join(number);
+        let ledger = dir.path().join(&number);
         let said = run(&flags, &ledger);
         let named = format!("replica {replica}, group of 3");
         assert!(said.succeeded && said.out.contains(&named), "{said:?}");

@@ -52,7 +52,6 @@ pub(crate) struct Peers {
     memory: FrameMemory,
     /// Peers that what was sent to last may not have reached.
     unreachable: Vec<NodeId>,
-    is_stopping: bool,
 }
 
 #[derive(Default)]
@@ -78,9 +77,6 @@ enum Action {
     Receive,
     Send,
 }
-
-/// Generation of the wake-up that says that nothing more is accepted.
-const STOPPED: u32 = 1;
 
 const GENERATION_BITS: u32 = 24;
 const SLOT_BITS: u32 = 24;
@@ -118,7 +114,6 @@ impl Peers {
             wake,
             memory: FrameMemory::new(),
             unreachable: Vec::new(),
-            is_stopping: false,
         })
     }
 
@@ -159,9 +154,6 @@ impl Peers {
 
     /// Starts what can be started. Call it once a turn.
     pub(crate) fn start(&mut self, ring: &mut Ring, now: u64) {
-        if self.is_stopping {
-            return;
-        }
         self.acceptor.arm(ring, now);
         for (id, peer) in &mut self.outbound {
             if peer.wants_dialing(now) {
@@ -200,7 +192,6 @@ impl Peers {
         let (action, generation, slot) = from_token(value);
         match action {
             Action::Accept => self.on_accepted(ring, completion, now),
-            Action::Wake if generation == STOPPED => {}
             Action::Wake => self.on_dialed(ring, now),
             Action::Send => self.on_sent(generation, slot, completion, now),
             Action::Receive => {
@@ -215,7 +206,7 @@ impl Peers {
             return;
         };
         let open = self.inbound.iter().filter(|s| s.connection.is_some());
-        if self.is_stopping || open.count() >= INBOUND_MAX {
+        if open.count() >= INBOUND_MAX {
             return;
         }
         self.acceptor.configure(&socket);
@@ -332,11 +323,10 @@ impl Peers {
                 continue;
             };
             match dialed.outcome {
-                Ok(socket) if !self.is_stopping => {
+                Ok(socket) => {
                     tracing::info!(peer = dialed.peer, name = peer.name, "connected");
                     peer.open(socket, now);
                 }
-                Ok(_) => {}
                 Err(error) => {
                     if !std::mem::replace(&mut peer.is_told, true) {
                         tracing::warn!(peer = dialed.peer, name = peer.name, %error, "no connection");
@@ -392,22 +382,6 @@ impl Peers {
             if connection.from.is_none() && silent > GREETING_NS {
                 connection.close();
             }
-        }
-    }
-
-    /// Ends all connections.
-    pub(crate) fn stop(&mut self, ring: &mut Ring, now: u64) {
-        self.is_stopping = true;
-        self.acceptor.stop(ring, token(Action::Wake, STOPPED, 0));
-        for peer in self.outbound.values_mut() {
-            peer.close(now);
-        }
-        for connection in self
-            .inbound
-            .iter_mut()
-            .filter_map(|s| s.connection.as_mut())
-        {
-            connection.close();
         }
     }
 }

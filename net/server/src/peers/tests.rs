@@ -296,23 +296,3 @@ fn what_waits_for_a_peer_is_bounded() {
     }
     assert_eq!(one.peers.take_unreachable(), [2], "more waits than may");
 }
-
-#[test]
-fn a_stop_ends_all_connections() {
-    let (_, small) = frames(&[64]);
-    let (mut one, mut other) = (End::new(), End::new());
-    one.connect(&mut other, &small[0]);
-    one.send(other.address, &small[0]);
-    until(&mut one, &mut other, |_, other| {
-        !other.seen.frames.is_empty()
-    });
-    let now = other.now();
-    other.peers.stop(other.ring.as_mut().unwrap(), now);
-    until(&mut one, &mut other, |_, other| {
-        other
-            .peers
-            .inbound
-            .iter()
-            .all(|slot| slot.connection.is_none())
-    });
-}
