@@ -53,9 +53,9 @@ mod port;
 #[cfg(not(loom))]
 mod reactor;
 #[cfg(not(loom))]
-mod replica;
-#[cfg(not(loom))]
 mod receive;
+#[cfg(not(loom))]
+mod replica;
 #[cfg(not(loom))]
 mod router;
 #[cfg(not(loom))]
@@ -80,10 +80,10 @@ pub use giro_wire::{Address, AddressError};
 #[cfg(not(loom))]
 pub use ledger::{Ledger, Standing, Told};
 #[cfg(not(loom))]
+pub use options::{Options, REACTORS_MAX};
+#[cfg(not(loom))]
 pub use orders::{Commander, Order, OrderError, Standings};
 #[cfg(not(loom))]
 pub use replica::ServedReplica;
-#[cfg(not(loom))]
-pub use options::{Options, REACTORS_MAX};
 #[cfg(not(loom))]
 pub use server::{Handle, Server};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
+use giro_core::Digest;
 use giro_replication::{Change, ChangeRefused, Members, NodeId, Status};
 use thiserror::Error;
 
@@ -33,6 +34,8 @@ pub struct Standings {
     pub view: u32,
     /// The last op executed here.
     pub op: u64,
+    /// Digest of the state behind it.
+    pub digest: Digest,
 }
 
 /// Why an order was not carried out.

@@ -129,6 +129,7 @@ impl ServedReplica {
                 members: replica.members().clone(),
                 view: replica.view(),
                 op: replica.engine().commit_op(),
+                digest: replica.engine().digest(),
             })
         });
     }
@@ -138,7 +139,8 @@ impl ServedReplica {
         let frames = std::mem::take(self.replica.frames());
         for outgoing in frames {
             if let Some(name) = self.name_of(outgoing.to) {
-                self.peers.send(outgoing.to, &name, outgoing.frame, self.now);
+                self.peers
+                    .send(outgoing.to, &name, outgoing.frame, self.now);
             }
         }
     }
@@ -146,7 +148,9 @@ impl ServedReplica {
     /// Where a node is.
     fn name_of(&self, id: NodeId) -> Option<String> {
         let member = self.replica.members().get(id);
-        let name = member.map(|member| member.name.as_str()).unwrap_or_default();
+        let name = member
+            .map(|member| member.name.as_str())
+            .unwrap_or_default();
         if !name.is_empty() {
             return Some(name.to_owned());
         }
@@ -162,7 +166,11 @@ impl ServedReplica {
             let Some(question) = key.and_then(|key| self.questions.get_mut(&key)) else {
                 continue;
             };
-            question.answer = if is_allowed { Told::Now } else { Told::Elsewhere };
+            question.answer = if is_allowed {
+                Told::Now
+            } else {
+                Told::Elsewhere
+            };
         }
     }
 
@@ -283,7 +291,10 @@ impl Ledger for ServedReplica {
             return;
         }
         let voters = self.replica.members().voters.clone();
-        if let Some(to) = voters.into_iter().find(|id| self.replica.hand_over(*id).is_ok()) {
+        if let Some(to) = voters
+            .into_iter()
+            .find(|id| self.replica.hand_over(*id).is_ok())
+        {
             tracing::info!(to, "hands leadership over");
             self.resigning_until = Some(self.now + RESIGN_NS);
         }

@@ -47,14 +47,24 @@ fn replicas_are_formatted_with_one_secret_and_each_with_an_incarnation() {
     let mut identities = Vec::new();
     for replica in 0..4_u8 {
         let number = format!("--replica={replica}");
-        let flags = ["format", "--development", "--replica-count=3", &number, &key];
+        let flags = [
+            "format",
+            "--development",
+            "--replica-count=3",
+            &number,
+            &key,
+        ];
         let ledger = dir.path().join(&number);
         let said = run(&flags, &ledger);
         let named = format!("replica {replica}, group of 3");
         assert!(said.succeeded && said.out.contains(&named), "{said:?}");
         identities.push(giro_log::read_identity(&ledger).unwrap());
     }
-    assert!(identities.iter().all(|identity| identity.hash_key == identities[0].hash_key));
+    assert!(
+        identities
+            .iter()
+            .all(|identity| identity.hash_key == identities[0].hash_key)
+    );
     let mut incarnations: Vec<u64> = identities.iter().map(|i| i.incarnation).collect();
     incarnations.sort_unstable();
     incarnations.dedup();
@@ -65,7 +75,11 @@ fn replicas_are_formatted_with_one_secret_and_each_with_an_incarnation() {
 fn impossible_groups_are_refused_at_format() {
     let dir = folder();
     let ledger = dir.path().join("ledger");
-    refused(&["format", "--replica-count=3"], &ledger, &["--cluster-key"]);
+    refused(
+        &["format", "--replica-count=3"],
+        &ledger,
+        &["--cluster-key"],
+    );
     refused(&["format", "--replica=1"], &ledger, &["--cluster-key"]);
     refused(&["format", "--replica-count=2"], &ledger, &["1, 3 or 5"]);
     let bad = dir.path().join("bad.key");

@@ -1,7 +1,7 @@
 //! A group of replicas, each a process of the binary.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,14 @@ impl Trio {
         let number = format!("--replica={replica}");
         let count = format!("--replica-count={count}");
         let key = format!("--cluster-key={}", self.folder.path().join("key").display());
-        let flags = ["format", "--cluster=5", "--development", &number, &count, &key];
+        let flags = [
+            "format",
+            "--cluster=5",
+            "--development",
+            &number,
+            &count,
+            &key,
+        ];
         let said = super::run(&flags, &self.dir(replica));
         assert!(said.succeeded, "{said:?}");
     }
@@ -172,7 +179,11 @@ impl Trio {
     pub(crate) fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !done() {
-            assert!(Instant::now() < deadline, "it never comes to this: {what}\n{}", self.logs());
+            assert!(
+                Instant::now() < deadline,
+                "it never comes to this: {what}\n{}",
+                self.logs()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -193,13 +204,6 @@ impl Trio {
         let connected = Client::connect(&self.addresses_of(3), options).await;
         connected.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()))
     }
-
-    /// Digest and number of the last op of a stopped replica.
-    pub(crate) fn verified(&self, replica: usize) -> String {
-        let said = super::run(&["verify"], &self.dir(replica));
-        assert!(said.succeeded, "{said:?}");
-        said.out
-    }
 }
 
 impl Drop for Trio {
@@ -209,9 +213,4 @@ impl Drop for Trio {
             let _ = child.wait();
         }
     }
-}
-
-/// The directory of a replica, for messages.
-pub(crate) fn shown(dir: &Path) -> String {
-    dir.display().to_string()
 }

@@ -6,12 +6,12 @@
 pub(crate) mod socket;
 mod words;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
-use self::words::{Asked, Report};
+use self::words::{Answered, Asked, Report};
 
 /// The replica whose directory is named takes the order.
 #[derive(clap::Args)]
@@ -94,7 +94,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.order {
-        Order::Status(target) => show(target, &ask(&target.dir, &Asked::Status)?),
+        Order::Status(target) => show(target, &target.ask(&Asked::Status)?),
         Order::Add {
             target,
             replica,
@@ -105,20 +105,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         Order::Promote { target, replica } => {
             let replica = *replica;
-            ask(&target.dir, &Asked::Promote { replica })?;
+            target.ask(&Asked::Promote { replica })?;
             let report = target.until("the learner votes", |report| report.votes(replica))?;
             show(target, &report)
         }
         Order::Remove { target, replica } => {
             let replica = *replica;
-            ask(&target.dir, &Asked::Remove { replica })?;
+            target.ask(&Asked::Remove { replica })?;
             let gone = |report: &Report| !report.has(replica);
             let report = target.until("the replica has left", gone)?;
             show(target, &report)
         }
         Order::Transfer { target, replica } => {
             let replica = *replica;
-            ask(&target.dir, &Asked::Transfer { replica })?;
+            target.ask(&Asked::Transfer { replica })?;
             let leads = |report: &Report| report.leader == Some(replica);
             let report = target.until("the other replica leads", leads)?;
             show(target, &report)
@@ -139,29 +139,38 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 impl Target {
     fn add(&self, replica: u8, peer: &str) -> anyhow::Result<Report> {
         let peer = peer.to_owned();
-        ask(&self.dir, &Asked::Add { replica, peer })?;
+        self.ask(&Asked::Add { replica, peer })?;
         self.until("the replica is a learner", |report| report.has(replica))
     }
 
-    /// Tries until the learner has caught up far enough.
     fn replace(&self, lost: u8, replica: u8) -> anyhow::Result<Report> {
+        self.ask(&Asked::Replace { lost, replica })?;
+        let done = |report: &Report| report.votes(replica) && !report.has(lost);
+        self.until("the new replica votes", done)
+    }
+
+    /// Gives an order; again, as long as only the moment is wrong.
+    fn ask(&self, asked: &Asked) -> anyhow::Result<Report> {
         let deadline = self.deadline();
-        while let Err(error) = ask(&self.dir, &Asked::Replace { lost, replica }) {
-            if Instant::now() >= deadline {
-                let waited = self.wait;
-                return Err(error.context(format!("given up after {waited} s (--wait)")));
+        let context = || format!("asking the replica in {}", self.dir.display());
+        loop {
+            let (why, is_over) = match socket::ask(&self.dir, asked).with_context(context)? {
+                Answered::Done(report) => return Ok(*report),
+                Answered::Refused(why) => (why, true),
+                Answered::Later(why) => (why, Instant::now() >= deadline),
+            };
+            if is_over {
+                return Err(anyhow!(why)).with_context(context);
             }
             std::thread::sleep(LOOK_AGAIN);
         }
-        let done = |report: &Report| report.votes(replica) && !report.has(lost);
-        self.until("the new replica votes", done)
     }
 
     /// Waits until a change counts.
     fn until(&self, what: &str, done: impl Fn(&Report) -> bool) -> anyhow::Result<Report> {
         let deadline = self.deadline();
         loop {
-            let report = ask(&self.dir, &Asked::Status)?;
+            let report = self.ask(&Asked::Status)?;
             if done(&report) && !report.is_joint {
                 return Ok(report);
             }
@@ -181,25 +190,29 @@ impl Target {
     }
 }
 
-fn ask(dir: &Path, asked: &Asked) -> anyhow::Result<Report> {
-    let report = socket::ask(dir, asked);
-    report.with_context(|| format!("asking the replica in {}", dir.display()))
-}
-
 fn show(target: &Target, report: &Report) -> anyhow::Result<()> {
     if target.json {
         println!("{}", serde_json::to_string(report)?);
         return Ok(());
     }
-    let leader = report.leader.map_or("none known".to_owned(), |id| id.to_string());
+    let leader = report
+        .leader
+        .map_or("none known".to_owned(), |id| id.to_string());
     println!(
         "replica {} is {}, term {}, leader {leader}, view {}",
         report.replica, report.role, report.term, report.view
     );
     println!(
-        "entries: {} in the log, {} durable, {} committed, {} executed; op {}",
-        report.last, report.durable, report.committed, report.executed, report.op
+        "entries: {} in the log, {} durable, {} committed, {} executed",
+        report.last, report.durable, report.committed, report.executed
     );
+    println!("state: op {}, digest {}", report.op, report.digest);
+    if report.stalled_ms > 0 {
+        println!(
+            "a write to disk has been under way for {} ms",
+            report.stalled_ms
+        );
+    }
     let row = |cells: [&str; 6]| {
         let [replica, kind, incarnation, peer, heard, lag] = cells;
         println!("{replica:>7}  {kind:<8} {incarnation:<16}  {peer:<24} {heard:<5} {lag:>8}");
@@ -213,7 +226,14 @@ fn show(target: &Target, report: &Report) -> anyhow::Result<()> {
         };
         let lag = member.lag.map_or_else(String::new, |lag| lag.to_string());
         let (replica, kind) = (member.replica.to_string(), &member.kind);
-        row([&replica, kind, &member.incarnation, &member.peer, heard, &lag]);
+        row([
+            &replica,
+            kind,
+            &member.incarnation,
+            &member.peer,
+            heard,
+            &lag,
+        ]);
     }
     Ok(())
 }

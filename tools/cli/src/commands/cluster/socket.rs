@@ -6,10 +6,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use giro_server::Commander;
 
-use super::words::{Answered, Asked, Report, explain};
+use super::words::{Answered, Asked};
 
 /// How long either side may take to say its line.
 const LINE_MAX: Duration = Duration::from_secs(10);
@@ -30,8 +30,7 @@ pub(crate) fn listen(dir: &Path, commander: Commander) -> anyhow::Result<()> {
     let listener = UnixListener::bind(&path);
     let listener = listener.with_context(|| format!("cannot listen on {shown}"))?;
     let private = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(&path, private)
-        .with_context(|| format!("cannot protect {shown}"))?;
+    std::fs::set_permissions(&path, private).with_context(|| format!("cannot protect {shown}"))?;
     let thread = std::thread::Builder::new().name("giro-orders".into());
     thread.spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -46,10 +45,7 @@ pub(crate) fn listen(dir: &Path, commander: Commander) -> anyhow::Result<()> {
 fn serve(stream: &UnixStream, commander: &Commander) -> anyhow::Result<()> {
     let line = read_line(stream)?;
     let answer = match serde_json::from_str::<Asked>(&line) {
-        Ok(asked) => match commander.order(asked.to_order()) {
-            Ok(standings) => Answered::Done(Box::new(Report::from(&standings))),
-            Err(error) => Answered::Refused(explain(&error)),
-        },
+        Ok(asked) => Answered::from(commander.order(asked.to_order())),
         Err(error) => Answered::Refused(format!("this is no order: {error}")),
     };
     write_line(stream, &serde_json::to_string(&answer)?)
@@ -58,17 +54,14 @@ fn serve(stream: &UnixStream, commander: &Commander) -> anyhow::Result<()> {
 /// Gives an order to the replica in `dir`.
 ///
 /// # Errors
-/// When it does not run, or refuses.
-pub(crate) fn ask(dir: &Path, asked: &Asked) -> anyhow::Result<Report> {
+/// When it does not run, or does not answer.
+pub(crate) fn ask(dir: &Path, asked: &Asked) -> anyhow::Result<Answered> {
     let stream = UnixStream::connect(path(dir)).context(
         "no replica of a group runs there (a ledger that is alone takes no orders); start it with \
          `giro start`",
     )?;
     write_line(&stream, &serde_json::to_string(asked)?)?;
-    match serde_json::from_str(&read_line(&stream)?)? {
-        Answered::Done(report) => Ok(*report),
-        Answered::Refused(why) => bail!(why),
-    }
+    Ok(serde_json::from_str(&read_line(&stream)?)?)
 }
 
 fn read_line(stream: &UnixStream) -> anyhow::Result<String> {

@@ -36,8 +36,9 @@ pub(crate) struct Report {
     pub(crate) durable: u64,
     pub(crate) committed: u64,
     pub(crate) executed: u64,
-    /// The last op executed.
+    /// The last op executed, and the digest of the state behind it: equal on all replicas.
     pub(crate) op: u64,
+    pub(crate) digest: String,
     /// Milliseconds that the oldest write to disk has been under way.
     pub(crate) stalled_ms: u64,
     /// A change of voters is under way.
@@ -69,6 +70,8 @@ pub(crate) enum Answered {
     Done(Box<Report>),
     /// Why it was not carried out.
     Refused(String),
+    /// Why it cannot be carried out just now.
+    Later(String),
 }
 
 /// Milliseconds of a tick of the group.
@@ -147,6 +150,7 @@ impl From<&Standings> for Report {
             committed: status.committed,
             executed: status.executed,
             op: standings.op,
+            digest: standings.digest.to_string(),
             stalled_ms: status.stalled_ticks * TICK_MS,
             is_joint: members.is_joint(),
             members: reported.collect(),
@@ -154,8 +158,31 @@ impl From<&Standings> for Report {
     }
 }
 
+impl From<Result<Standings, OrderError>> for Answered {
+    fn from(answer: Result<Standings, OrderError>) -> Self {
+        use ChangeRefused::{Lagging, Propose, Silent, UnderWay};
+        match answer {
+            Ok(standings) => Self::Done(Box::new(Report::from(&standings))),
+            Err(error) => {
+                let why = explain(&error);
+                let passes = matches!(
+                    error,
+                    OrderError::Refused(
+                        UnderWay | Silent(_) | Lagging { .. } | Propose(ProposeError::Busy(_))
+                    )
+                );
+                if passes {
+                    Self::Later(why)
+                } else {
+                    Self::Refused(why)
+                }
+            }
+        }
+    }
+}
+
 /// Why an order was not carried out, in the operator's numbers.
-pub(crate) fn explain(error: &OrderError) -> String {
+fn explain(error: &OrderError) -> String {
     let OrderError::Refused(refused) = error else {
         return error.to_string();
     };
@@ -210,7 +237,10 @@ mod tests {
         assert!(said.ends_with("replica 2"), "{said}");
         let taken = ChangeRefused::IdTaken { id: 2, next: 5 };
         let said = explain(&OrderError::Refused(taken));
-        assert!(said.starts_with("number 1 ") && said.ends_with("--replica=4"), "{said}");
+        assert!(
+            said.starts_with("number 1 ") && said.ends_with("--replica=4"),
+            "{said}"
+        );
     }
 
     #[test]
