@@ -64,7 +64,7 @@ impl Gateway {
     /// [`GatewayError`].
     pub fn start(
         http: SocketAddr,
-        ledger: impl ToString,
+        ledger: &impl ToString,
         options: Options,
     ) -> Result<Self, GatewayError> {
         let ledger = reachable(ledger.to_string());

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use giro_replication::codec::{Kind, decode};
 use giro_replication::{Commit, CommitContent, Entry, Members, NodeId};
 
-use crate::wal::DurableView;
+use crate::view::DurableView;
 
 /// What was seen so far.
 #[derive(Default)]

@@ -53,6 +53,8 @@ pub struct Client {
     pub done: u64,
     /// Asks nothing new.
     pub is_closing: bool,
+    /// Asks no other node, and only reads.
+    pub pinned_to: Option<NodeId>,
     evictions: u128,
 }
 
@@ -87,6 +89,7 @@ impl Client {
             asks: 1,
             done: 0,
             is_closing: false,
+            pinned_to: None,
             evictions: 0,
         }
     }
@@ -101,7 +104,7 @@ impl Client {
             Request { operation, body }
         } else if !self.has_accounts {
             create_accounts()
-        } else if rng.random_bool(0.25) {
+        } else if self.pinned_to.is_some() || rng.random_bool(0.25) {
             look()
         } else {
             self.payments.next(rng)

@@ -26,12 +26,16 @@ struct State {
     files: BTreeMap<PathBuf, Content>,
     /// No file can be made.
     is_full: bool,
+    /// Counts sectors written by the log's disk.
+    written: u64,
 }
 
 #[derive(Default)]
 struct Content {
     /// Sectors that are not all zeros.
     sectors: BTreeMap<u64, Sector>,
+    /// When each was written by the log's disk, in this life of the file.
+    orders: BTreeMap<u64, u64>,
     bytes: u64,
 }
 
@@ -70,13 +74,26 @@ impl Content {
 }
 
 impl State {
-    /// What was written to the log, in its order.
+    /// What was written to the log and still counts, in its order.
     fn log_sectors(&mut self) -> Vec<&mut Sector> {
-        let is_segment = |path: &Path| path.extension().is_some_and(|end| end == "log");
-        let segments = self.files.iter_mut().filter(|(path, _)| is_segment(path));
-        segments
-            .flat_map(|(_, content)| content.sectors.values_mut())
-            .collect()
+        let mut found = Vec::new();
+        for content in self.files.values_mut() {
+            for (sector, bytes) in &mut content.sectors {
+                if let Some(order) = content.orders.get(sector) {
+                    found.push((*order, bytes));
+                }
+            }
+        }
+        found.sort_unstable_by_key(|(order, _)| *order);
+        found.into_iter().map(|(_, bytes)| bytes).collect()
+    }
+
+    /// A sector of the log reaches the disk.
+    fn write_log(&mut self, path: &Path, sector: u64, bytes: &[u8; SECTOR]) {
+        self.written += 1;
+        let content = self.files.entry(path.to_owned()).or_default();
+        content.write_sector(sector, bytes);
+        content.orders.insert(sector, self.written);
     }
 }
 
@@ -198,7 +215,9 @@ impl Storage for SimStorage {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
-        let content = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        let mut content = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        // A segment that is used again: what it has no longer counts.
+        content.orders.clear();
         state.files.insert(to.to_owned(), content);
         Ok(())
     }
@@ -246,14 +265,27 @@ impl SimDisk {
         std::mem::take(&mut self.started)
     }
 
-    /// The write of this record is durable. Returns its bytes' count; none when there is no such
-    /// write any more.
-    pub fn complete(&mut self, record: u64) -> Option<usize> {
-        let write = self.under_way.remove(&record)?;
+    /// Bytes of the write of this record, which is under way.
+    ///
+    /// # Panics
+    /// When there is no such write.
+    #[must_use]
+    pub fn bytes_of(&self, record: u64) -> usize {
+        self.under_way[&record].bytes.len()
+    }
+
+    /// The write of this record is durable. Returns its bytes' count.
+    ///
+    /// # Panics
+    /// When there is no such write.
+    pub fn complete(&mut self, record: u64) -> usize {
+        let write = self.under_way.remove(&record).expect("it is under way");
         let mut state = self.storage.state();
-        let content = state.files.entry(write.path).or_default();
-        content.write(&write.bytes, write.offset);
-        Some(write.bytes.len())
+        let first = write.offset / SECTOR as u64;
+        for (sector, bytes) in (first..).zip(write.bytes.as_chunks::<SECTOR>().0) {
+            state.write_log(&write.path, sector, bytes);
+        }
+        write.bytes.len()
     }
 
     /// Power fails: of each write under way nothing, all, the first sectors or any sectors are
@@ -261,7 +293,6 @@ impl SimDisk {
     pub fn crash(mut self, rng: &mut ChaCha8Rng) {
         let mut state = self.storage.state();
         for write in std::mem::take(&mut self.under_way).into_values() {
-            let content = state.files.entry(write.path).or_default();
             let sectors = write.bytes.as_chunks::<SECTOR>().0;
             let cut = rng.random_range(0..=sectors.len());
             let how = rng.random_range(0..4);
@@ -274,7 +305,8 @@ impl SimDisk {
                     _ => rng.random_bool(odds),
                 };
                 if kept {
-                    content.write_sector(write.offset / SECTOR as u64 + place as u64, bytes);
+                    let sector = write.offset / SECTOR as u64 + place as u64;
+                    state.write_log(&write.path, sector, bytes);
                 }
             }
         }

@@ -125,6 +125,7 @@ impl Faults {
             0 => Weather::FAIR,
             1 => Weather {
                 loss: 0.05,
+                garbage: 0.02,
                 ..Weather::FAIR
             },
             2 => Weather {
@@ -135,6 +136,7 @@ impl Faults {
             },
             _ => Weather {
                 loss: 0.2,
+                garbage: 0.0,
                 reorder: 0.1,
                 twice: 0.1,
                 delay_us: 5_000,
@@ -167,7 +169,8 @@ impl Faults {
 
     /// A write fails: the process ends, and nobody knows what is on the disk.
     fn failing_disk(&mut self, world: &mut World, id: NodeId) {
-        self.crash(world, id);
+        let node = world.nodes.get_mut(&id).expect("it exists");
+        node.fails_next_write = node.up.is_some();
     }
 
     /// Something old is changed behind everybody's back; it is found at the next start.

@@ -11,6 +11,8 @@ use rand_chacha::ChaCha8Rng;
 pub struct Weather {
     /// Share of frames lost.
     pub loss: f64,
+    /// Share of frames whose entries become garbage with right checksums.
+    pub garbage: f64,
     /// Share of frames that come twice.
     pub twice: f64,
     /// Share of frames that may overtake others.
@@ -25,6 +27,7 @@ impl Weather {
     /// Nothing goes wrong.
     pub const FAIR: Self = Self {
         loss: 0.0,
+        garbage: 0.0,
         twice: 0.0,
         reorder: 0.0,
         delay_us: 100,
@@ -76,6 +79,11 @@ impl Network {
             arrivals.push(arrival + self.rng.random_range(1..50_000));
         }
         arrivals
+    }
+
+    /// Whether this frame is one of this share of those that are changed.
+    pub fn forges(&mut self, share: f64) -> bool {
+        share > 0.0 && self.rng.random_bool(share)
     }
 
     /// The connection's number.

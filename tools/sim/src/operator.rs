@@ -40,13 +40,13 @@ impl Operator {
     /// # Errors
     /// A promise that was broken.
     pub fn act(&mut self, world: &mut World) -> Result<(), String> {
-        let serves = |node: &&Node| node.up.as_ref().is_some_and(|up| up.group.is_serving());
+        let serves = |node: &&Node| node.up.as_ref().is_some_and(|up| up.replica.role().serving);
         let Some(leader) = world.nodes.values().find(serves) else {
             return Ok(());
         };
         let id = leader.id;
         let up = leader.up.as_ref().expect("it serves");
-        let members = up.group.members().clone();
+        let members = up.replica.members().clone();
         self.clear_away(world, &members);
         let Some(change) = self.choose(world, &members, id)? else {
             return self.hand_over(world, id, &members);
@@ -61,7 +61,7 @@ impl Operator {
         let mut taken = 0;
         world.on_life(id, life, |node, _| {
             if let Some(up) = &mut node.up {
-                taken = u64::from(up.group.change(&change, 0).is_ok());
+                taken = u64::from(up.replica.change(&change).is_ok());
             }
             Ok(())
         })?;
@@ -155,7 +155,7 @@ impl Operator {
             .note(world.now_us, "hands over", [leader, to, 0, 0]);
         world.on_life(leader, life, |node, _| {
             if let Some(up) = &mut node.up {
-                let _ = up.group.transfer(to);
+                let _ = up.replica.hand_over(to);
             }
             Ok(())
         })

@@ -22,4 +22,10 @@ pub enum Sabotage {
     NeverPersist,
     /// One node's memory is not what it should be.
     WrongState,
+    /// On their way, refusals to vote become votes.
+    ForgedVotes,
+    /// On their way, now and then an entry becomes another one.
+    ChangedEntry,
+    /// Over a restart, a committed entry becomes another one.
+    ChangedCommit,
 }

@@ -1,5 +1,7 @@
 //! The world: what happens next, until a promise is broken or all is done.
 
+mod scenario;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
@@ -13,15 +15,18 @@ use rand_chacha::ChaCha8Rng;
 use crate::auditor::Auditor;
 use crate::client::{Answer, Client};
 use crate::faults::Faults;
+use crate::forge;
 use crate::history::{self, Event};
-use crate::machine::Image;
+use crate::image::Image;
 use crate::network::{Network, Weather};
 use crate::node::{Context, Effect, Node, Trouble};
 use crate::operator::Operator;
 use crate::sabotage::Sabotage;
 use crate::trace::Trace;
-use crate::wal::DurableView;
+use crate::view::DurableView;
 use crate::workload::Request;
+
+pub use scenario::run_replaced_leader;
 
 /// How a clean run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,7 @@ enum Happening {
         to: NodeId,
         epoch: u64,
         bytes: Bytes,
+        is_garbage: bool,
     },
     Written(NodeId, u64, u64),
     Saved(NodeId, u64),
@@ -136,6 +142,7 @@ pub struct World {
     alarms: Vec<u64>,
     events: Vec<Event>,
     pool: BufferPool,
+    seed: u64,
     sabotage: Sabotage,
     pub(crate) disk_rng: ChaCha8Rng,
     client_rng: ChaCha8Rng,
@@ -159,14 +166,8 @@ const OPERATE_US: u64 = 300_000;
 /// The promise that was broken.
 pub fn run(seed: u64, sabotage: Sabotage) -> Result<Report, Box<Violation>> {
     let mut world = World::new(seed, sabotage);
-    world.run().map_err(|what| {
-        Box::new(Violation {
-            seed,
-            what,
-            at_us: world.now_us,
-            trace: world.trace.text(),
-        })
-    })
+    let ran = world.run();
+    ran.map_err(|what| world.violation(what))
 }
 
 /// A stream of random numbers of its own for each purpose.
@@ -183,15 +184,20 @@ impl World {
     /// When the system has no memory.
     #[must_use]
     pub fn new(seed: u64, sabotage: Sabotage) -> Self {
-        let mut rng = stream(seed, 1);
+        let mut rng = stream(seed, 7);
         let voters = [1, 3, 3, 3, 5][rng.random_range(0..5)];
+        let clients = rng.random_range(1..=4);
+        Self::with(seed, sabotage, (voters, clients))
+    }
+
+    fn with(seed: u64, sabotage: Sabotage, (voters, clients): (u64, usize)) -> Self {
+        let mut rng = stream(seed, 1);
         let member = |id| Member {
             id,
             incarnation: seed ^ (id << 32),
             name: format!("node{id}"),
         };
         let first = Members::of_voters((1..=voters).map(member).collect());
-        let clients = rng.random_range(1..=4);
         let mut world = Self {
             now_us: 0,
             count: 0,
@@ -207,6 +213,7 @@ impl World {
             alarms: vec![0; clients],
             events: Vec::new(),
             pool: BufferPool::new(24).expect("the machine has memory"),
+            seed,
             sabotage,
             disk_rng: stream(seed, 3),
             client_rng: stream(seed, 4),
@@ -225,13 +232,27 @@ impl World {
         world
     }
 
-    fn run(&mut self) -> Result<Report, String> {
+    fn violation(&self, what: String) -> Box<Violation> {
+        Box::new(Violation {
+            seed: self.seed,
+            what,
+            at_us: self.now_us,
+            trace: self.trace.text(),
+        })
+    }
+
+    fn begin(&mut self) -> Result<(), String> {
         for id in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.start_node(id)?;
         }
         for client in 0..self.clients.len() {
             self.wake_later(client, 1000 * client as u64);
         }
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<Report, String> {
+        self.begin()?;
         let first = self.faults.first_us();
         self.at(first, Happening::Fault);
         self.at(OPERATE_US, Happening::Operate);
@@ -273,7 +294,8 @@ impl World {
                 to,
                 epoch,
                 bytes,
-            } => self.frame((from, to), epoch, &bytes),
+                is_garbage,
+            } => self.frame((from, to), epoch, (&bytes, is_garbage)),
             Happening::Written(id, life, record) => {
                 self.on_life(id, life, |node, context| node.written(record, context))
             }
@@ -332,7 +354,7 @@ impl World {
         &mut self,
         id: NodeId,
         life: u64,
-        work: impl FnOnce(&mut Node, &mut Context<'_>) -> Result<(), String>,
+        work: impl FnOnce(&mut Node, &mut Context<'_>) -> Result<(), Trouble>,
     ) -> Result<(), String> {
         let Some(node) = self.nodes.get_mut(&id) else {
             return Ok(());
@@ -343,22 +365,23 @@ impl World {
         let mut context = Context {
             auditor: &mut self.auditor,
             views: &mut self.views,
-            pool: &self.pool,
             sabotage: self.sabotage,
             now_us: self.now_us,
             effects: Vec::new(),
             roles: Vec::new(),
         };
-        work(node, &mut context)?;
-        let turned = node.turn(&mut context);
+        let turned = work(node, &mut context);
+        let turned = turned.and_then(|()| node.turn(&mut context));
         let (effects, roles) = (context.effects, context.roles);
         for (role, term) in roles {
             self.trace.note(self.now_us, "role", [id, role, term, 0]);
         }
+        let reopens = effects.iter().any(|e| matches!(e, Effect::Reopen));
         for effect in effects {
             self.carry_out(id, life, effect);
         }
         match turned {
+            Ok(()) if reopens => self.reopen_node(id),
             Ok(()) => Ok(()),
             Err(Trouble::Broken(what)) => Err(what),
             Err(Trouble::Stop(why)) => self.stop_node(id, &why),
@@ -374,16 +397,18 @@ impl World {
                     .note(self.now_us, "sends", [id, to, bytes.len() as u64, sum]);
                 for at in self.network.arrivals(id, to, self.now_us) {
                     let from = id;
-                    let bytes = bytes.clone();
+                    let (bytes, is_garbage) = self.on_the_way(&bytes);
                     let frame = Happening::Frame {
                         from,
                         to,
                         epoch,
                         bytes,
+                        is_garbage,
                     };
                     self.at(at, frame);
                 }
             }
+            Effect::Reopen => {}
             Effect::Started(record) => {
                 self.trace.note(self.now_us, "writes", [id, record, 0, 0]);
                 let write_us = self.nodes[&id].write_us;
@@ -419,6 +444,35 @@ impl World {
         }
     }
 
+    /// What becomes of a frame on its way, and whether that must be refused.
+    fn on_the_way(&mut self, bytes: &Bytes) -> (Bytes, bool) {
+        let forged = match self.sabotage {
+            Sabotage::ForgedVotes => forge::granted(bytes),
+            Sabotage::ChangedEntry if self.network.forges(0.05) => forge::other_entry(bytes),
+            _ => None,
+        };
+        if let Some(forged) = forged {
+            return (forged, false);
+        }
+        let garbage = self.network.weather.garbage;
+        if self.network.forges(garbage) {
+            let at = self.disk_rng.random_range(0..1 << 20);
+            if let Some(garbage) = forge::garbage(bytes, at) {
+                return (garbage, true);
+            }
+        }
+        (bytes.clone(), false)
+    }
+
+    /// A checkpoint counts now; nothing of what was before is under way.
+    fn reopen_node(&mut self, id: NodeId) -> Result<(), String> {
+        let node = self.nodes.get_mut(&id).expect("it just ran");
+        if let Some(up) = node.up.take() {
+            up.into_disk().crash(&mut self.disk_rng);
+        }
+        self.start_node(id)
+    }
+
     fn network_loses_answer(&mut self) -> bool {
         let loss = self.network.weather.loss;
         self.client_rng.random_bool(loss)
@@ -441,7 +495,7 @@ impl World {
         let is_whole = !self.network.is_cut(id, peer);
         self.on_life(id, life, |node, _| {
             if let Some(up) = &mut node.up {
-                up.group.checkpoint_sent(peer, is_whole);
+                up.replica.checkpoint_sent(peer, is_whole);
             }
             Ok(())
         })
@@ -456,17 +510,14 @@ impl World {
         }
         let (next, now) = (self.now_us + node.tick_us, self.now_us);
         self.at(next, Happening::Tick(id, life));
-        self.on_life(id, life, |node, _| {
-            node.tick(now);
-            Ok(())
-        })
+        self.on_life(id, life, |node, _| node.tick(now))
     }
 
     fn frame(
         &mut self,
         (from, to): (NodeId, NodeId),
         epoch: u64,
-        bytes: &Bytes,
+        (bytes, is_garbage): (&Bytes, bool),
     ) -> Result<(), String> {
         if self.network.epoch(from, to) != epoch {
             return Ok(());
@@ -476,6 +527,9 @@ impl World {
         };
         let life = node.life;
         match node.receive(bytes) {
+            Ok(true) if is_garbage && node.up.is_some() => Err(format!(
+                "(c) node {to} takes an entry from node {from} that was changed on its way"
+            )),
             Ok(true) => self.on_life(to, life, |_, _| Ok(())),
             Ok(false) => {
                 self.trace.note(self.now_us, "refuses", [to, from, 0, 0]);
@@ -488,6 +542,17 @@ impl World {
 
     /// A node ended itself. It may only do so when something was done to it.
     fn stop_node(&mut self, id: NodeId, why: &str) -> Result<(), String> {
+        if self
+            .nodes
+            .get(&id)
+            .is_some_and(|node| node.fails_next_write)
+        {
+            self.trace.note(self.now_us, "fails", [id, 0, 0, 0]);
+            self.crash_node(id);
+            let delay = self.disk_rng.random_range(1_000..1_500_000);
+            self.restart_later(id, delay);
+            return Ok(());
+        }
         if !self.damaged.contains(&id) {
             return Err(format!("node {id} stops for no reason of ours: {why}"));
         }
@@ -503,7 +568,6 @@ impl World {
         let mut context = Context {
             auditor: &mut self.auditor,
             views: &mut self.views,
-            pool: &self.pool,
             sabotage: self.sabotage,
             now_us: self.now_us,
             effects: Vec::new(),
@@ -531,7 +595,7 @@ impl World {
         };
         let Some(up) = node.up.take() else { return };
         node.life += 1;
-        up.wal.into_disk().crash(&mut self.disk_rng);
+        up.into_disk().crash(&mut self.disk_rng);
         self.trace.note(self.now_us, "crashes", [id, 0, 0, 0]);
         for other in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.network.break_connection(id, other);
@@ -575,6 +639,9 @@ impl World {
         let astray = if wait.sent > 1 { 0.5 } else { 0.1 };
         if self.client_rng.random_bool(astray) {
             client.asks = ids[self.client_rng.random_range(0..ids.len())];
+        }
+        if let Some(node) = client.pinned_to {
+            client.asks = node;
         }
         let request = Box::new((wait.meta, wait.request.clone()));
         let sent = wait.sent;
@@ -628,6 +695,7 @@ impl World {
             node.tick_us = 20_000;
             node.paused_until_us = 0;
             node.storage.set_full(false);
+            node.fails_next_write = false;
             if node.up.is_none() && node.dead.is_none() {
                 self.start_node(id)?;
             }
@@ -660,7 +728,7 @@ impl World {
                 .nodes
                 .values()
                 .map(|node| match (&node.up, &node.dead) {
-                    (Some(up), _) => format!("\n  node {}: {:?}", node.id, up.group.status()),
+                    (Some(up), _) => format!("\n  node {}: {:?}", node.id, up.replica.status()),
                     (None, dead) => format!("\n  node {}: down {dead:?}", node.id),
                 });
             let states: String = states.collect();
@@ -687,7 +755,7 @@ impl World {
         members.known.iter().all(|member| {
             let node = self.nodes.get(&member.id);
             let up = node.and_then(|node| node.up.as_ref());
-            up.is_some_and(|up| up.machine.executed == last && !up.wal.is_busy())
+            up.is_some_and(|up| up.replica.executed_index() == last && up.replica.is_idle())
         })
     }
 
@@ -695,7 +763,7 @@ impl World {
     fn check_end(&mut self) -> Result<Report, String> {
         let members = self.auditor.members().known.iter();
         let ups = members.filter_map(|member| self.nodes.get(&member.id)?.up.as_ref());
-        let mut logs = ups.map(|up| &up.machine.payloads);
+        let mut logs = ups.map(|up| &up.payloads);
         let log = logs.next().expect("a group has a node");
         if logs.any(|other| other != log) {
             return Err("(e) nodes executed different groups of ops".to_owned());

@@ -1,6 +1,6 @@
 //! Rules broken on purpose: the auditor must find each, or it could find nothing.
 
-use giro_sim::{Sabotage, Violation, run};
+use giro_sim::{Sabotage, Violation, run, run_replaced_leader};
 
 /// The first violation over some seeds.
 fn found(sabotage: Sabotage, seeds: u64) -> Box<Violation> {
@@ -18,7 +18,13 @@ fn finds(sabotage: Sabotage, seeds: u64, oracles: &[&str]) {
 
 #[test]
 fn the_auditor_finds_a_write_that_was_not_durable() {
-    finds(Sabotage::EarlyPersist, 20, &["(h)"]);
+    // A node alone sends nothing; there it is the reply that breaks a promise.
+    let found: Vec<_> = (1..=20)
+        .filter_map(|seed| run(seed, Sabotage::EarlyPersist).err())
+        .collect();
+    let breaks = |oracle| move |v: &Box<Violation>| v.what.starts_with(oracle);
+    assert!(found.iter().any(breaks("(h)")));
+    assert!(found.iter().any(breaks("(a)")));
 }
 
 #[test]
@@ -54,4 +60,36 @@ fn the_auditor_finds_a_state_that_differs() {
 #[test]
 fn a_group_that_counts_no_disk_does_not_live() {
     finds(Sabotage::NeverPersist, 5, &["liveness"]);
+}
+
+#[test]
+fn the_auditor_finds_a_term_with_two_leaders() {
+    finds(Sabotage::ForgedVotes, 60, &["(b)"]);
+}
+
+#[test]
+fn the_auditor_finds_an_entry_that_was_changed_on_its_way() {
+    finds(Sabotage::ChangedEntry, 20, &["(c)"]);
+}
+
+#[test]
+fn the_auditor_finds_a_committed_entry_that_changed() {
+    finds(Sabotage::ChangedCommit, 20, &["(d)"]);
+}
+
+#[test]
+fn the_auditor_or_checker_finds_a_stale_read() {
+    for seed in 1..=5 {
+        let violation = run_replaced_leader(seed, Sabotage::StaleRead).unwrap_err();
+        assert!(violation.what.starts_with("(g) client"), "{violation}");
+    }
+}
+
+#[test]
+fn a_replaced_leader_answers_no_read() {
+    for seed in 1..=5 {
+        let report = run_replaced_leader(seed, Sabotage::None);
+        let report = report.unwrap_or_else(|violation| panic!("{violation}"));
+        assert!(report.requests > 20, "{report:?}");
+    }
 }

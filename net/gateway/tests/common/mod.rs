@@ -72,7 +72,7 @@ impl World {
         });
         let mut options = Options::default();
         change(&mut options);
-        let gateway = Gateway::start("127.0.0.1:0".parse().unwrap(), ledger, options).unwrap();
+        let gateway = Gateway::start("127.0.0.1:0".parse().unwrap(), &ledger, options).unwrap();
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)

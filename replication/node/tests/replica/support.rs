@@ -74,6 +74,7 @@ pub(crate) fn identity() -> Identity {
         cluster: CLUSTER,
         replica: 0,
         replica_count: 1,
+        incarnation: 0,
         hash_key: [3, 4],
         segment_bytes: SEGMENT_BYTES_MIN * 4,
     }

@@ -113,7 +113,7 @@ fn start_gateway(config: &Config, ledger: &str) -> anyhow::Result<Option<Gateway
         cluster: config.server.cluster,
         ..giro_gateway::Options::default()
     };
-    let gateway = Gateway::start(http, ledger, options)?;
+    let gateway = Gateway::start(http, &ledger, options)?;
     tracing::info!(address = %gateway.address(), "serving HTTP");
     Ok(Some(gateway))
 }
