@@ -168,8 +168,13 @@ def run_client(kind, release, folder, options):
     return code == 0
 
 
-def wait_for_server(address, seconds):
-    """Waits until something listens; a client would otherwise retry without a word."""
+def wait_for_server(addresses, seconds):
+    """Waits until all listen; a client would otherwise retry without a word."""
+    for address in addresses.split(","):
+        wait_for_one(address, seconds)
+
+
+def wait_for_one(address, seconds):
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + seconds
     while True:
@@ -184,7 +189,7 @@ def wait_for_server(address, seconds):
 
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--address", required=True, help="HOST:PORT (or PORT) of the server")
+    parser.add_argument("--address", required=True, help="HOST:PORT (or PORT) of the server, or all replicas' with commas")
     parser.add_argument("--only", choices=["python", "node"], help="one kind of client")
     parser.add_argument("--release", help="one release of the clients in the table")
     parser.add_argument("--suite", choices=["core", "queries", "all"], default="all")
@@ -192,8 +197,9 @@ def parse_options():
     parser.add_argument("--wait", type=float, default=10, help="seconds to wait for the server")
     parser.add_argument("--require-all", action="store_true", help="a skipped client is a failure")
     options = parser.parse_args()
-    if ":" not in options.address:
-        options.address = f"127.0.0.1:{options.address}"
+    parts = options.address.split(",")
+    parts = [part if ":" in part else f"127.0.0.1:{part}" for part in parts]
+    options.address = ",".join(parts)
     return options
 
 

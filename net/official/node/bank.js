@@ -23,7 +23,7 @@ function statuses(results, count) {
 
 class Bank {
   constructor() {
-    this.client = tb.createClient({ cluster_id: 0n, replica_addresses: [address] })
+    this.client = tb.createClient({ cluster_id: 0n, replica_addresses: address.split(',') })
     this.ledger = 1 + Math.floor(Math.random() * 0xfffffffe)
   }
 

@@ -295,7 +295,7 @@ impl Ledger for ServedReplica {
             .into_iter()
             .find(|id| self.replica.hand_over(*id).is_ok())
         {
-            tracing::info!(to, "hands leadership over");
+            tracing::info!(replica = to - 1, "hands leadership over");
             self.resigning_until = Some(self.now + RESIGN_NS);
         }
     }

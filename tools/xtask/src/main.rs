@@ -9,6 +9,7 @@
 
 mod ci;
 mod command;
+mod group;
 mod server;
 mod stages;
 mod tidy;

@@ -324,12 +324,12 @@ impl Peers {
             };
             match dialed.outcome {
                 Ok(socket) => {
-                    tracing::info!(peer = dialed.peer, name = peer.name, "connected");
+                    tracing::info!(peer = peer.name, "connected");
                     peer.open(socket, now);
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut peer.is_told, true) {
-                        tracing::warn!(peer = dialed.peer, name = peer.name, %error, "no connection");
+                        tracing::warn!(peer = peer.name, %error, "no connection");
                     }
                     peer.close(now);
                     self.unreachable.push(dialed.peer);
@@ -354,7 +354,7 @@ impl Peers {
             Ok(_) => io::Error::from(io::ErrorKind::WriteZero),
             Err(error) => error,
         };
-        tracing::warn!(peer = id, name = peer.name, error = %trouble, "lost the connection");
+        tracing::warn!(peer = peer.name, error = %trouble, "lost the connection");
         peer.close(now);
         self.unreachable.push(id);
     }

@@ -1,10 +1,12 @@
 //! Stages with a running server.
 
+use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::Context;
 
 use crate::command::{cargo, command, output, root, run, scratch};
+use crate::group::Group;
 use crate::server::{self, Server};
 
 /// The clients' programs and where they are installed.
@@ -23,7 +25,26 @@ pub(crate) fn official(require_all: bool) -> anyhow::Result<()> {
     }
     run(&mut clients)?;
     server.stop()?;
-    run(command(server::binary(), ["verify"]).arg(dir.path()))
+    run(command(server::binary(), ["verify"]).arg(dir.path()))?;
+    official_group(require_all)
+}
+
+/// The newest official clients against a group of three replicas, whose leader hands over in the
+/// middle.
+fn official_group(require_all: bool) -> anyhow::Result<()> {
+    let dir = scratch("official-group")?;
+    let addresses = free_ports()?;
+    let group = Group::start(dir.path(), &addresses)?;
+    for kind in ["python", "node"] {
+        let mut clients = command("python3", [RUN, "--address", &addresses, "--only", kind]);
+        clients.args(["--suite", "core"]);
+        if require_all {
+            clients.arg("--require-all");
+        }
+        run(&mut clients)?;
+        group.hand_over()?;
+    }
+    group.stop()
 }
 
 /// kill -9 under load; after each kill the ledger is verified and started again.
@@ -83,7 +104,52 @@ pub(crate) fn readme() -> anyhow::Result<()> {
     first_use(dir.path(), &text, &server)?;
     // `cargo run` has become the server, so the signal reaches it.
     server.stop()?;
-    run(command(server::binary(), ["verify"]).arg(&ledger))
+    run(command(server::binary(), ["verify"]).arg(&ledger))?;
+    three_nodes(dir.path(), &readme)
+}
+
+/// Runs README's group of three on free ports, and ends it.
+fn three_nodes(dir: &Path, readme: &str) -> anyhow::Result<()> {
+    let (_, section) = readme
+        .split_once("## Three nodes on your laptop")
+        .context("README.md has no group of three")?;
+    let text = block(section, "sh").context("README.md's group of three has no commands")?;
+    let (build, commands) = text.split_once('\n').context("it builds first")?;
+    anyhow::ensure!(build.starts_with("cargo build --release"), "{build}");
+    let (ports, free) = ("3001,3002,3003", free_ports()?);
+    anyhow::ensure!(commands.contains(ports), "README's group has ports {ports}");
+    let commands = commands.replace(ports, &free);
+    let script = format!("set -eu\ntrap 'kill $(jobs -p)' EXIT\n{commands}");
+    let program = dir.join("three_nodes.sh");
+    std::fs::write(&program, script)?;
+    let binaries = server::binary();
+    let binaries = binaries.parent().context("the binary is in a folder")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut bash = command("bash", [program.as_os_str()]);
+    bash.current_dir(dir);
+    bash.env("PATH", format!("{}:{path}", binaries.display()));
+    let said = output(&mut bash)?;
+    for part in ["leader", "voter", "\"status\":\"created\"", "\"id\":\"1\""] {
+        anyhow::ensure!(
+            said.contains(part),
+            "the group of three does not say {part}: {said}"
+        );
+    }
+    Ok(())
+}
+
+/// Three ports that are free, and so are those a thousand above.
+fn free_ports() -> anyhow::Result<String> {
+    for first in (20_001..30_000).step_by(10) {
+        let all = (first..first + 3).flat_map(|port| [port, port + 1000]);
+        let taken: Result<Vec<_>, _> = all
+            .map(|port| TcpListener::bind(("127.0.0.1", port)))
+            .collect();
+        if taken.is_ok() {
+            return Ok(format!("{first},{},{}", first + 1, first + 2));
+        }
+    }
+    anyhow::bail!("no six ports are free")
 }
 
 /// Runs README's Python against this server, with the newest official client.
