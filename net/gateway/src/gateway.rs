@@ -57,8 +57,8 @@ pub struct Gateway {
 
 impl Gateway {
     /// Listens on `http`, and serves it on a thread of its own as a client of `ledger`, the
-    /// address of the binary port, or those of all replicas with commas between them. It may be started before the ledger answers: requests are
-    /// refused as busy until then.
+    /// address of the binary port, or those of all replicas with commas between them. It may be
+    /// started before the ledger answers: requests are refused as busy until then.
     ///
     /// # Errors
     /// [`GatewayError`].

@@ -134,24 +134,7 @@ impl Group {
         start.hard.commit = start.hard.commit.max(start.applied);
         // The library cannot answer a pre-vote with "no" in term 0.
         start.hard.term = start.hard.term.max(1);
-        let config = Config {
-            id: options.node,
-            applied: start.applied,
-            heartbeat_tick: HEARTBEAT_TICKS,
-            election_tick: ELECTION_TICKS_MIN,
-            min_election_tick: ELECTION_TICKS_MIN,
-            max_election_tick: ELECTION_TICKS_END,
-            check_quorum: true,
-            pre_vote: true,
-            read_only_option: ReadOnlyOption::Safe,
-            max_size_per_msg: APPEND_BYTES,
-            max_inflight_msgs: APPENDS_IN_FLIGHT_MAX,
-            max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
-            max_committed_size_per_ready: COMMIT_BYTES,
-            skip_bcast_commit: false,
-            batch_append: false,
-            priority: options.priority,
-        };
+        let config = config(&options, start.applied);
         let window = Window::new(WindowStart {
             hard: start.hard,
             checkpoint: start.checkpoint,
@@ -198,5 +181,27 @@ impl Group {
         };
         group.after_call();
         Ok(group)
+    }
+}
+
+/// What the library is told.
+fn config(options: &Options, applied: u64) -> Config {
+    Config {
+        id: options.node,
+        applied,
+        heartbeat_tick: HEARTBEAT_TICKS,
+        election_tick: ELECTION_TICKS_MIN,
+        min_election_tick: ELECTION_TICKS_MIN,
+        max_election_tick: ELECTION_TICKS_END,
+        check_quorum: true,
+        pre_vote: true,
+        read_only_option: ReadOnlyOption::Safe,
+        max_size_per_msg: APPEND_BYTES,
+        max_inflight_msgs: APPENDS_IN_FLIGHT_MAX,
+        max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
+        max_committed_size_per_ready: COMMIT_BYTES,
+        skip_bcast_commit: false,
+        batch_append: false,
+        priority: options.priority,
     }
 }

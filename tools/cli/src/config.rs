@@ -16,8 +16,8 @@ pub(crate) const LOG_SPARES: u32 = 16;
 /// the file, then from the defaults.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Flags {
-    /// Where to listen: [host:]port. Port 0 takes a free one, printed as the first line. In a group:
-    /// all replicas' addresses by their number, with commas between them.
+    /// Where to listen: [host:]port. Port 0 takes a free one, printed as the first line. In a
+    /// group: all replicas' addresses by their number, with commas between them.
     #[arg(long, env = "GIRO_ADDRESSES", value_name = "[HOST:]PORT,...")]
     pub(crate) addresses: Option<String>,
     /// Where the replicas of a group reach each other, by their number. When not given: a thousand

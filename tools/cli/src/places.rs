@@ -29,8 +29,8 @@ impl Places {
         let addresses = list(addresses).context("in the addresses")?;
         let Some(clients) = addresses.get(replica).cloned() else {
             bail!(
-                "this is replica {replica}, and there are {} addresses: name those of all replicas, \
-                 by their number",
+                "this is replica {replica}, and there are {} addresses: name those of all \
+                 replicas, by their number",
                 addresses.len()
             );
         };

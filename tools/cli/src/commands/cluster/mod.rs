@@ -176,8 +176,8 @@ impl Target {
             }
             if Instant::now() >= deadline {
                 bail!(
-                    "the order was taken, but after {} s it is not so that {what}; see `giro cluster \
-                     status`",
+                    "the order was taken, but after {} s it is not so that {what}; see \
+                     `giro cluster status`",
                     self.wait
                 );
             }
