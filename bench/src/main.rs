@@ -2,7 +2,9 @@
 
 mod disk;
 mod execution;
+mod failover;
 mod field;
+mod group;
 mod grow;
 mod history;
 mod memory;
@@ -10,6 +12,7 @@ mod plot;
 mod servers;
 mod stalls;
 mod tcc;
+mod trio;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +29,10 @@ enum What {
     Execution(execution::Arguments),
     /// The field's load generator against Giro and the peer, alternately.
     Field(field::Arguments),
+    /// Time without a leader, when it is killed or stands still.
+    Failover(failover::Arguments),
+    /// The field's load generator against three replicas of each, alternately.
+    Group(group::Arguments),
     /// A ledger that grows: memory and throughput over time, as a table and a plot.
     Grow(grow::Arguments),
     /// Writing the history alone: processor time and bytes a transfer.
@@ -42,6 +49,8 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Execution(arguments) => execution::run(&arguments),
         What::Field(arguments) => field::run(&arguments),
+        What::Failover(arguments) => failover::run(&arguments),
+        What::Group(arguments) => group::run(&arguments),
         What::Grow(arguments) => grow::run(&arguments),
         What::History(arguments) => history::run(&arguments),
         What::Memory(arguments) => memory::run(&arguments),

@@ -101,14 +101,30 @@ impl Servers {
         }
     }
 
+    /// The binary.
+    pub(crate) fn binary(&self, who: Contender) -> &Path {
+        match who {
+            Contender::Giro => &self.giro,
+            Contender::Peer => &self.tigerbeetle,
+        }
+    }
+
+    /// What `giro start` gets beside its addresses.
+    pub(crate) fn giro_flags(&self) -> Vec<String> {
+        let mut flags = vec![
+            format!("--prefault-mib={}", self.prefault_mib),
+            format!("--log-spares={}", self.log_spares),
+        ];
+        flags.extend(self.giro_option.iter().cloned());
+        flags
+    }
+
     fn start_giro(&self, place: PathBuf) -> anyhow::Result<Running> {
         let format = ["format", "--cluster=0", "--replica=0", "--replica-count=1"];
         check(Command::new(&self.giro).args(format).arg(&place))?;
         let mut child = Command::new(&self.giro)
             .args(["start", "--addresses=0"])
-            .arg(format!("--prefault-mib={}", self.prefault_mib))
-            .arg(format!("--log-spares={}", self.log_spares))
-            .args(&self.giro_option)
+            .args(self.giro_flags())
             .arg(&place)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -157,13 +173,23 @@ impl Servers {
         &self,
         port: u16,
         flags: &[String],
+        meanwhile: impl FnMut(),
+    ) -> anyhow::Result<Printed> {
+        self.load_at(&format!("127.0.0.1:{port}"), flags, meanwhile)
+    }
+
+    /// The same against all replicas of a group.
+    pub(crate) fn load_at(
+        &self,
+        addresses: &str,
+        flags: &[String],
         mut meanwhile: impl FnMut(),
     ) -> anyhow::Result<Printed> {
         let log = self.dir.join("generator.log");
         let mut command = Command::new(&self.tigerbeetle);
         command
             .arg("benchmark")
-            .arg(format!("--addresses=127.0.0.1:{port}"))
+            .arg(format!("--addresses={addresses}"))
             .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::from(File::create(&log)?));
@@ -208,7 +234,7 @@ impl Printed {
 }
 
 /// Removes a ledger, if there is one.
-fn remove(place: &Path) -> anyhow::Result<()> {
+pub(crate) fn remove(place: &Path) -> anyhow::Result<()> {
     match place.is_dir() {
         true => std::fs::remove_dir_all(place)?,
         false if place.exists() => std::fs::remove_file(place)?,
@@ -217,7 +243,7 @@ fn remove(place: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn check(command: &mut Command) -> anyhow::Result<()> {
+pub(crate) fn check(command: &mut Command) -> anyhow::Result<()> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     if !output.status.success() {
         bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -189,7 +189,7 @@ def wait_for_one(address, seconds):
 
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--address", required=True, help="HOST:PORT (or PORT), or several with commas")
+    parser.add_argument("--address", required=True, help="HOST:PORT, or several with commas")
     parser.add_argument("--only", choices=["python", "node"], help="one kind of client")
     parser.add_argument("--release", help="one release of the clients in the table")
     parser.add_argument("--suite", choices=["core", "queries", "all"], default="all")

@@ -251,8 +251,8 @@ async fn a_majority_is_needed_and_enough() {
     load.task.await.unwrap();
 }
 
-#[tokio::test]
-async fn orders_that_would_harm_the_group_are_refused() {
+#[test]
+fn orders_that_would_harm_the_group_are_refused() {
     let mut trio = Trio::format(3);
     running(&mut trio);
     let leader = trio.leader();

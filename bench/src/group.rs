@@ -1,0 +1,138 @@
+//! Three replicas on one machine: the field's load generator against ours and the peer's,
+//! alternately in one run; and with a follower that is killed or stands still.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::process::Signal;
+
+use crate::servers::{Contender, Servers, median};
+use crate::trio::{COUNT, Trio};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    servers: Servers,
+    /// Rounds; each measures every shape.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Transfers of each measurement.
+    #[arg(long, default_value_t = 4_000_000)]
+    transfers: u64,
+    /// Clients of the generator; a shape each.
+    #[arg(long, value_delimiter = ',', default_value = "1,4")]
+    clients: Vec<u32>,
+    /// Also measures ours with a follower killed, and with one that stands still, before the load.
+    #[arg(long)]
+    disturbed: bool,
+    /// Leaves the peer out.
+    #[arg(long)]
+    ours_only: bool,
+}
+
+/// What happens to a follower before the load.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Follower {
+    Well,
+    Killed,
+    Stopped,
+}
+
+struct Figures {
+    transfers_per_s: f64,
+    p99_ms: f64,
+    /// Processor time of the leader, a million transfers (s); ours only.
+    leader_s: Option<f64>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    for clients in &arguments.clients {
+        let mut shapes = vec![(Contender::Giro, Follower::Well, "giro")];
+        if arguments.disturbed {
+            shapes.push((Contender::Giro, Follower::Killed, "giro, a follower killed"));
+            shapes.push((
+                Contender::Giro,
+                Follower::Stopped,
+                "giro, a follower stands still",
+            ));
+        }
+        if !arguments.ours_only {
+            shapes.push((Contender::Peer, Follower::Well, "peer"));
+        }
+        let mut all: Vec<Vec<Figures>> = shapes.iter().map(|_| Vec::new()).collect();
+        for round in 0..arguments.rounds {
+            for step in 0..shapes.len() {
+                // The order turns, so that a drift of the machine favours nobody.
+                let place = (step + round) % shapes.len();
+                let (who, follower, name) = shapes[place];
+                let figures = measure(arguments, *clients, who, follower);
+                let figures = figures.with_context(|| name.to_owned())?;
+                eprintln!(
+                    "{clients} clients, round {round}, {name}: {:.0}/s, p99 {:.0} ms",
+                    figures.transfers_per_s, figures.p99_ms
+                );
+                all[place].push(figures);
+            }
+        }
+        for ((_, _, name), figures) in shapes.iter().zip(&all) {
+            report(*clients, name, figures, &all[0]);
+        }
+    }
+    Ok(())
+}
+
+fn report(clients: u32, name: &str, figures: &[Figures], first: &[Figures]) {
+    let rate = |figures: &[Figures]| median(figures.iter().map(|f| f.transfers_per_s));
+    let p99 = median(figures.iter().map(|f| f.p99_ms));
+    let leader = figures.iter().filter_map(|f| f.leader_s);
+    let leader = match median(leader) {
+        seconds if seconds.is_nan() => String::new(),
+        seconds => format!(", leader {seconds:.2} s of processor a million"),
+    };
+    println!(
+        "{clients} clients  {name:<30} {:>9.0}/s  p99 {p99:>4.0} ms  ({:.1} of the first){leader}",
+        rate(figures),
+        rate(figures) / rate(first),
+    );
+}
+
+fn measure(
+    arguments: &Arguments,
+    clients: u32,
+    who: Contender,
+    follower: Follower,
+) -> anyhow::Result<Figures> {
+    let mut trio = Trio::start(&arguments.servers, who)?;
+    // Both touch their memory in the background first.
+    std::thread::sleep(Duration::from_secs(5));
+    let leader = match who {
+        Contender::Giro => trio.leader(),
+        Contender::Peer => None,
+    };
+    if let Some(leader) = leader {
+        let other = (leader + 1) % COUNT;
+        match follower {
+            Follower::Well => {}
+            Follower::Killed => trio.kill(other)?,
+            Follower::Stopped => trio.signal(other, Signal::STOP)?,
+        }
+    }
+    let used = leader.map(|leader| trio.processor_s(leader));
+    let flags = [
+        format!("--transfer-count={}", arguments.transfers),
+        format!("--clients={clients}"),
+        "--query-count=0".to_owned(),
+    ];
+    let printed = arguments
+        .servers
+        .load_at(&trio.addresses(), &flags, || {})?;
+    let leader_s = leader.zip(used).map(|(leader, before)| {
+        (trio.processor_s(leader) - before) * 1e6 / arguments.transfers as f64
+    });
+    Ok(Figures {
+        transfers_per_s: printed.figure("load accepted", "tx/s")?,
+        p99_ms: printed.figure("batch latency p99", "ms")?,
+        leader_s,
+    })
+}

@@ -1,0 +1,185 @@
+//! Groups of three replicas under measurement, ours and the peer's.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::servers::{Contender, Servers, check, remove};
+
+/// Replicas.
+pub(crate) const COUNT: usize = 3;
+/// The longest a group takes until it serves.
+const START_MAX: Duration = Duration::from_secs(60);
+/// Ticks a second of the times in `/proc`.
+const TICKS_PER_S: f64 = 100.0;
+
+/// A running group on ledgers of its own; dropping it ends it, and removes them.
+pub(crate) struct Trio {
+    who: Contender,
+    servers: Servers,
+    place: PathBuf,
+    ports: Vec<u16>,
+    processes: Vec<Option<Child>>,
+}
+
+impl Trio {
+    /// A group on fresh ledgers that serves.
+    pub(crate) fn start(servers: &Servers, who: Contender) -> anyhow::Result<Self> {
+        let place = servers.dir.join(format!("three-{}", who.name()));
+        remove(&place)?;
+        std::fs::create_dir_all(&place)?;
+        let mut trio = Self {
+            who,
+            servers: servers.clone(),
+            place,
+            ports: free_ports()?,
+            processes: (0..COUNT).map(|_| None).collect(),
+        };
+        for replica in 0..COUNT {
+            trio.format(replica)?;
+        }
+        for replica in 0..COUNT {
+            trio.start_one(replica)?;
+        }
+        trio.wait_until_it_serves()?;
+        Ok(trio)
+    }
+
+    fn format(&self, replica: usize) -> anyhow::Result<()> {
+        let mut format = Command::new(self.servers.binary(self.who));
+        format.args(["format", "--cluster=0", "--replica-count=3"]);
+        format.arg(format!("--replica={replica}"));
+        if self.who == Contender::Giro {
+            format.arg(format!(
+                "--cluster-key={}",
+                self.place.join("key").display()
+            ));
+        }
+        check(format.arg(self.replica(replica)))
+    }
+
+    /// Starts a replica that does not run.
+    pub(crate) fn start_one(&mut self, replica: usize) -> anyhow::Result<()> {
+        let mut start = Command::new(self.servers.binary(self.who));
+        start
+            .arg("start")
+            .arg(format!("--addresses={}", self.addresses()));
+        if self.who == Contender::Giro {
+            start.args(self.servers.giro_flags());
+        }
+        let child = start
+            .arg(self.replica(replica))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        self.processes[replica] = Some(child);
+        Ok(())
+    }
+
+    fn wait_until_it_serves(&self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            let listen = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
+            let serves = match self.who {
+                Contender::Giro => self.leader().is_some(),
+                Contender::Peer => self.ports.iter().all(listen),
+            };
+            if serves {
+                return Ok(());
+            }
+            if start.elapsed() > START_MAX {
+                bail!("the group of {} does not serve", self.who.name());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn replica(&self, replica: usize) -> PathBuf {
+        self.place.join(format!("replica-{replica}"))
+    }
+
+    /// What clients are given.
+    pub(crate) fn addresses(&self) -> String {
+        let all = self.ports.iter().map(|port| format!("127.0.0.1:{port}"));
+        all.collect::<Vec<_>>().join(",")
+    }
+
+    /// Who serves; only ours can be asked.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        (0..COUNT).find(|replica| {
+            let mut status = Command::new(self.servers.binary(self.who));
+            status.args(["cluster", "status", "--json"]);
+            let asked = status.arg(self.replica(*replica)).output();
+            asked.is_ok_and(|said| {
+                String::from_utf8_lossy(&said.stdout).contains("\"is_serving\":true")
+            })
+        })
+    }
+
+    /// Sends a replica's process a signal.
+    pub(crate) fn signal(&self, replica: usize, signal: Signal) -> anyhow::Result<()> {
+        let child = self.processes[replica].as_ref().context("it runs")?;
+        Ok(kill_process(Pid::from_child(child), signal)?)
+    }
+
+    /// `kill -9`; returns when the process is gone.
+    pub(crate) fn kill(&mut self, replica: usize) -> anyhow::Result<()> {
+        let mut child = self.processes[replica].take().context("it runs")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Processor time that a replica has used (s).
+    pub(crate) fn processor_s(&self, replica: usize) -> f64 {
+        let Some(child) = &self.processes[replica] else {
+            return f64::NAN;
+        };
+        let path = format!("/proc/{}/stat", child.id());
+        let stat = std::fs::read_to_string(path).unwrap_or_default();
+        // Behind the name, which may have spaces: fields 14 and 15 are user and system time.
+        let fields = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace();
+        let times = fields
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<f64>().ok());
+        times.sum::<f64>() / TICKS_PER_S
+    }
+}
+
+impl Drop for Trio {
+    fn drop(&mut self) {
+        for child in self.processes.iter_mut().flatten() {
+            // It may have ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if let Err(error) = remove(&self.place) {
+            eprintln!("{error}");
+        }
+    }
+}
+
+/// Ports that are free, and so are those a thousand above.
+fn free_ports() -> anyhow::Result<Vec<u16>> {
+    for first in (20_001..30_000).step_by(10) {
+        let ports: Vec<u16> = (first..).take(COUNT).collect();
+        let all = ports.iter().flat_map(|port| [*port, *port + 1000]);
+        let taken: Result<Vec<_>, _> = all
+            .map(|port| TcpListener::bind(("127.0.0.1", port)))
+            .collect();
+        if taken.is_ok() {
+            return Ok(ports);
+        }
+    }
+    bail!("no six ports are free")
+}
