@@ -13,6 +13,8 @@ use tokio::time::{sleep, timeout};
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 /// Pause before the second attempt in a row; doubled for each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Longest pause where there are several servers.
+const PAUSE_MAX_OF_SEVERAL: Duration = Duration::from_millis(50);
 /// Idle time after which the system asks whether the server's machine lives.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -111,8 +113,13 @@ impl Dial {
             return Duration::ZERO;
         }
         let doubled = PAUSE_MIN.saturating_mul(1 << (round - 1).min(20));
+        // One of several leads soon, whoever it is.
+        let longest = match self.has_others() {
+            true => self.pause_max.min(PAUSE_MAX_OF_SEVERAL),
+            false => self.pause_max,
+        };
         doubled
-            .min(self.pause_max)
+            .min(longest)
             .mul_f64(rand::random_range(0.5..1.0))
     }
 }
@@ -161,8 +168,11 @@ mod tests {
         assert_eq!(dial.pause(1), Duration::ZERO, "the other address");
         assert!((5..=10).contains(&dial.pause(2).as_millis()));
         assert!((20..=40).contains(&dial.pause(7).as_millis()));
+        let alone = vec!["1".parse().unwrap()];
+        let alone = Dial::new(alone, Duration::from_secs(1), LastError::default());
         for attempt in [40, 1000, u32::MAX] {
-            assert!((500..=1000).contains(&dial.pause(attempt).as_millis()));
+            assert!((25..=50).contains(&dial.pause(attempt).as_millis()));
+            assert!((500..=1000).contains(&alone.pause(attempt).as_millis()));
         }
     }
 }
