@@ -68,7 +68,7 @@ impl Replica {
             OldEntries {
                 storage: std::sync::Arc::clone(&self.storage),
                 dir: self.dir.clone(),
-                identity: self.identity.clone(),
+                identity: self.identity,
                 number: fetch.number,
                 low: fetch.low,
                 records: records.map(|place| place.record).collect(),
