@@ -95,6 +95,7 @@ pub(crate) fn place_of(record: u64, entry: &Entry, places: &Places) -> Place {
     });
     Place {
         record,
+        term: entry.term,
         bytes: entry.payload.bytes.len(),
         last_op: last.or_else(|| places.last_op(entry.index - 1)),
     }

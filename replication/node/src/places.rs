@@ -9,6 +9,8 @@ use giro::OpPlace;
 pub(crate) struct Place {
     /// Its record.
     pub(crate) record: u64,
+    /// Its term.
+    pub(crate) term: u64,
     /// Bytes of its payload.
     pub(crate) bytes: usize,
     /// The last op in it or before it; none when nobody knows.
@@ -58,6 +60,14 @@ impl Places {
         self.get(index)?.last_op
     }
 
+    /// As [`last_op`](Self::last_op), for an entry that a peer has: with another term it is
+    /// another one, and what that ends with is not known here.
+    pub(crate) fn last_op_of(&self, index: u64, term: u64) -> Option<OpPlace> {
+        let is_other = |place: &Place| place.term != term;
+        let is_other = self.get(index).is_some_and(is_other);
+        self.last_op(index).filter(|_| !is_other)
+    }
+
     /// Adds an entry; those at and above its index are void. A log whose beginning is gone can
     /// have one below all others.
     pub(crate) fn put(&mut self, index: u64, place: Place) {
@@ -101,6 +111,7 @@ mod tests {
     fn place(record: u64) -> Place {
         Place {
             record,
+            term: 3,
             bytes: 10,
             last_op: Some(OpPlace {
                 op: record,
@@ -125,6 +136,17 @@ mod tests {
         assert_eq!(places.last_op(5).unwrap().op, 10);
         places.put(3, place(40));
         assert_eq!((places.first(), places.end()), (3, 4));
+    }
+
+    /// A follower with an entry that no majority had refused its leader for ever (found by the
+    /// simulator, seed 1446).
+    #[test]
+    fn an_append_behind_an_entry_of_another_term_is_not_compared_with_ours() {
+        let mut places = Places::behind(0, Some(OpPlace::default()));
+        (1..4).for_each(|index| places.put(index, place(index)));
+        assert_eq!(places.last_op_of(3, 3), places.last_op(3));
+        assert_eq!(places.last_op_of(3, 4), None);
+        assert_eq!(places.last_op_of(0, 0), Some(OpPlace::default()));
     }
 
     #[test]

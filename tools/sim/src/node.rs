@@ -45,8 +45,9 @@ pub struct Node {
     pub dead: Option<String>,
     /// Its newest durable checkpoint.
     pub image: Option<Image>,
-    /// A checkpoint that was fetched: durable, and it counts with its record.
-    pub staged: Option<Image>,
+    /// Checkpoints that were fetched, by index: durable, and one counts with its record. There can
+    /// be several: a newer one may be offered while the record of one is being written.
+    pub staged: BTreeMap<u64, Image>,
     /// How far its wall clock is off (ns).
     pub clock_off_ns: i64,
     /// Its tick (us): clocks run differently.
@@ -142,7 +143,7 @@ impl Node {
             up: None,
             dead: None,
             image: None,
-            staged: None,
+            staged: BTreeMap::new(),
             clock_off_ns: 0,
             tick_us: 20_000,
             write_us: 150,
@@ -205,8 +206,10 @@ impl Node {
         let log = FoundLog::read(recovery, had, &mut |_| {}, take)?;
         if log.before() > had {
             // The record of a fetched checkpoint is durable.
-            self.image = self.staged.take().or(self.image.take());
+            let staged = self.staged.remove(&log.before());
+            self.image = staged.or(self.image.take());
         }
+        self.staged.clear();
         view.base = view.base.max(log.before());
         let beginning = Beginning {
             storage,
@@ -262,8 +265,8 @@ impl Node {
     pub fn fetched_checkpoint(&mut self, index: u64, image: Option<Image>) {
         let Some(up) = &mut self.up else { return };
         let is_whole = image.as_ref().is_some_and(|image| image.index == index);
-        if is_whole {
-            self.staged = image;
+        if let Some(image) = image.filter(|_| is_whole) {
+            self.staged.insert(index, image);
         }
         up.replica.checkpoint_fetched(index, is_whole);
     }

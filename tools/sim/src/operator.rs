@@ -48,6 +48,10 @@ impl Operator {
         let up = leader.up.as_ref().expect("it serves");
         let members = up.replica.members().clone();
         self.clear_away(world, &members);
+        if !world.nodes.contains_key(&id) {
+            // It led when it was removed.
+            return Ok(());
+        }
         let Some(change) = self.choose(world, &members, id)? else {
             return self.hand_over(world, id, &members);
         };

@@ -44,7 +44,7 @@ impl Replica {
         if header.kind() != Some(Kind::Append) {
             return Ok(());
         }
-        let mut last = self.wal.places.last_op(header.index);
+        let mut last = self.wal.places.last_op_of(header.index, header.log_term);
         for entry in incoming.entries() {
             if entry.kind == EntryKind::Ops {
                 let checked = check_ops(&entry.payload.bytes, last);
@@ -68,7 +68,7 @@ impl Replica {
             OldEntries {
                 storage: std::sync::Arc::clone(&self.storage),
                 dir: self.dir.clone(),
-                identity: self.identity.clone(),
+                identity: self.identity,
                 number: fetch.number,
                 low: fetch.low,
                 records: records.map(|place| place.record).collect(),

@@ -19,10 +19,10 @@ fn three_nodes_elect_a_leader_and_execute_the_same() {
     let leader = cluster.leader().unwrap();
     for id in (1..=3).filter(|id| *id != leader) {
         let replica = cluster.node(id).replica();
+        let view = u64::from(replica.view());
+        assert_eq!(view % 3 + 1, leader);
         let leader = Some(leader);
         assert_eq!(replica.standing(), Standing::Elsewhere { leader });
-        let view = u64::from(replica.view());
-        assert_eq!(view % 3 + 1, leader.unwrap());
     }
 }
 
