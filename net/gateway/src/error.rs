@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// When to come back after a refusal that passes.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Body of every answer that is not a success.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -18,10 +18,13 @@
 //! Where to start reading: [`Gateway`], then `routes`. `docs/reference/http.md` has the routes.
 #![forbid(unsafe_code)]
 
+mod activity;
 mod app;
+mod connection;
 mod error;
 mod extract;
 mod gateway;
+mod grpc;
 mod metrics;
 mod number;
 mod options;
@@ -29,4 +32,5 @@ mod records;
 mod routes;
 
 pub use gateway::{Gateway, GatewayError};
+pub use grpc::v1;
 pub use options::Options;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -14,6 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use tonic::{Code, Status};
 
 use crate::app::App;
 
@@ -30,6 +32,13 @@ struct Answered {
     status: u16,
 }
 
+/// Labels of a request over gRPC. A route is one of ours, and codes are few.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnsweredGrpc {
+    route: String,
+    code: i32,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
     route: String,
@@ -39,11 +48,14 @@ struct Route {
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Answered, Counter>,
+    requests_grpc: Family<AnsweredGrpc, Counter>,
     latency: Family<Route, Histogram>,
     /// Connections that are open.
     pub(crate) connections: Gauge,
     /// Connections that were turned away.
     pub(crate) turned_away: Counter,
+    /// Connections that were cut because their client did not take its answers.
+    pub(crate) cut: Counter,
     /// Answers about branches that no correct coordinator gets.
     pub(crate) anomalies: Counter,
 }
@@ -53,6 +65,9 @@ impl Metrics {
         let mut registry = Registry::with_prefix("giro");
         let requests = Family::default();
         registry.register("http_requests", "Requests answered", requests.clone());
+        let requests_grpc = Family::default();
+        let about = "Requests answered over gRPC, by the code of their status";
+        registry.register("grpc_requests", about, requests_grpc.clone());
         let latency: Family<Route, Histogram> =
             Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS));
         let about = "Time from a request's head to its answer";
@@ -62,15 +77,20 @@ impl Metrics {
         let turned_away = Counter::default();
         let about = "Connections beyond the most that are allowed";
         registry.register("http_connections_turned_away", about, turned_away.clone());
+        let cut = Counter::default();
+        let about = "Connections cut because their client did not take its answers";
+        registry.register("http_connections_cut", about, cut.clone());
         let anomalies = Counter::default();
         let about = "Second phases that contradict what became of their branch";
         registry.register("http_branch_anomalies", about, anomalies.clone());
         Self {
             registry,
             requests,
+            requests_grpc,
             latency,
             connections,
             turned_away,
+            cut,
             anomalies,
         }
     }
@@ -85,17 +105,37 @@ impl Metrics {
         Ok(text)
     }
 
-    fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+    fn answered(&self, method: &str, route: &str, response: &Response, took: Duration) {
         let route = route.to_owned();
-        let labels = Answered {
-            method: method.to_owned(),
-            route: route.clone(),
-            status,
-        };
-        self.requests.get_or_create(&labels).inc();
+        match code(response) {
+            Some(code) => {
+                let route = route.clone();
+                let labels = AnsweredGrpc { route, code };
+                self.requests_grpc.get_or_create(&labels).inc();
+            }
+            None => {
+                let labels = Answered {
+                    method: method.to_owned(),
+                    route: route.clone(),
+                    status: response.status().as_u16(),
+                };
+                self.requests.get_or_create(&labels).inc();
+            }
+        }
         let latency = self.latency.get_or_create(&Route { route });
         latency.observe(took.as_secs_f64());
     }
+}
+
+/// The code of an answer of gRPC. An error's is in the head, as all of it is; success comes behind
+/// the message.
+fn code(response: &Response) -> Option<i32> {
+    let content = response.headers().get(header::CONTENT_TYPE)?;
+    if !content.as_bytes().starts_with(b"application/grpc") {
+        return None;
+    }
+    let status = Status::from_header_map(response.headers());
+    Some(status.map_or(Code::Ok, |status| status.code()).into())
 }
 
 /// Counts each request.
@@ -105,8 +145,8 @@ pub(crate) async fn count(State(app): State<Arc<App>>, request: Request, next: N
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let route = route.as_ref().map_or("none", |route| route.as_str());
-    let status = response.status().as_u16();
-    app.metrics.answered(method, route, status, began.elapsed());
+    app.metrics
+        .answered(method, route, &response, began.elapsed());
     response
 }
 

@@ -20,6 +20,8 @@ pub struct Options {
     pub body_timeout: Duration,
     /// Most time for a request's head to come, and for a connection to be quiet. Default 30 s.
     pub header_timeout: Duration,
+    /// Most time for a client to take an answer. Default 30 s.
+    pub answer_timeout: Duration,
     /// Most connections at a time. One more is answered 503 and closed. Default 1024.
     pub connections_max: usize,
     /// Most requests in flight to the ledger. Default 8.
@@ -38,6 +40,7 @@ impl Default for Options {
             bodies_bytes_max: 64 << 20,
             body_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
             connections_max: 1024,
             sessions_max: 8,
             drain_timeout: Duration::from_secs(5),

@@ -232,13 +232,16 @@ pub(crate) struct OpenBranchRow {
     timeout: U32,
 }
 
+/// Where the next page begins; none on the last one.
+pub(crate) fn page_end(rows: &[OpenBranch], limit_rows: usize) -> Option<&OpenBranch> {
+    rows.last()
+        .filter(|last| last.legs == 0 || rows.len() >= limit_rows)
+}
+
 impl OpenBranches {
     /// Of the rows that came for a limit.
     pub(crate) fn of(rows: &[OpenBranch], limit_rows: usize) -> Self {
-        let next = rows
-            .last()
-            .filter(|last| last.legs == 0 || rows.len() >= limit_rows);
-        let next = next.map(|last| Next {
+        let next = page_end(rows, limit_rows).map(|last| Next {
             after: last.id.into(),
             after_tried_at: last.tried_at.into(),
         });

@@ -32,11 +32,9 @@ pub(super) async fn try_branches(
     Call(client): Call,
     Payload(new): Payload<Vec<NewBranch>>,
 ) -> Results {
-    at_most(new.len(), BRANCHES_MAX)?;
+    at_most("body", new.len(), BRANCHES_MAX)?;
     let branches: Vec<TryBranch> = new.into_iter().map(TryBranch::from).collect();
-    for (at, branch) in branches.iter().enumerate() {
-        check(at, &branch.check())?;
-    }
+    check_each("", &branches, TryBranch::check)?;
     let answers = client.try_branches(&branches).await?;
     for (branch, answer) in branches.iter().zip(&answers) {
         watch(&app, "try", &branch.key, answer);
@@ -56,11 +54,9 @@ pub(super) async fn confirm_branches(
     Call(client): Call,
     Payload(confirms): Payload<Vec<Confirm>>,
 ) -> Results {
-    at_most(confirms.len(), BRANCHES_MAX)?;
+    at_most("body", confirms.len(), BRANCHES_MAX)?;
     let confirms: Vec<_> = confirms.into_iter().map(ConfirmBranch::from).collect();
-    for (at, confirm) in confirms.iter().enumerate() {
-        check(at, &confirm.check())?;
-    }
+    check_each("", &confirms, ConfirmBranch::check)?;
     let answers = client.confirm_branches(&confirms).await?;
     for (confirm, answer) in confirms.iter().zip(&answers) {
         watch(&app, "confirm", &confirm.key, answer);
@@ -80,11 +76,9 @@ pub(super) async fn cancel_branches(
     Call(client): Call,
     Payload(cancels): Payload<Vec<Cancel>>,
 ) -> Results {
-    at_most(cancels.len(), BRANCHES_MAX)?;
+    at_most("body", cancels.len(), BRANCHES_MAX)?;
     let keys: Vec<BranchKey> = cancels.into_iter().map(BranchKey::from).collect();
-    for (at, key) in keys.iter().enumerate() {
-        check(at, &key.check())?;
-    }
+    check_each("", &keys, BranchKey::check)?;
     let answers = client.cancel_branches(&keys).await?;
     for (key, answer) in keys.iter().zip(&answers) {
         watch(&app, "cancel", key, answer);
@@ -129,28 +123,35 @@ pub(super) async fn open_branches(
 }
 
 /// That a request may have its one branch; else which field is wrong and why.
-pub(super) fn valid<T>(checked: Result<T, Why>) -> Result<T, ApiError> {
+pub(crate) fn valid<T>(checked: Result<T, Why>) -> Result<T, ApiError> {
     checked.map_err(|error| {
         let (field, why) = described(&error);
         ApiError::field(field, why)
     })
 }
 
-/// That a request may have the branch at this place; else which field is wrong and why.
-fn check<T>(at: usize, checked: &Result<T, Why>) -> Result<(), ApiError> {
-    let Err(error) = checked else {
-        return Ok(());
-    };
-    let (field, why) = described(error);
-    let field = match error {
-        Why::Text { .. } | Why::Legs { .. } => format!("[{at}].{field}"),
-        _ => "body".into(),
-    };
-    Err(ApiError::field(field, why))
+/// That a request may have each branch of a list; else which field is wrong and why.
+pub(crate) fn check_each<B, T>(
+    list: &str,
+    branches: &[B],
+    check: fn(&B) -> Result<T, Why>,
+) -> Result<(), ApiError> {
+    for (at, branch) in branches.iter().enumerate() {
+        let Err(error) = check(branch) else {
+            continue;
+        };
+        let (field, why) = described(&error);
+        let field = match error {
+            Why::Text { .. } | Why::Legs { .. } => format!("{list}[{at}].{field}"),
+            _ => "body".into(),
+        };
+        return Err(ApiError::field(field, why));
+    }
+    Ok(())
 }
 
 /// The field of a branch, and what is wrong with it.
-pub(super) fn described(error: &Why) -> (&'static str, String) {
+pub(crate) fn described(error: &Why) -> (&'static str, String) {
     use giro_base::limits::{BRANCH_LEGS_MAX, BRANCH_TEXT_BYTES_MAX};
     match error {
         Why::Text { field, bytes, .. } => {

@@ -124,10 +124,10 @@ pub(super) async fn try_(
         valid(branch.check())?;
         let answer = only(client(&app)?.try_branches(&vec![branch]).await?)?;
         watch(&app, "try", &key, &answer);
-        match answer.status {
-            BranchStatus::Done | BranchStatus::DoneBefore => Ok(success()),
-            BranchStatus::TooManyOpen => Err(ApiError::busy("too many branches are open")),
-            _ => Ok(failure(answer)),
+        match refused_try(&answer) {
+            _ if answer.status.is_ok() => Ok(success()),
+            Some(passing) => Err(passing),
+            None => Ok(failure(answer)),
         }
     };
     neutral(tried.await)
@@ -157,7 +157,7 @@ pub(super) async fn confirm(
             .check()
             .map_err(|error| ApiError::field("amounts", described(&error).1))?;
         let answered = client(&app)?.confirm_branches(&vec![branch]).await;
-        second_phase(&app, "confirm", &key, answered)
+        second_phase(&app, Phase::Confirm, &key, answered).map(settled)
     };
     neutral(confirmed.await)
 }
@@ -196,7 +196,7 @@ pub(super) async fn cancel(
         let key = key(&parameters?, "cancel")?;
         body?;
         let answered = client(&app)?.cancel_branches(&vec![key.clone()]).await;
-        second_phase(&app, "cancel", &key, answered)
+        second_phase(&app, Phase::Cancel, &key, answered).map(settled)
     };
     neutral(cancelled.await)
 }
@@ -217,22 +217,46 @@ pub(super) async fn cancel_without_body(
     cancel(app, parameters, body).await
 }
 
+/// The two ways a branch is settled.
+#[derive(Clone, Copy)]
+pub(crate) enum Phase {
+    Confirm,
+    Cancel,
+}
+
+/// What DTM is told of a second phase, where it is no error.
+pub(crate) enum Settled {
+    Done,
+    /// Not known yet.
+    Ongoing,
+}
+
+/// A refusal of a try that passes; none of one that does not.
+pub(crate) fn refused_try(answer: &BranchAnswer) -> Option<ApiError> {
+    let is_full = answer.status == BranchStatus::TooManyOpen;
+    is_full.then(|| ApiError::busy("too many branches are open"))
+}
+
 /// Done, still running, or an alarm; never a failure.
-fn second_phase(
+pub(crate) fn second_phase(
     app: &App,
-    phase: &'static str,
+    phase: Phase,
     key: &BranchKey,
     answered: Result<Vec<BranchAnswer>, CallError>,
-) -> Result<Response, ApiError> {
+) -> Result<Settled, ApiError> {
+    let phase = match phase {
+        Phase::Confirm => "confirm",
+        Phase::Cancel => "cancel",
+    };
     let answers = match answered {
         Ok(answers) => answers,
-        Err(CallError::Unknown(_)) => return Ok(ongoing()),
+        Err(CallError::Unknown(_)) => return Ok(Settled::Ongoing),
         Err(error) => return Err(error.into()),
     };
     let answer = only(answers)?;
     watch(app, phase, key, &answer);
     if answer.status.is_ok() {
-        return Ok(success());
+        return Ok(Settled::Done);
     }
     if answer.status == BranchStatus::RequestTooLarge {
         return Err(ApiError::busy("too much at a time; ask again"));
@@ -246,6 +270,13 @@ fn second_phase(
         "anomaly",
         message,
     ))
+}
+
+fn settled(settled: Settled) -> Response {
+    match settled {
+        Settled::Done => success(),
+        Settled::Ongoing => ongoing(),
+    }
 }
 
 fn result(status: StatusCode, dtm_result: &'static str) -> Response {

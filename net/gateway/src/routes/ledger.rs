@@ -24,7 +24,7 @@ pub(super) async fn create_accounts(
     Call(client): Call,
     Payload(new): Payload<Vec<NewAccount>>,
 ) -> Rows<ResultRow> {
-    at_most(new.len(), EVENTS_MAX)?;
+    at_most("body", new.len(), EVENTS_MAX)?;
     let accounts: Vec<Account> = new.into_iter().map(Account::from).collect();
     Ok(rows(client.create_accounts(&accounts).await?))
 }
@@ -41,7 +41,7 @@ pub(super) async fn create_transfers(
     Call(client): Call,
     Payload(new): Payload<Vec<NewTransfer>>,
 ) -> Rows<ResultRow> {
-    at_most(new.len(), EVENTS_MAX)?;
+    at_most("body", new.len(), EVENTS_MAX)?;
     let transfers: Vec<Transfer> = new.into_iter().map(Transfer::from).collect();
     Ok(rows(client.create_transfers(&transfers).await?))
 }
@@ -139,10 +139,10 @@ pub(super) async fn query_transfers(
 }
 
 /// That a list is not too long.
-pub(super) fn at_most(len: usize, max: usize) -> Result<(), ApiError> {
+pub(crate) fn at_most(list: &str, len: usize, max: usize) -> Result<(), ApiError> {
     if len > max {
         let why = format!("has {len} elements; at most {max} are taken");
-        return Err(ApiError::field("body", why));
+        return Err(ApiError::field(list, why));
     }
     Ok(())
 }
