@@ -6,10 +6,13 @@ use std::time::Duration;
 use giro_client::Client;
 use tokio::sync::Semaphore;
 
+use crate::book::Book;
 use crate::error::ApiError;
 use crate::extract;
 use crate::metrics::Metrics;
+use crate::observe::Marked;
 use crate::options::Options;
+use crate::shadow::World;
 
 /// How long the ledger may take to show that it answers.
 const READY_DEADLINE: Duration = Duration::from_secs(1);
@@ -48,6 +51,22 @@ impl App {
     pub(crate) fn client(&self) -> Result<&Client, ApiError> {
         let client = self.client.get();
         client.ok_or_else(|| ApiError::busy("the ledger does not answer yet"))
+    }
+
+    /// The ledger as a request sees it.
+    ///
+    /// # Errors
+    /// As [`Self::client`].
+    pub(crate) fn book(
+        &self,
+        marked: Option<Marked>,
+        deadline: Duration,
+    ) -> Result<Book, ApiError> {
+        let world = self.options.shadow_ledgers.map(|offset| World {
+            offset,
+            is_shadow: marked.is_some(),
+        });
+        Ok(Book::new(self.client()?, deadline, world))
     }
 
     /// That the ledger answers.

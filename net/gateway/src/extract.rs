@@ -8,7 +8,6 @@ use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use giro_client::Client;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
@@ -16,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::book::Book;
 use crate::error::ApiError;
 
 /// Names a shorter or longer deadline for one request, in milliseconds.
@@ -25,15 +25,16 @@ const BUDGET_STEP_BYTES: usize = 1 << 10;
 /// Most parameters of a query string.
 const PARAMETERS_MAX: usize = 32;
 
-/// A client whose calls end by the request's deadline.
-pub(crate) struct Call(pub(crate) Client);
+/// The ledger, whose calls end by the request's deadline.
+pub(crate) struct Call(pub(crate) Book);
 
 impl FromRequestParts<Arc<App>> for Call {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let deadline = deadline(&parts.headers, app.options.deadline)?;
-        Ok(Self(app.client()?.with_deadline(deadline)))
+        let marked = parts.extensions.get().copied();
+        app.book(marked, deadline).map(Self)
     }
 }
 

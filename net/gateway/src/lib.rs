@@ -20,6 +20,7 @@
 
 mod activity;
 mod app;
+mod book;
 mod connection;
 mod error;
 mod extract;
@@ -27,9 +28,11 @@ mod gateway;
 mod grpc;
 mod metrics;
 mod number;
+mod observe;
 mod options;
 mod records;
 mod routes;
+mod shadow;
 
 pub use gateway::{Gateway, GatewayError};
 pub use grpc::v1;

@@ -1,12 +1,9 @@
 //! Counters of the edge, as Prometheus reads them.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::header;
-use axum::middleware::Next;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -16,8 +13,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tonic::{Code, Status};
-
-use crate::app::App;
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BOUNDS: [f64; 13] = [
@@ -105,7 +100,7 @@ impl Metrics {
         Ok(text)
     }
 
-    fn answered(&self, method: &str, route: &str, response: &Response, took: Duration) {
+    pub(crate) fn answered(&self, method: &str, route: &str, response: &Response, took: Duration) {
         let route = route.to_owned();
         match code(response) {
             Some(code) => {
@@ -130,28 +125,21 @@ impl Metrics {
 /// The code of an answer of gRPC. An error's is in the head, as all of it is; success comes behind
 /// the message.
 fn code(response: &Response) -> Option<i32> {
-    let content = response.headers().get(header::CONTENT_TYPE)?;
-    if !content.as_bytes().starts_with(b"application/grpc") {
+    if !is_grpc(response.headers()) {
         return None;
     }
     let status = Status::from_header_map(response.headers());
     Some(status.map_or(Code::Ok, |status| status.code()).into())
 }
 
-/// Counts each request.
-pub(crate) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let method = known(request.method().as_str());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or("none", |route| route.as_str());
-    app.metrics
-        .answered(method, route, &response, began.elapsed());
-    response
+/// Whether a request or answer is gRPC's.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content = headers.get(header::CONTENT_TYPE);
+    content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// A client can make up methods; a label must not grow by it.
-fn known(method: &str) -> &'static str {
+pub(crate) fn known(method: &str) -> &'static str {
     const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
     let known = METHODS.into_iter().find(|known| *known == method);
     known.unwrap_or("other")

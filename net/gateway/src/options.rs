@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Options {
     /// The ledger's cluster.
     pub cluster: u128,
+    /// Where test traffic goes: to the ledger with the number that it names and this more. Real
+    /// ledgers then have numbers below it. Default none: test traffic is refused.
+    pub shadow_ledgers: Option<u32>,
     /// Most time for the ledger to answer once a request is there, and what a request has that
     /// names no deadline. Default 10 s.
     pub deadline: Duration,
@@ -34,6 +37,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             cluster: 0,
+            shadow_ledgers: None,
             deadline: Duration::from_secs(10),
             dtm_deadline: Duration::from_millis(2500),
             body_bytes_max: 4 << 20,

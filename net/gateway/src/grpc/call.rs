@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use giro_client::Client;
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 use crate::app::App;
+use crate::book::Book;
 use crate::error::ApiError;
 
 /// How a caller names its deadline.
@@ -14,15 +14,11 @@ const TIMEOUT: &str = "grpc-timeout";
 /// Most digits of it.
 const DIGITS_MAX: usize = 8;
 
-/// A client whose calls end by the request's deadline, which is not above `max`.
-pub(super) fn client<T>(
-    app: &App,
-    request: &Request<T>,
-    max: Duration,
-) -> Result<Client, ApiError> {
+/// The ledger, whose calls end by the request's deadline, which is not above `max`.
+pub(super) fn book<T>(app: &App, request: &Request<T>, max: Duration) -> Result<Book, ApiError> {
     let own = timeout(request.metadata())?;
     let deadline = own.map_or(max, |own| own.min(max));
-    Ok(app.client()?.with_deadline(deadline))
+    app.book(request.extensions().get().copied(), deadline)
 }
 
 fn timeout(metadata: &MetadataMap) -> Result<Option<Duration>, ApiError> {

@@ -64,11 +64,11 @@ fn code(value: u32) -> Converted<u16> {
 
 /// Each element, with its place where it is wrong.
 pub(super) fn each<M, T>(
-    messages: Vec<M>,
+    messages: &[M],
     list: &str,
-    convert: fn(M) -> Converted<T>,
+    convert: fn(&M) -> Converted<T>,
 ) -> Converted<Vec<T>> {
-    let messages = messages.into_iter().enumerate();
+    let messages = messages.iter().enumerate();
     let convert = |(at, message)| convert(message).map_err(|wrong: Wrong| wrong.within(list, at));
     messages.map(convert).collect()
 }
@@ -78,7 +78,7 @@ pub(super) fn ids(message: &v1::Ids) -> Converted<Vec<u128>> {
     message.ids.iter().enumerate().map(id).collect()
 }
 
-pub(super) fn account(new: v1::NewAccount) -> Converted<Account> {
+pub(super) fn account(new: &v1::NewAccount) -> Converted<Account> {
     let flags = AccountFlagNames::of(&new.flags).map_err(|why| Wrong::new("flags", why))?;
     Ok(Account {
         id: amount(&new.id, "id")?,
@@ -93,7 +93,7 @@ pub(super) fn account(new: v1::NewAccount) -> Converted<Account> {
     })
 }
 
-pub(super) fn transfer(new: v1::NewTransfer) -> Converted<Transfer> {
+pub(super) fn transfer(new: &v1::NewTransfer) -> Converted<Transfer> {
     let flags = TransferFlagNames::of(&new.flags).map_err(|why| Wrong::new("flags", why))?;
     Ok(Transfer {
         id: amount(&new.id, "id")?,
@@ -150,7 +150,7 @@ pub(super) fn query_filter(filter: &v1::QueryFilter) -> Converted<QueryFilter> {
     })
 }
 
-pub(super) fn leg(leg: v1::Leg) -> Converted<Leg> {
+pub(super) fn leg(leg: &v1::Leg) -> Converted<Leg> {
     Ok(Leg {
         debit_account_id: amount(&leg.debit_account_id, "debit_account_id")?,
         credit_account_id: amount(&leg.credit_account_id, "credit_account_id")?,
@@ -163,11 +163,11 @@ pub(super) fn leg(leg: v1::Leg) -> Converted<Leg> {
     })
 }
 
-pub(super) fn try_branch(new: v1::NewBranch) -> Converted<TryBranch> {
+pub(super) fn try_branch(new: &v1::NewBranch) -> Converted<TryBranch> {
     Ok(TryBranch {
-        key: BranchKey::new(new.gid, new.branch_id),
+        key: BranchKey::new(&*new.gid, &*new.branch_id),
         timeout: new.timeout,
-        legs: each(new.legs, "legs", leg)?.into(),
+        legs: each(&new.legs, "legs", leg)?.into(),
     })
 }
 
@@ -176,10 +176,10 @@ pub(super) fn amounts(texts: &[String]) -> Converted<Vec<u128>> {
     texts.iter().enumerate().map(one).collect()
 }
 
-pub(super) fn confirm_branch(confirm: v1::Confirmation) -> Converted<ConfirmBranch> {
+pub(super) fn confirm_branch(confirm: &v1::Confirmation) -> Converted<ConfirmBranch> {
     Ok(ConfirmBranch {
         amounts: amounts(&confirm.amounts)?.into(),
-        key: BranchKey::new(confirm.gid, confirm.branch_id),
+        key: BranchKey::new(&*confirm.gid, &*confirm.branch_id),
     })
 }
 
@@ -295,23 +295,24 @@ pub(super) fn branch_info(key: BranchKey, info: &BranchInfo) -> Option<v1::Branc
 }
 
 /// Of the rows that came for a limit.
-pub(super) fn open_branches(rows: &[OpenBranch], limit_rows: usize) -> v1::OpenBranches {
-    let next = page_end(rows, limit_rows).map(|last| v1::Next {
+pub(super) fn open_branches(
+    rows: Vec<(OpenBranch, Option<BranchKey>)>,
+    limit_rows: usize,
+) -> v1::OpenBranches {
+    let next = page_end(&rows, limit_rows).map(|last| v1::Next {
         after: last.id.to_string(),
         after_tried_at: last.tried_at,
     });
     // One without legs only says where the ledger stopped looking.
-    let real = rows.iter().filter(|row| row.legs > 0);
-    let row = |row: &OpenBranch| {
-        let (gid, branch_id) = row.key();
-        v1::OpenBranch {
-            gid: gid.into(),
-            branch_id: branch_id.into(),
-            id: row.id.to_string(),
-            legs: row.legs.into(),
-            tried_at: row.tried_at,
-            timeout: row.timeout,
-        }
+    let real = rows.into_iter().filter(|(row, _)| row.legs > 0);
+    let real = real.filter_map(|(row, key)| Some((row, key?)));
+    let row = |(row, key): (OpenBranch, BranchKey)| v1::OpenBranch {
+        gid: key.gid,
+        branch_id: key.branch_id,
+        id: row.id.to_string(),
+        legs: row.legs.into(),
+        tried_at: row.tried_at,
+        timeout: row.timeout,
     };
     v1::OpenBranches {
         branches: real.map(row).collect(),

@@ -4,17 +4,20 @@
 //! again. So phase two never says ABORTED. The confirm and the cancel come as
 //! `application/grpc+dtm_raw`, with the bytes of the try's message.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use giro_client::{BranchKey, BranchStatus, Client, ConfirmBranch, TryBranch};
+use giro_client::{BranchKey, BranchStatus, ConfirmBranch, TryBranch};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::ledger::{done, wrong};
+use super::ledger::wrong;
+use super::status::DOMAIN;
 use super::v1::dtm_participant_server::DtmParticipant;
 use super::{call, convert, v1};
 use crate::app::App;
+use crate::book::Book;
 use crate::error::ApiError;
 use crate::routes::dtm::{Phase, Settled, refused_try, second_phase};
 use crate::routes::{described, only, valid, watch};
@@ -24,8 +27,8 @@ type Answer = Result<Response<()>, Status>;
 pub(super) struct Door(pub(super) Arc<App>);
 
 impl Door {
-    fn client<T>(&self, request: &Request<T>) -> Result<Client, ApiError> {
-        call::client(&self.0, request, self.0.options.dtm_deadline)
+    fn book<T>(&self, request: &Request<T>) -> Result<Book, ApiError> {
+        call::book(&self.0, request, self.0.options.dtm_deadline)
     }
 }
 
@@ -63,27 +66,26 @@ fn key(metadata: &MetadataMap, op: &str) -> Result<BranchKey, ApiError> {
 impl DtmParticipant for Door {
     async fn r#try(&self, request: Request<v1::DtmBranch>) -> Answer {
         let key = key(request.metadata(), "try")?;
-        let client = self.client(&request)?;
+        let book = self.book(&request)?;
         let body = request.into_inner();
         let branch = TryBranch {
             key: key.clone(),
             timeout: body.timeout,
-            legs: wrong(convert::each(body.legs, "legs", convert::leg))?.into(),
+            legs: wrong(convert::each(&body.legs, "legs", convert::leg))?.into(),
         };
         valid(branch.check())?;
-        let answer = only(done(client.try_branches(&vec![branch]).await)?)?;
+        let answer = only(book.try_branches("", vec![branch]).await?)?;
         watch(&self.0, "try", &key, &answer);
         match answer.status {
             BranchStatus::Done | BranchStatus::DoneBefore => Ok(Response::new(())),
             _ if let Some(passing) = refused_try(&answer) => Err(passing.into()),
             status => {
                 let mut details = ErrorDetails::new();
-                let legs = answer.leg.map(|leg| ("leg".to_owned(), leg.to_string()));
-                let why = answer.leg_status.map(|why| why.to_string());
-                let why = why.map(|why| ("leg_status".to_owned(), why));
-                let metadata: std::collections::HashMap<_, _> =
-                    legs.into_iter().chain(why).collect();
-                details.set_error_info(status.to_string(), "giro", metadata);
+                let leg = answer.leg.map(|leg| ("leg".to_owned(), leg.to_string()));
+                let why = answer.leg_status;
+                let why = why.map(|why| ("leg_status".to_owned(), why.to_string()));
+                let metadata: HashMap<_, _> = leg.into_iter().chain(why).collect();
+                details.set_error_info(status.to_string(), DOMAIN, metadata);
                 let message = "FAILURE";
                 Err(Status::with_error_details(Code::Aborted, message, details))
             }
@@ -92,7 +94,7 @@ impl DtmParticipant for Door {
 
     async fn confirm(&self, request: Request<v1::DtmBranch>) -> Answer {
         let key = key(request.metadata(), "confirm")?;
-        let client = self.client(&request)?;
+        let book = self.book(&request)?;
         let amounts = wrong(convert::amounts(&request.get_ref().amounts))?;
         let branch = ConfirmBranch {
             key: key.clone(),
@@ -101,14 +103,14 @@ impl DtmParticipant for Door {
         branch
             .check()
             .map_err(|error| ApiError::field("amounts", described(&error).1))?;
-        let answered = client.confirm_branches(&vec![branch]).await;
+        let answered = book.confirm_branches("", vec![branch]).await;
         settled(second_phase(&self.0, Phase::Confirm, &key, answered)?)
     }
 
     async fn cancel(&self, request: Request<()>) -> Answer {
         let key = key(request.metadata(), "cancel")?;
-        let client = self.client(&request)?;
-        let answered = client.cancel_branches(&vec![key.clone()]).await;
+        let book = self.book(&request)?;
+        let answered = book.cancel_branches("", vec![key.clone()]).await;
         settled(second_phase(&self.0, Phase::Cancel, &key, answered)?)
     }
 }

@@ -33,7 +33,6 @@ use crate::app::App;
 #[expect(
     missing_docs,
     clippy::pedantic,
-    clippy::large_stack_frames,
     reason = "the documentation is in the .proto files, the rest is as the generator writes it"
 )]
 pub mod v1 {

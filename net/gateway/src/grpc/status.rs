@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::error::{ApiError, RETRY_AFTER};
 
 /// Who gives the reasons in error details.
-const DOMAIN: &str = "giro";
+pub(super) const DOMAIN: &str = "giro";
 
 impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {

@@ -10,7 +10,7 @@ use giro_client::{
 };
 
 use super::ledger::{at_most, rows};
-use super::{only, watch};
+use super::watch_all;
 use crate::app::App;
 use crate::error::{ApiError, Problem};
 use crate::extract::{Call, Payload, Query, Segments};
@@ -29,16 +29,15 @@ type Results = Result<Json<Vec<BranchResultRow>>, ApiError>;
 ))]
 pub(super) async fn try_branches(
     State(app): State<Arc<App>>,
-    Call(client): Call,
+    Call(book): Call,
     Payload(new): Payload<Vec<NewBranch>>,
 ) -> Results {
     at_most("body", new.len(), BRANCHES_MAX)?;
     let branches: Vec<TryBranch> = new.into_iter().map(TryBranch::from).collect();
     check_each("", &branches, TryBranch::check)?;
-    let answers = client.try_branches(&branches).await?;
-    for (branch, answer) in branches.iter().zip(&answers) {
-        watch(&app, "try", &branch.key, answer);
-    }
+    let keys: Vec<_> = branches.iter().map(|branch| branch.key.clone()).collect();
+    let answers = book.try_branches("", branches).await?;
+    watch_all(&app, "try", &keys, &answers);
     Ok(rows(answers))
 }
 
@@ -51,16 +50,15 @@ pub(super) async fn try_branches(
 ))]
 pub(super) async fn confirm_branches(
     State(app): State<Arc<App>>,
-    Call(client): Call,
+    Call(book): Call,
     Payload(confirms): Payload<Vec<Confirm>>,
 ) -> Results {
     at_most("body", confirms.len(), BRANCHES_MAX)?;
     let confirms: Vec<_> = confirms.into_iter().map(ConfirmBranch::from).collect();
     check_each("", &confirms, ConfirmBranch::check)?;
-    let answers = client.confirm_branches(&confirms).await?;
-    for (confirm, answer) in confirms.iter().zip(&answers) {
-        watch(&app, "confirm", &confirm.key, answer);
-    }
+    let keys: Vec<_> = confirms.iter().map(|confirm| confirm.key.clone()).collect();
+    let answers = book.confirm_branches("", confirms).await?;
+    watch_all(&app, "confirm", &keys, &answers);
     Ok(rows(answers))
 }
 
@@ -73,16 +71,14 @@ pub(super) async fn confirm_branches(
 ))]
 pub(super) async fn cancel_branches(
     State(app): State<Arc<App>>,
-    Call(client): Call,
+    Call(book): Call,
     Payload(cancels): Payload<Vec<Cancel>>,
 ) -> Results {
     at_most("body", cancels.len(), BRANCHES_MAX)?;
     let keys: Vec<BranchKey> = cancels.into_iter().map(BranchKey::from).collect();
     check_each("", &keys, BranchKey::check)?;
-    let answers = client.cancel_branches(&keys).await?;
-    for (key, answer) in keys.iter().zip(&answers) {
-        watch(&app, "cancel", key, answer);
-    }
+    let answers = book.cancel_branches("", keys.clone()).await?;
+    watch_all(&app, "cancel", &keys, &answers);
     Ok(rows(answers))
 }
 
@@ -94,15 +90,14 @@ pub(super) async fn cancel_branches(
     (status = 503, body = Problem),
 ))]
 pub(super) async fn branch(
-    Call(client): Call,
+    Call(book): Call,
     Segments((gid, branch_id)): Segments<(String, String)>,
 ) -> Result<Json<BranchInfoRow>, ApiError> {
     let key = BranchKey::new(gid, branch_id);
     key.check()
         .map_err(|why| ApiError::field("path", why.to_string()))?;
-    let keys = vec![key.clone()];
-    let info = only(client.lookup_branches(&keys).await?)?;
-    let row = BranchInfoRow::of(key, &info);
+    let info = book.branch(key.clone()).await?;
+    let row = info.and_then(|info| BranchInfoRow::of(key, &info));
     row.map(Json).ok_or_else(|| ApiError::not_found("branch"))
 }
 
@@ -113,13 +108,13 @@ pub(super) async fn branch(
     (status = 503, body = Problem),
 ))]
 pub(super) async fn open_branches(
-    Call(client): Call,
+    Call(book): Call,
     Query(query): Query<OpenQuery>,
 ) -> Result<Json<OpenBranches>, ApiError> {
     let filter = OpenBranchesFilter::from(query);
     let most = (filter.limit as usize).min(OPEN_BRANCHES_MAX);
-    let found = client.list_branches(filter).await?;
-    Ok(Json(OpenBranches::of(&found, most)))
+    let found = book.list_branches(filter).await?;
+    Ok(Json(OpenBranches::of(found, most)))
 }
 
 /// That a request may have its one branch; else which field is wrong and why.

@@ -9,7 +9,7 @@ mod service;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, middleware};
 use giro_client::{BranchAnswer, BranchKey, BranchStatus};
@@ -21,6 +21,7 @@ pub(crate) use self::branches::{check_each, described, valid};
 pub(crate) use self::ledger::at_most;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::observe::observe;
 use crate::{grpc, metrics};
 
 #[derive(OpenApi)]
@@ -73,16 +74,12 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             let why = "this route does not take this method";
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", why)
         })
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(app),
-            metrics::count,
-        ))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), observe))
         .with_state(Arc::clone(app))
 }
 
 async fn unknown_route(request: Request) -> Response {
-    let content = request.headers().get(header::CONTENT_TYPE);
-    if content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc")) {
+    if metrics::is_grpc(request.headers()) {
         return grpc::unknown_method();
     }
     ApiError::not_found("route; /openapi.json has all of them").into_response()
@@ -92,6 +89,18 @@ async fn unknown_route(request: Request) -> Response {
 pub(crate) fn only<T>(rows: Vec<T>) -> Result<T, ApiError> {
     let only = rows.into_iter().next();
     only.ok_or_else(|| ApiError::busy("the ledger did not answer about the branch"))
+}
+
+/// As [`watch`], for a list.
+pub(crate) fn watch_all(
+    app: &App,
+    phase: &'static str,
+    keys: &[BranchKey],
+    answers: &[BranchAnswer],
+) {
+    for (key, answer) in keys.iter().zip(answers) {
+        watch(app, phase, key, answer);
+    }
 }
 
 /// Counts and tells what no correct coordinator asks for.

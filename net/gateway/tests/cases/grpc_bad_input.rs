@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use tower::{Service, ServiceExt};
 
-use crate::common::{Grpc, World, grpc_leg};
+use crate::common::{Grpc, World, framed, grpc_leg};
 
 /// That a request is refused for this field.
 fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, field: &str) {
@@ -197,13 +197,6 @@ fn raw(grpc: &Grpc, world: &World, path: &str, body: Body) -> (Code, String) {
     (status.code(), status.message().to_owned())
 }
 
-fn framed(length: u32, message: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0];
-    bytes.extend(length.to_be_bytes());
-    bytes.extend(message);
-    bytes
-}
-
 #[test]
 fn bytes_that_are_no_message_are_the_callers_fault() {
     let world = World::new();
@@ -211,7 +204,7 @@ fn bytes_that_are_no_message_are_the_callers_fault() {
     let get = "/giro.v1.Branches/Get";
     for message in [&b"\x0a\x02\xff\xfe"[..], b"\xff\xff\xff", b"\x0a\x7f"] {
         let body = framed(u32::try_from(message.len()).unwrap(), message);
-        let (code, why) = raw(&grpc, &world, get, Body::new(Full::from(body)));
+        let (code, why) = raw(&grpc, &world, get, Body::new(Full::new(body)));
         assert_eq!(code, Code::InvalidArgument, "{why}");
         assert!(why.starts_with("message: "), "{why}");
     }
@@ -239,18 +232,18 @@ fn slow_and_oversized_messages_are_cut_off() {
     let grpc = Grpc::new(&world);
     let create = "/giro.v1.Ledger/CreateTransfers";
     let body = framed(1 << 17, &vec![0; 1 << 17]);
-    let (code, why) = raw(&grpc, &world, create, Body::new(Full::from(body)));
+    let (code, why) = raw(&grpc, &world, create, Body::new(Full::new(body)));
     assert!(matches!(code, Code::OutOfRange), "{code:?} {why}");
     // A message that is whole, and then no end.
     let part = |_| Ok::<_, Status>(Frame::data(vec![0; 1 << 12].into()));
-    let first = tokio_stream::once(Ok(Frame::data(framed(0, &[]).into())));
+    let first = tokio_stream::once(Ok(Frame::data(framed(0, &[]))));
     let endless = tokio_stream::StreamExt::chain(first, tokio_stream::iter((0..1 << 16).map(part)));
     let body = Body::new(BodyExt::boxed_unsync(StreamBody::new(endless)));
     let (code, why) = raw(&grpc, &world, create, body);
     assert_eq!(code, Code::ResourceExhausted, "{why}");
 
     let began = Instant::now();
-    let first = tokio_stream::once(Ok::<_, Status>(Frame::data(framed(100, b"x").into())));
+    let first = tokio_stream::once(Ok::<_, Status>(Frame::data(framed(100, b"x"))));
     let slow = tokio_stream::StreamExt::chain(first, tokio_stream::pending());
     let body = Body::new(BodyExt::boxed_unsync(StreamBody::new(slow)));
     let (code, why) = raw(&grpc, &world, create, body);

@@ -2,12 +2,13 @@
 
 use giro_gateway::v1;
 use prost::Message;
+use tonic::Code;
 use tonic::body::Body;
-use tonic::{Code, Request};
+use tonic::metadata::MetadataMap;
 use tonic_types::StatusExt;
 use tower::{Service, ServiceExt};
 
-use crate::common::{Grpc, World, grpc_leg, of_dtm};
+use crate::common::{Grpc, World, framed, grpc_leg, of_dtm};
 
 fn tried(debit: u32) -> v1::DtmBranch {
     v1::DtmBranch {
@@ -81,13 +82,11 @@ fn the_coordinators_own_content_type_and_any_message_is_taken_in_phase_two() {
             world.http
         ));
         *request.headers_mut().unwrap() = metadata.into_headers();
-        let mut framed = vec![0];
-        framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-        framed.extend(message);
+        let framed = framed(message.len().try_into().unwrap(), &message);
         let request = request
             .header("content-type", "application/grpc+dtm_raw")
             .header("te", "trailers")
-            .body(Body::new(http_body_util::Full::from(framed)))
+            .body(Body::new(http_body_util::Full::new(framed)))
             .unwrap();
         let response = grpc.wait(async {
             let mut channel = grpc.channel();
@@ -109,46 +108,35 @@ fn the_coordinators_own_content_type_and_any_message_is_taken_in_phase_two() {
     assert_eq!(confirmed.unwrap(), "13");
 }
 
+fn set(metadata: &mut MetadataMap, name: &'static str, value: &str) {
+    metadata.insert(name, value.parse().unwrap());
+}
+
 #[test]
 fn identity_that_is_missing_twice_or_contradicting_is_refused_and_leaves_nothing() {
     let world = World::new();
     world.accounts();
     let grpc = Grpc::new(&world);
     let mut dtm = grpc.dtm();
-    type Change = fn(&mut Request<v1::DtmBranch>);
+    type Change = fn(&mut MetadataMap);
     let cases: [(&str, Change); 9] = [
-        ("dtm-gid", |r| drop(r.metadata_mut().remove("dtm-gid"))),
-        ("dtm-branch_id", |r| {
-            drop(r.metadata_mut().remove("dtm-branch_id"))
+        ("dtm-gid", |m| drop(m.remove("dtm-gid"))),
+        ("dtm-branch_id", |m| drop(m.remove("dtm-branch_id"))),
+        ("dtm-op", |m| drop(m.remove("dtm-op"))),
+        ("dtm-trans_type", |m| drop(m.remove("dtm-trans_type"))),
+        ("dtm-op", |m| set(m, "dtm-op", "confirm")),
+        ("dtm-trans_type", |m| set(m, "dtm-trans_type", "saga")),
+        ("dtm-gid", |m| {
+            m.append("dtm-gid", "h".parse().unwrap());
         }),
-        ("dtm-op", |r| drop(r.metadata_mut().remove("dtm-op"))),
-        ("dtm-trans_type", |r| {
-            drop(r.metadata_mut().remove("dtm-trans_type"))
-        }),
-        ("dtm-op", |r| {
-            drop(
-                r.metadata_mut()
-                    .insert("dtm-op", "confirm".parse().unwrap()),
-            )
-        }),
-        ("dtm-trans_type", |r| {
-            r.metadata_mut()
-                .insert("dtm-trans_type", "saga".parse().unwrap());
-        }),
-        ("dtm-gid", |r| {
-            r.metadata_mut().append("dtm-gid", "h".parse().unwrap());
-        }),
-        ("dtm-gid", |r| {
-            drop(r.metadata_mut().insert("dtm-gid", "".parse().unwrap()))
-        }),
-        ("dtm-branch_id", |r| {
-            let long = "x".repeat(129).parse().unwrap();
-            r.metadata_mut().insert("dtm-branch_id", long);
+        ("dtm-gid", |m| set(m, "dtm-gid", "")),
+        ("dtm-branch_id", |m| {
+            set(m, "dtm-branch_id", &"x".repeat(129));
         }),
     ];
     for (field, change) in cases {
         let mut request = of_dtm(tried(1), "try");
-        change(&mut request);
+        change(request.metadata_mut());
         let error = grpc.wait(dtm.r#try(request)).unwrap_err();
         assert_eq!(error.code(), Code::InvalidArgument, "{error:?}");
         let details = error.get_details_bad_request().unwrap();

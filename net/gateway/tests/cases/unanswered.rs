@@ -15,7 +15,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
 
-use crate::common::{Grpc, World, grpc_leg, leg, of_dtm};
+use crate::common::{Grpc, World, framed, grpc_leg, leg, of_dtm};
 
 /// Hands everything on between a gateway and its ledger, but for answers while it is silent.
 struct Relay {
@@ -192,9 +192,7 @@ fn code_within(
     message: &v1::CreateTransfersRequest,
 ) -> Code {
     let message = message.encode_to_vec();
-    let mut framed = vec![0];
-    framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-    framed.extend(message);
+    let framed = framed(message.len().try_into().unwrap(), &message);
     let uri = format!("http://{}/giro.v1.Ledger/CreateTransfers", world.http);
     let request = ureq::http::Request::post(uri)
         .header("content-type", "application/grpc")
@@ -207,7 +205,7 @@ fn code_within(
         tokio::spawn(connection);
         let mut client = client.ready().await.unwrap();
         let (response, mut body) = client.send_request(request, false).unwrap();
-        body.send_data(framed.into(), true).unwrap();
+        body.send_data(framed, true).unwrap();
         let response = response.await.unwrap();
         Status::from_header_map(response.headers()).unwrap().code()
     })

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::{BufMut, Bytes, BytesMut};
 use giro::Engine;
 use giro_gateway::v1::branches_client::BranchesClient;
 use giro_gateway::v1::dtm_participant_client::DtmParticipantClient;
@@ -238,6 +239,15 @@ pub(crate) fn grpc_leg(debit: u32, credit: u32) -> v1::Leg {
         code: 1,
         ..v1::Leg::default()
     }
+}
+
+/// A message as gRPC sends it, with this length before it.
+pub(crate) fn framed(length: u32, message: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_u8(0);
+    bytes.put_u32(length);
+    bytes.put_slice(message);
+    bytes.freeze()
 }
 
 /// A request that DTM or its client would send about branch `b` of `g`.
