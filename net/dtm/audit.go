@@ -30,6 +30,9 @@ func (w *world) audit() (string, error) {
 			failed++
 		}
 	}
+	if w.succeeds > succeeded {
+		return "", fmt.Errorf("only %d payments succeeded, of at least %d", succeeded, w.succeeds)
+	}
 	for _, u := range w.units {
 		open, err := u.openBranches()
 		if err != nil {

@@ -24,6 +24,8 @@ type world struct {
 	coordinator *coordinator
 	// All payments that were begun, for the audit.
 	payments []*payment
+	// At least so many succeed.
+	succeeds int
 }
 
 func main() {
@@ -32,7 +34,7 @@ func main() {
 	dir := flag.String("dir", "", "folder for ledgers, store and logs; it must not exist")
 	count := flag.Int("transactions", 200, "payments of the random scenario")
 	only := flag.String("only", "", "run one scenario")
-	seed := flag.Int64("seed", time.Now().UnixNano(), "of the random scenario")
+	seed := flag.Int64("seed", time.Now().UnixMilli(), "of the random scenario")
 	flag.Parse()
 	if err := run(*giro, *dtm, *dir, *count, *only, *seed); err != nil {
 		fmt.Fprintf(os.Stderr, "FAILED: %v\n", err)
