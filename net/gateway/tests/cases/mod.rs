@@ -6,4 +6,6 @@ mod grpc_dtm;
 mod ledger;
 mod limits;
 mod reservations;
+mod shadow;
+mod trace;
 mod unanswered;

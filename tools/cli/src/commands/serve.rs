@@ -57,6 +57,7 @@ fn start_gateway(config: &Config, ledger: SocketAddr) -> anyhow::Result<Option<G
     let http = found.next().context("the host of HTTP has no address")?;
     let options = giro_gateway::Options {
         cluster: config.server.cluster,
+        shadow_ledgers: config.shadow_ledgers,
         ..giro_gateway::Options::default()
     };
     let gateway = Gateway::start(http, ledger, options)?;
