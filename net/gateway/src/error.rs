@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// When to come back after a refusal that passes.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Body of every answer that is not a success.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -50,10 +50,21 @@ impl ApiError {
         error
     }
 
+    /// Test traffic where there is no place for it.
+    pub(crate) fn no_shadow() -> Self {
+        let why = "is marked as test traffic, and no shadow ledgers are configured";
+        Self::new(StatusCode::BAD_REQUEST, "no_shadow", why)
+    }
+
     /// Nothing has this name.
     pub(crate) fn not_found(what: &str) -> Self {
         let message = format!("there is no such {what}");
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// Whether it may have happened.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.status == StatusCode::GATEWAY_TIMEOUT
     }
 
     /// Nothing happened, for a reason that passes.

@@ -8,13 +8,14 @@ use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use giro_client::Client;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::book::Book;
 use crate::error::ApiError;
 
 /// Names a shorter or longer deadline for one request, in milliseconds.
@@ -24,15 +25,16 @@ const BUDGET_STEP_BYTES: usize = 1 << 10;
 /// Most parameters of a query string.
 const PARAMETERS_MAX: usize = 32;
 
-/// A client whose calls end by the request's deadline.
-pub(crate) struct Call(pub(crate) Client);
+/// The ledger, whose calls end by the request's deadline.
+pub(crate) struct Call(pub(crate) Book);
 
 impl FromRequestParts<Arc<App>> for Call {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let deadline = deadline(&parts.headers, app.options.deadline)?;
-        Ok(Self(app.client()?.with_deadline(deadline)))
+        let marked = parts.extensions.get().copied();
+        app.book(marked, deadline).map(Self)
     }
 }
 
@@ -117,41 +119,67 @@ fn content_type(headers: &HeaderMap) -> Result<(), ApiError> {
 /// The whole body, in time and within the limits of one and of all.
 async fn read(request: Request, app: &App) -> Result<Bytes, ApiError> {
     let max = app.options.body_bytes_max;
-    let too_large = || {
-        let message = format!("the body has more than {max} bytes");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
-    };
     let hint = request.body().size_hint();
     if hint.lower() > max as u64 {
-        return Err(too_large());
+        return Err(too_large(max));
     }
     let most = hint
         .upper()
         .map_or(max, |upper| usize::try_from(upper).unwrap_or(max));
-    let steps = u32::try_from(most.min(max).div_ceil(BUDGET_STEP_BYTES)).unwrap_or(u32::MAX);
-    let Ok(_room) = app.body_budget.try_acquire_many(steps) else {
-        return Err(ApiError::busy(
-            "too many large bodies at a time; come back later",
-        ));
-    };
+    let mut room = Room::default();
+    if !room.grow(&app.body_budget, most.min(max)) {
+        return Err(too_many());
+    }
     let body = Limited::new(request.into_body(), max);
     match timeout(app.options.body_timeout, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(max)),
         Ok(Err(_)) => Err(ApiError::new(
             StatusCode::BAD_REQUEST,
             "invalid",
             "the body did not come whole",
         )),
-        Err(_) => Err(ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "slow",
-            format!(
-                "the body did not come within {:?}",
-                app.options.body_timeout
-            ),
-        )),
+        Err(_) => Err(slow(app.options.body_timeout)),
     }
+}
+
+/// A body's share of the memory for all bodies, given back when dropped.
+#[derive(Default)]
+pub(crate) struct Room {
+    permit: Option<OwnedSemaphorePermit>,
+    /// Bytes it is for.
+    bytes: usize,
+}
+
+impl Room {
+    /// Takes room for so many bytes more; false when there is none.
+    pub(crate) fn grow(&mut self, budget: &Arc<Semaphore>, bytes: usize) -> bool {
+        let steps = |bytes| u32::try_from(budget_steps(bytes)).unwrap_or(u32::MAX);
+        let more = steps(self.bytes + bytes) - steps(self.bytes);
+        let Ok(more) = Arc::clone(budget).try_acquire_many_owned(more) else {
+            return false;
+        };
+        self.bytes += bytes;
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            None => self.permit = Some(more),
+        }
+        true
+    }
+}
+
+pub(crate) fn too_large(bytes_max: usize) -> ApiError {
+    let message = format!("the body has more than {bytes_max} bytes");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+}
+
+pub(crate) fn too_many() -> ApiError {
+    ApiError::busy("too many large bodies at a time; come back later")
+}
+
+pub(crate) fn slow(limit: Duration) -> ApiError {
+    let message = format!("the body did not come within {limit:?}");
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "slow", message)
 }
 
 /// Steps of the memory for all bodies.

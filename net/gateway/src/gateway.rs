@@ -1,26 +1,19 @@
-//! The thread, its listener and its connections.
+//! The thread and its listener.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
 use giro_client::{Client, ClientOptions};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tower::ServiceExt;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 
 use crate::app::App;
 use crate::options::Options;
-use crate::routes;
+use crate::{connection, routes};
 
 /// Pause after a connection could not be accepted: the process has too many open files, or the
 /// like, which passes.
@@ -174,7 +167,7 @@ async fn serve(
             let _sent = stream.try_write(TURNED_AWAY);
             continue;
         };
-        tokio::spawn(connection(
+        tokio::spawn(connection::serve(
             stream,
             Arc::clone(&app),
             router.clone(),
@@ -208,51 +201,8 @@ async fn connect(app: Arc<App>, ledger: String) {
     }
 }
 
-/// Serves one connection until it ends, is quiet for too long, or the gateway stops.
-async fn connection(
-    stream: TcpStream,
-    app: Arc<App>,
-    router: Router,
-    mut stopped: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
-) {
-    app.metrics.connections.inc();
-    // Answers are small, and each leaves whole.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection cannot send without delay");
-    }
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(answer(router, request).await) }
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(app.options.header_timeout)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut served = std::pin::pin!(served);
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = stop_asked(&mut stopped) => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection of HTTP ended");
-    }
-    app.metrics.connections.dec();
-}
-
 /// Waits until the gateway is to stop.
-async fn stop_asked(stopped: &mut watch::Receiver<bool>) {
+pub(crate) async fn stop_asked(stopped: &mut watch::Receiver<bool>) {
     // An error is the handle's end, which asks to stop, too.
     drop(stopped.wait_for(|is_stopped| *is_stopped).await);
-}
-
-async fn answer(router: Router, request: hyper::Request<Incoming>) -> axum::response::Response {
-    let request = request.map(axum::body::Body::new);
-    match router.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
 }

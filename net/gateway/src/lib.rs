@@ -18,15 +18,22 @@
 //! Where to start reading: [`Gateway`], then `routes`. `docs/reference/http.md` has the routes.
 #![forbid(unsafe_code)]
 
+mod activity;
 mod app;
+mod book;
+mod connection;
 mod error;
 mod extract;
 mod gateway;
+mod grpc;
 mod metrics;
 mod number;
+mod observe;
 mod options;
 mod records;
 mod routes;
+mod shadow;
 
 pub use gateway::{Gateway, GatewayError};
+pub use grpc::v1;
 pub use options::Options;

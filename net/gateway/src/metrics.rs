@@ -1,11 +1,9 @@
 //! Counters of the edge, as Prometheus reads them.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -14,8 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-
-use crate::app::App;
+use tonic::{Code, Status};
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BOUNDS: [f64; 13] = [
@@ -30,6 +27,13 @@ struct Answered {
     status: u16,
 }
 
+/// Labels of a request over gRPC. A route is one of ours, and codes are few.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnsweredGrpc {
+    route: String,
+    code: i32,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
     route: String,
@@ -39,11 +43,14 @@ struct Route {
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Answered, Counter>,
+    requests_grpc: Family<AnsweredGrpc, Counter>,
     latency: Family<Route, Histogram>,
     /// Connections that are open.
     pub(crate) connections: Gauge,
     /// Connections that were turned away.
     pub(crate) turned_away: Counter,
+    /// Connections that were cut because their client did not take its answers.
+    pub(crate) cut: Counter,
     /// Answers about branches that no correct coordinator gets.
     pub(crate) anomalies: Counter,
 }
@@ -53,6 +60,9 @@ impl Metrics {
         let mut registry = Registry::with_prefix("giro");
         let requests = Family::default();
         registry.register("http_requests", "Requests answered", requests.clone());
+        let requests_grpc = Family::default();
+        let about = "Requests answered over gRPC, by the code of their status";
+        registry.register("grpc_requests", about, requests_grpc.clone());
         let latency: Family<Route, Histogram> =
             Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS));
         let about = "Time from a request's head to its answer";
@@ -62,15 +72,20 @@ impl Metrics {
         let turned_away = Counter::default();
         let about = "Connections beyond the most that are allowed";
         registry.register("http_connections_turned_away", about, turned_away.clone());
+        let cut = Counter::default();
+        let about = "Connections cut because their client did not take its answers";
+        registry.register("http_connections_cut", about, cut.clone());
         let anomalies = Counter::default();
         let about = "Second phases that contradict what became of their branch";
         registry.register("http_branch_anomalies", about, anomalies.clone());
         Self {
             registry,
             requests,
+            requests_grpc,
             latency,
             connections,
             turned_away,
+            cut,
             anomalies,
         }
     }
@@ -85,33 +100,46 @@ impl Metrics {
         Ok(text)
     }
 
-    fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+    pub(crate) fn answered(&self, method: &str, route: &str, response: &Response, took: Duration) {
         let route = route.to_owned();
-        let labels = Answered {
-            method: method.to_owned(),
-            route: route.clone(),
-            status,
-        };
-        self.requests.get_or_create(&labels).inc();
+        match code(response) {
+            Some(code) => {
+                let route = route.clone();
+                let labels = AnsweredGrpc { route, code };
+                self.requests_grpc.get_or_create(&labels).inc();
+            }
+            None => {
+                let labels = Answered {
+                    method: method.to_owned(),
+                    route: route.clone(),
+                    status: response.status().as_u16(),
+                };
+                self.requests.get_or_create(&labels).inc();
+            }
+        }
         let latency = self.latency.get_or_create(&Route { route });
         latency.observe(took.as_secs_f64());
     }
 }
 
-/// Counts each request.
-pub(crate) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let method = known(request.method().as_str());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or("none", |route| route.as_str());
-    let status = response.status().as_u16();
-    app.metrics.answered(method, route, status, began.elapsed());
-    response
+/// The code of an answer of gRPC. An error's is in the head, as all of it is; success comes behind
+/// the message.
+fn code(response: &Response) -> Option<i32> {
+    if !is_grpc(response.headers()) {
+        return None;
+    }
+    let status = Status::from_header_map(response.headers());
+    Some(status.map_or(Code::Ok, |status| status.code()).into())
+}
+
+/// Whether a request or answer is gRPC's.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content = headers.get(header::CONTENT_TYPE);
+    content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// A client can make up methods; a label must not grow by it.
-fn known(method: &str) -> &'static str {
+pub(crate) fn known(method: &str) -> &'static str {
     const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
     let known = METHODS.into_iter().find(|known| *known == method);
     known.unwrap_or("other")

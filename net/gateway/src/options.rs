@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Options {
     /// The ledger's cluster.
     pub cluster: u128,
+    /// Where test traffic goes: to the ledger with the number that it names and this more. Real
+    /// ledgers then have numbers below it. Default none: test traffic is refused.
+    pub shadow_ledgers: Option<u32>,
     /// Most time for the ledger to answer once a request is there, and what a request has that
     /// names no deadline. Default 10 s.
     pub deadline: Duration,
@@ -20,6 +23,8 @@ pub struct Options {
     pub body_timeout: Duration,
     /// Most time for a request's head to come, and for a connection to be quiet. Default 30 s.
     pub header_timeout: Duration,
+    /// Most time for a client to take an answer. Default 30 s.
+    pub answer_timeout: Duration,
     /// Most connections at a time. One more is answered 503 and closed. Default 1024.
     pub connections_max: usize,
     /// Most requests in flight to the ledger. Default 8.
@@ -32,12 +37,14 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             cluster: 0,
+            shadow_ledgers: None,
             deadline: Duration::from_secs(10),
             dtm_deadline: Duration::from_millis(2500),
             body_bytes_max: 4 << 20,
             bodies_bytes_max: 64 << 20,
             body_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
             connections_max: 1024,
             sessions_max: 8,
             drain_timeout: Duration::from_secs(5),

@@ -69,6 +69,9 @@ pub(crate) struct Flags {
     /// Where to serve HTTP: [host:]port. Not served unless given.
     #[arg(long, env = "GIRO_HTTP", value_name = "[HOST:]PORT")]
     http: Option<String>,
+    /// Where test traffic over HTTP and gRPC goes: ledger N + COUNT instead of N.
+    #[arg(long, env = "GIRO_SHADOW_LEDGERS", value_name = "COUNT")]
+    shadow_ledgers: Option<u32>,
 }
 
 /// Settings as the file gives them.
@@ -91,6 +94,7 @@ struct File {
     generation_rows: Option<u32>,
     request_deadline_ms: Option<u64>,
     http: Option<String>,
+    shadow_ledgers: Option<u32>,
 }
 
 /// Settings in force.
@@ -102,6 +106,8 @@ pub(crate) struct Config {
     pub(crate) peers: Option<String>,
     /// Where to serve HTTP, if it is served.
     pub(crate) http: Option<String>,
+    /// What is added to the ledger's number for test traffic, where there is a place for it.
+    pub(crate) shadow_ledgers: Option<u32>,
     /// The ledger's.
     pub(crate) ledger: giro::Options,
     /// The port's.
@@ -113,6 +119,9 @@ const SHARDS_MAX: u32 = 64;
 const SESSIONS_MAX: u32 = 1 << 20;
 const BUFFERS_MIN: u32 = 8;
 const BUFFERS_MAX: u32 = 1 << 14;
+/// One real ledger has room below the smallest, and all shadow ledgers above the largest.
+const SHADOW_LEDGERS_MIN: u32 = 2;
+const SHADOW_LEDGERS_MAX: u32 = 1 << 31;
 
 impl Config {
     /// The settings for the ledger in `dir`.
@@ -167,6 +176,11 @@ impl Config {
                 .clone()
                 .or(file.http)
                 .filter(|http| !http.is_empty()),
+            // 0 switches off what the file has.
+            shadow_ledgers: flags
+                .shadow_ledgers
+                .or(file.shadow_ledgers)
+                .filter(|count| *count > 0),
             ledger,
             server,
         };
@@ -181,6 +195,10 @@ impl Config {
             }
             Ok(())
         };
+        if let Some(count) = self.shadow_ledgers {
+            let (min, max) = (SHADOW_LEDGERS_MIN.into(), SHADOW_LEDGERS_MAX.into());
+            within("shadow_ledgers", count.into(), min, max)?;
+        }
         within("shards", self.ledger.shards.into(), 1, SHARDS_MAX.into())?;
         within(
             "reactors",

@@ -38,6 +38,7 @@ struct Stage {
 /// Bounds of the stages that could go on for ever; the commands of the same name run longer.
 const FUZZ_SECONDS: u64 = 60;
 const KILL_ROUNDS: u32 = 5;
+const DTM_PAYMENTS: u32 = 200;
 const SIM_SECONDS: u64 = 60;
 
 const STAGES: &[Stage] = &[
@@ -125,6 +126,12 @@ const STAGES: &[Stage] = &[
         what: "the field's official clients, unmodified",
         missing: no_python,
         run: |arguments| stages::official(arguments.require_all),
+    },
+    Stage {
+        name: "dtm",
+        what: "two ledgers, a real DTM server, and kills",
+        missing: stages::no_go,
+        run: |_| stages::dtm(DTM_PAYMENTS, None),
     },
     Stage {
         name: "readme",

@@ -33,6 +33,15 @@ enum Command {
     Tidy,
     /// The field's official clients against a fresh ledger.
     Official,
+    /// Two ledgers and a real DTM server between them: payments, failures, kills, and an audit.
+    Dtm {
+        /// Payments at a time in the random scenario.
+        #[arg(long, default_value_t = 200)]
+        payments: u32,
+        /// Repeats a run's payments.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// kill -9 under load, restart, and a full check, round after round.
     Kill {
         /// Kills.
@@ -79,6 +88,7 @@ fn main() -> ExitCode {
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Tidy => tidy::run(),
         Command::Official => stages::official(true),
+        Command::Dtm { payments, seed } => stages::dtm(payments, seed),
         Command::Kill { rounds, seed } => stages::kill(rounds, seed),
         Command::Oracle { events, seed } => stages::oracle(events, seed),
         Command::Sim { seeds, seed, twice } => {

@@ -232,28 +232,32 @@ pub(crate) struct OpenBranchRow {
     timeout: U32,
 }
 
+/// Where the next page begins; none on the last one.
+pub(crate) fn page_end(
+    rows: &[(OpenBranch, Option<BranchKey>)],
+    limit_rows: usize,
+) -> Option<&OpenBranch> {
+    let last = rows.last().map(|(row, _)| row);
+    last.filter(|last| last.legs == 0 || rows.len() >= limit_rows)
+}
+
 impl OpenBranches {
     /// Of the rows that came for a limit.
-    pub(crate) fn of(rows: &[OpenBranch], limit_rows: usize) -> Self {
-        let next = rows
-            .last()
-            .filter(|last| last.legs == 0 || rows.len() >= limit_rows);
-        let next = next.map(|last| Next {
+    pub(crate) fn of(rows: Vec<(OpenBranch, Option<BranchKey>)>, limit_rows: usize) -> Self {
+        let next = page_end(&rows, limit_rows).map(|last| Next {
             after: last.id.into(),
             after_tried_at: last.tried_at.into(),
         });
         // One without legs only says where the ledger stopped looking.
-        let real = rows.iter().filter(|row| row.legs > 0);
-        let row = |row: &OpenBranch| {
-            let (gid, branch_id) = row.key();
-            OpenBranchRow {
-                gid: gid.into(),
-                branch_id: branch_id.into(),
-                id: row.id.into(),
-                legs: row.legs,
-                tried_at: row.tried_at.into(),
-                timeout: row.timeout.into(),
-            }
+        let real = rows.into_iter().filter(|(row, _)| row.legs > 0);
+        let real = real.filter_map(|(row, key)| Some((row, key?)));
+        let row = |(row, key): (OpenBranch, BranchKey)| OpenBranchRow {
+            gid: key.gid,
+            branch_id: key.branch_id,
+            id: row.id.into(),
+            legs: row.legs,
+            tried_at: row.tried_at.into(),
+            timeout: row.timeout.into(),
         };
         Self {
             branches: real.map(row).collect(),

@@ -65,8 +65,26 @@ macro_rules! flags {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let set = $names.iter().filter(|(_, bit, _)| self.0 & bit != 0);
-                serializer.collect_seq(set.map(|(name, _, _)| name))
+                serializer.collect_seq(set($names, self.0))
+            }
+        }
+
+        impl $name {
+            /// The flags with these names.
+            ///
+            /// # Errors
+            /// What is wrong with them.
+            pub(crate) fn of(names: &[String]) -> Result<Self, String> {
+                let mut bits = 0;
+                for name in names {
+                    add($names, &mut bits, name)?;
+                }
+                Ok(Self(bits))
+            }
+
+            /// The names of those that are set.
+            pub(crate) fn names(self) -> Vec<String> {
+                set($names, self.0).map(str::to_owned).collect()
             }
         }
 
@@ -101,22 +119,31 @@ impl<'de> Visitor<'de> for Names {
     fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<u16, A::Error> {
         let mut bits = 0;
         while let Some(name) = names.next_element::<String>()? {
-            let known = self
-                .0
-                .iter()
-                .find(|(known, _, free)| *free && *known == name);
-            let Some((_, bit, _)) = known else {
-                return Err(de::Error::custom(
-                    "must be the name of a flag that can be set",
-                ));
-            };
-            if bits & bit != 0 {
-                return Err(de::Error::custom(format!("{name} is there twice")));
-            }
-            bits |= bit;
+            add(self.0, &mut bits, &name).map_err(de::Error::custom)?;
         }
         Ok(bits)
     }
+}
+
+/// The names of the bits that are set.
+fn set(names: &'static [Name], bits: u16) -> impl Iterator<Item = &'static str> {
+    let set = names.iter().filter(move |(_, bit, _)| bits & bit != 0);
+    set.map(|(name, _, _)| *name)
+}
+
+/// Sets the bit of a name.
+fn add(names: &[Name], bits: &mut u16, name: &str) -> Result<(), String> {
+    let known = names
+        .iter()
+        .find(|(known, _, free)| *free && *known == name);
+    let Some((name, bit, _)) = known else {
+        return Err("must be the name of a flag that can be set".into());
+    };
+    if *bits & bit != 0 {
+        return Err(format!("{name} is there twice"));
+    }
+    *bits |= bit;
+    Ok(())
 }
 
 fn schema(names: &[Name]) -> RefOr<Schema> {

@@ -9,8 +9,10 @@ mod transfer;
 pub(crate) use account::{AccountRow, BalanceRow, NewAccount};
 pub(crate) use branch::{
     BranchInfoRow, BranchResultRow, Cancel, Confirm, LegRow, NewBranch, OpenBranches, OpenQuery,
+    page_end,
 };
 pub(crate) use filter::{AccountQuery, RecordQuery};
+pub(crate) use flags::{AccountFlagNames, TransferFlagNames};
 pub(crate) use transfer::{NewTransfer, TransferRow};
 
 use giro_client::{AccountResult, TransferResult};
@@ -22,6 +24,11 @@ use crate::number::{U32, U64};
 /// Most rows when a query does not say.
 fn limit_default() -> U32 {
     U32(100)
+}
+
+/// A limit of a message, where 0 is not saying.
+pub(crate) fn limit_or_default(limit: u32) -> u32 {
+    if limit == 0 { limit_default().0 } else { limit }
 }
 
 /// What became of one account or transfer.

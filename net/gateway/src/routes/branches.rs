@@ -10,7 +10,7 @@ use giro_client::{
 };
 
 use super::ledger::{at_most, rows};
-use super::{only, watch};
+use super::watch_all;
 use crate::app::App;
 use crate::error::{ApiError, Problem};
 use crate::extract::{Call, Payload, Query, Segments};
@@ -29,18 +29,15 @@ type Results = Result<Json<Vec<BranchResultRow>>, ApiError>;
 ))]
 pub(super) async fn try_branches(
     State(app): State<Arc<App>>,
-    Call(client): Call,
+    Call(book): Call,
     Payload(new): Payload<Vec<NewBranch>>,
 ) -> Results {
-    at_most(new.len(), BRANCHES_MAX)?;
+    at_most("body", new.len(), BRANCHES_MAX)?;
     let branches: Vec<TryBranch> = new.into_iter().map(TryBranch::from).collect();
-    for (at, branch) in branches.iter().enumerate() {
-        check(at, &branch.check())?;
-    }
-    let answers = client.try_branches(&branches).await?;
-    for (branch, answer) in branches.iter().zip(&answers) {
-        watch(&app, "try", &branch.key, answer);
-    }
+    check_each("", &branches, TryBranch::check)?;
+    let keys: Vec<_> = branches.iter().map(|branch| branch.key.clone()).collect();
+    let answers = book.try_branches("", branches).await?;
+    watch_all(&app, "try", &keys, &answers);
     Ok(rows(answers))
 }
 
@@ -53,18 +50,15 @@ pub(super) async fn try_branches(
 ))]
 pub(super) async fn confirm_branches(
     State(app): State<Arc<App>>,
-    Call(client): Call,
+    Call(book): Call,
     Payload(confirms): Payload<Vec<Confirm>>,
 ) -> Results {
-    at_most(confirms.len(), BRANCHES_MAX)?;
+    at_most("body", confirms.len(), BRANCHES_MAX)?;
     let confirms: Vec<_> = confirms.into_iter().map(ConfirmBranch::from).collect();
-    for (at, confirm) in confirms.iter().enumerate() {
-        check(at, &confirm.check())?;
-    }
-    let answers = client.confirm_branches(&confirms).await?;
-    for (confirm, answer) in confirms.iter().zip(&answers) {
-        watch(&app, "confirm", &confirm.key, answer);
-    }
+    check_each("", &confirms, ConfirmBranch::check)?;
+    let keys: Vec<_> = confirms.iter().map(|confirm| confirm.key.clone()).collect();
+    let answers = book.confirm_branches("", confirms).await?;
+    watch_all(&app, "confirm", &keys, &answers);
     Ok(rows(answers))
 }
 
@@ -77,18 +71,14 @@ pub(super) async fn confirm_branches(
 ))]
 pub(super) async fn cancel_branches(
     State(app): State<Arc<App>>,
-    Call(client): Call,
+    Call(book): Call,
     Payload(cancels): Payload<Vec<Cancel>>,
 ) -> Results {
-    at_most(cancels.len(), BRANCHES_MAX)?;
+    at_most("body", cancels.len(), BRANCHES_MAX)?;
     let keys: Vec<BranchKey> = cancels.into_iter().map(BranchKey::from).collect();
-    for (at, key) in keys.iter().enumerate() {
-        check(at, &key.check())?;
-    }
-    let answers = client.cancel_branches(&keys).await?;
-    for (key, answer) in keys.iter().zip(&answers) {
-        watch(&app, "cancel", key, answer);
-    }
+    check_each("", &keys, BranchKey::check)?;
+    let answers = book.cancel_branches("", keys.clone()).await?;
+    watch_all(&app, "cancel", &keys, &answers);
     Ok(rows(answers))
 }
 
@@ -100,15 +90,14 @@ pub(super) async fn cancel_branches(
     (status = 503, body = Problem),
 ))]
 pub(super) async fn branch(
-    Call(client): Call,
+    Call(book): Call,
     Segments((gid, branch_id)): Segments<(String, String)>,
 ) -> Result<Json<BranchInfoRow>, ApiError> {
     let key = BranchKey::new(gid, branch_id);
     key.check()
         .map_err(|why| ApiError::field("path", why.to_string()))?;
-    let keys = vec![key.clone()];
-    let info = only(client.lookup_branches(&keys).await?)?;
-    let row = BranchInfoRow::of(key, &info);
+    let info = book.branch(key.clone()).await?;
+    let row = info.and_then(|info| BranchInfoRow::of(key, &info));
     row.map(Json).ok_or_else(|| ApiError::not_found("branch"))
 }
 
@@ -119,38 +108,45 @@ pub(super) async fn branch(
     (status = 503, body = Problem),
 ))]
 pub(super) async fn open_branches(
-    Call(client): Call,
+    Call(book): Call,
     Query(query): Query<OpenQuery>,
 ) -> Result<Json<OpenBranches>, ApiError> {
     let filter = OpenBranchesFilter::from(query);
     let most = (filter.limit as usize).min(OPEN_BRANCHES_MAX);
-    let found = client.list_branches(filter).await?;
-    Ok(Json(OpenBranches::of(&found, most)))
+    let found = book.list_branches(filter).await?;
+    Ok(Json(OpenBranches::of(found, most)))
 }
 
 /// That a request may have its one branch; else which field is wrong and why.
-pub(super) fn valid<T>(checked: Result<T, Why>) -> Result<T, ApiError> {
+pub(crate) fn valid<T>(checked: Result<T, Why>) -> Result<T, ApiError> {
     checked.map_err(|error| {
         let (field, why) = described(&error);
         ApiError::field(field, why)
     })
 }
 
-/// That a request may have the branch at this place; else which field is wrong and why.
-fn check<T>(at: usize, checked: &Result<T, Why>) -> Result<(), ApiError> {
-    let Err(error) = checked else {
-        return Ok(());
-    };
-    let (field, why) = described(error);
-    let field = match error {
-        Why::Text { .. } | Why::Legs { .. } => format!("[{at}].{field}"),
-        _ => "body".into(),
-    };
-    Err(ApiError::field(field, why))
+/// That a request may have each branch of a list; else which field is wrong and why.
+pub(crate) fn check_each<B, T>(
+    list: &str,
+    branches: &[B],
+    check: fn(&B) -> Result<T, Why>,
+) -> Result<(), ApiError> {
+    for (at, branch) in branches.iter().enumerate() {
+        let Err(error) = check(branch) else {
+            continue;
+        };
+        let (field, why) = described(&error);
+        let field = match error {
+            Why::Text { .. } | Why::Legs { .. } => format!("{list}[{at}].{field}"),
+            _ => "body".into(),
+        };
+        return Err(ApiError::field(field, why));
+    }
+    Ok(())
 }
 
 /// The field of a branch, and what is wrong with it.
-pub(super) fn described(error: &Why) -> (&'static str, String) {
+pub(crate) fn described(error: &Why) -> (&'static str, String) {
     use giro_base::limits::{BRANCH_LEGS_MAX, BRANCH_TEXT_BYTES_MAX};
     match error {
         Why::Text { field, bytes, .. } => {

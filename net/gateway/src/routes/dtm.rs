@@ -7,23 +7,26 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use giro_client::{
-    BranchAnswer, BranchKey, BranchStatus, CallError, Client, ConfirmBranch, Leg, TryBranch,
-};
+use axum::{Extension, Json};
+use giro_client::{BranchAnswer, BranchKey, BranchStatus, ConfirmBranch, Leg, TryBranch};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::branches::{described, valid};
 use super::{only, watch};
 use crate::app::App;
+use crate::book::Book;
 use crate::error::{ApiError, Problem};
 use crate::extract::{AnyBody, MaybePayload, Parameters, Payload};
 use crate::number::{U32, U128};
+use crate::observe::Marked;
 use crate::records::LegRow;
+
+/// Whether the request is test traffic.
+type MaybeMarked = Option<Extension<Marked>>;
 
 /// Body of a try, and of a confirm. DTM's own clients register one body for all three phases, so
 /// each phase takes all fields and looks at its own.
@@ -96,8 +99,9 @@ fn key(parameters: &Parameters, op: &str) -> Result<BranchKey, ApiError> {
     Ok(key)
 }
 
-fn client(app: &App) -> Result<Client, ApiError> {
-    Ok(app.client()?.with_deadline(app.options.dtm_deadline))
+fn book(app: &App, marked: &MaybeMarked) -> Result<Book, ApiError> {
+    let marked = marked.as_ref().map(|Extension(marked)| *marked);
+    app.book(marked, app.options.dtm_deadline)
 }
 
 /// Reserves a branch.
@@ -110,6 +114,7 @@ fn client(app: &App) -> Result<Client, ApiError> {
 ))]
 pub(super) async fn try_(
     State(app): State<Arc<App>>,
+    marked: MaybeMarked,
     parameters: Result<Parameters, ApiError>,
     body: Result<Payload<DtmBody>, ApiError>,
 ) -> Response {
@@ -122,12 +127,12 @@ pub(super) async fn try_(
             legs: body.legs.into_iter().map(Leg::from).collect(),
         };
         valid(branch.check())?;
-        let answer = only(client(&app)?.try_branches(&vec![branch]).await?)?;
+        let answer = only(book(&app, &marked)?.try_branches("", vec![branch]).await?)?;
         watch(&app, "try", &key, &answer);
-        match answer.status {
-            BranchStatus::Done | BranchStatus::DoneBefore => Ok(success()),
-            BranchStatus::TooManyOpen => Err(ApiError::busy("too many branches are open")),
-            _ => Ok(failure(answer)),
+        match refused_try(&answer) {
+            _ if answer.status.is_ok() => Ok(success()),
+            Some(passing) => Err(passing),
+            None => Ok(failure(answer)),
         }
     };
     neutral(tried.await)
@@ -143,6 +148,7 @@ pub(super) async fn try_(
 ))]
 pub(super) async fn confirm(
     State(app): State<Arc<App>>,
+    marked: MaybeMarked,
     parameters: Result<Parameters, ApiError>,
     body: Result<MaybePayload<DtmBody>, ApiError>,
 ) -> Response {
@@ -156,8 +162,10 @@ pub(super) async fn confirm(
         branch
             .check()
             .map_err(|error| ApiError::field("amounts", described(&error).1))?;
-        let answered = client(&app)?.confirm_branches(&vec![branch]).await;
-        second_phase(&app, "confirm", &key, answered)
+        let answered = book(&app, &marked)?
+            .confirm_branches("", vec![branch])
+            .await;
+        second_phase(&app, Phase::Confirm, &key, answered).map(settled)
     };
     neutral(confirmed.await)
 }
@@ -172,10 +180,11 @@ pub(super) async fn confirm(
 ))]
 pub(super) async fn confirm_without_body(
     app: State<Arc<App>>,
+    marked: MaybeMarked,
     parameters: Result<Parameters, ApiError>,
     body: Result<MaybePayload<DtmBody>, ApiError>,
 ) -> Response {
-    confirm(app, parameters, body).await
+    confirm(app, marked, parameters, body).await
 }
 
 /// Cancels a branch. The body is not looked at: a try whose body was refused is cancelled with the
@@ -189,14 +198,17 @@ pub(super) async fn confirm_without_body(
 ))]
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
+    marked: MaybeMarked,
     parameters: Result<Parameters, ApiError>,
     body: Result<AnyBody, ApiError>,
 ) -> Response {
     let cancelled = async {
         let key = key(&parameters?, "cancel")?;
         body?;
-        let answered = client(&app)?.cancel_branches(&vec![key.clone()]).await;
-        second_phase(&app, "cancel", &key, answered)
+        let answered = book(&app, &marked)?
+            .cancel_branches("", vec![key.clone()])
+            .await;
+        second_phase(&app, Phase::Cancel, &key, answered).map(settled)
     };
     neutral(cancelled.await)
 }
@@ -211,28 +223,54 @@ pub(super) async fn cancel(
 ))]
 pub(super) async fn cancel_without_body(
     app: State<Arc<App>>,
+    marked: MaybeMarked,
     parameters: Result<Parameters, ApiError>,
     body: Result<AnyBody, ApiError>,
 ) -> Response {
-    cancel(app, parameters, body).await
+    cancel(app, marked, parameters, body).await
+}
+
+/// The two ways a branch is settled.
+#[derive(Clone, Copy)]
+pub(crate) enum Phase {
+    Confirm,
+    Cancel,
+}
+
+/// What DTM is told of a second phase, where it is no error.
+#[derive(Clone, Copy)]
+pub(crate) enum Settled {
+    Done,
+    /// Not known yet.
+    Ongoing,
+}
+
+/// A refusal of a try that passes; none of one that does not.
+pub(crate) fn refused_try(answer: &BranchAnswer) -> Option<ApiError> {
+    let is_full = answer.status == BranchStatus::TooManyOpen;
+    is_full.then(|| ApiError::busy("too many branches are open"))
 }
 
 /// Done, still running, or an alarm; never a failure.
-fn second_phase(
+pub(crate) fn second_phase(
     app: &App,
-    phase: &'static str,
+    phase: Phase,
     key: &BranchKey,
-    answered: Result<Vec<BranchAnswer>, CallError>,
-) -> Result<Response, ApiError> {
+    answered: Result<Vec<BranchAnswer>, ApiError>,
+) -> Result<Settled, ApiError> {
+    let phase = match phase {
+        Phase::Confirm => "confirm",
+        Phase::Cancel => "cancel",
+    };
     let answers = match answered {
         Ok(answers) => answers,
-        Err(CallError::Unknown(_)) => return Ok(ongoing()),
-        Err(error) => return Err(error.into()),
+        Err(error) if error.is_unknown() => return Ok(Settled::Ongoing),
+        Err(error) => return Err(error),
     };
     let answer = only(answers)?;
     watch(app, phase, key, &answer);
     if answer.status.is_ok() {
-        return Ok(success());
+        return Ok(Settled::Done);
     }
     if answer.status == BranchStatus::RequestTooLarge {
         return Err(ApiError::busy("too much at a time; ask again"));
@@ -246,6 +284,13 @@ fn second_phase(
         "anomaly",
         message,
     ))
+}
+
+fn settled(settled: Settled) -> Response {
+    match settled {
+        Settled::Done => success(),
+        Settled::Ongoing => ongoing(),
+    }
 }
 
 fn result(status: StatusCode, dtm_result: &'static str) -> Response {

@@ -21,12 +21,12 @@ type Rows<T> = Result<Json<Vec<T>>, ApiError>;
     (status = 504, body = Problem),
 ))]
 pub(super) async fn create_accounts(
-    Call(client): Call,
+    Call(book): Call,
     Payload(new): Payload<Vec<NewAccount>>,
 ) -> Rows<ResultRow> {
-    at_most(new.len(), EVENTS_MAX)?;
+    at_most("body", new.len(), EVENTS_MAX)?;
     let accounts: Vec<Account> = new.into_iter().map(Account::from).collect();
-    Ok(rows(client.create_accounts(&accounts).await?))
+    Ok(rows(book.create_accounts("", accounts).await?))
 }
 
 /// Creates transfers: one result each, in order. What the ledger refused has a status that says
@@ -38,12 +38,12 @@ pub(super) async fn create_accounts(
     (status = 504, body = Problem),
 ))]
 pub(super) async fn create_transfers(
-    Call(client): Call,
+    Call(book): Call,
     Payload(new): Payload<Vec<NewTransfer>>,
 ) -> Rows<ResultRow> {
-    at_most(new.len(), EVENTS_MAX)?;
+    at_most("body", new.len(), EVENTS_MAX)?;
     let transfers: Vec<Transfer> = new.into_iter().map(Transfer::from).collect();
-    Ok(rows(client.create_transfers(&transfers).await?))
+    Ok(rows(book.create_transfers("", transfers).await?))
 }
 
 /// An account.
@@ -53,14 +53,12 @@ pub(super) async fn create_transfers(
     (status = 503, body = Problem),
 ))]
 pub(super) async fn account(
-    Call(client): Call,
+    Call(book): Call,
     Segments(id): Segments<String>,
 ) -> Result<Json<AccountRow>, ApiError> {
-    let found = client.lookup_accounts(&[extract::id(&id)?]).await?;
-    let account = found
-        .first()
-        .ok_or_else(|| ApiError::not_found("account"))?;
-    Ok(Json((*account).into()))
+    let found = book.account(extract::id(&id)?).await?;
+    let account = found.ok_or_else(|| ApiError::not_found("account"))?;
+    Ok(Json(account.into()))
 }
 
 /// A transfer.
@@ -70,10 +68,10 @@ pub(super) async fn account(
     (status = 503, body = Problem),
 ))]
 pub(super) async fn transfer(
-    Call(client): Call,
+    Call(book): Call,
     Segments(id): Segments<String>,
 ) -> Result<Json<TransferRow>, ApiError> {
-    let found = client.lookup_transfers(&[extract::id(&id)?]).await?;
+    let found = book.lookup_transfers(vec![extract::id(&id)?]).await?;
     let transfer = found
         .first()
         .ok_or_else(|| ApiError::not_found("transfer"))?;
@@ -88,12 +86,12 @@ pub(super) async fn transfer(
     (status = 503, body = Problem),
 ))]
 pub(super) async fn account_transfers(
-    Call(client): Call,
+    Call(book): Call,
     Segments(id): Segments<String>,
     Query(query): Query<AccountQuery>,
 ) -> Rows<TransferRow> {
     let filter = query.of(extract::id(&id)?);
-    Ok(rows(client.get_account_transfers(filter).await?))
+    Ok(rows(book.get_account_transfers(filter).await?))
 }
 
 /// The balances after each of an account's transfers; the account must keep its history.
@@ -104,12 +102,12 @@ pub(super) async fn account_transfers(
     (status = 503, body = Problem),
 ))]
 pub(super) async fn account_balances(
-    Call(client): Call,
+    Call(book): Call,
     Segments(id): Segments<String>,
     Query(query): Query<AccountQuery>,
 ) -> Rows<BalanceRow> {
     let filter = query.of(extract::id(&id)?);
-    Ok(rows(client.get_account_balances(filter).await?))
+    Ok(rows(book.get_account_balances(filter).await?))
 }
 
 /// Accounts by their fields.
@@ -119,10 +117,10 @@ pub(super) async fn account_balances(
     (status = 503, body = Problem),
 ))]
 pub(super) async fn query_accounts(
-    Call(client): Call,
+    Call(book): Call,
     Payload(query): Payload<RecordQuery>,
 ) -> Rows<AccountRow> {
-    Ok(rows(client.query_accounts(query.into()).await?))
+    Ok(rows(book.query_accounts(query.into()).await?))
 }
 
 /// Transfers by their fields.
@@ -132,17 +130,17 @@ pub(super) async fn query_accounts(
     (status = 503, body = Problem),
 ))]
 pub(super) async fn query_transfers(
-    Call(client): Call,
+    Call(book): Call,
     Payload(query): Payload<RecordQuery>,
 ) -> Rows<TransferRow> {
-    Ok(rows(client.query_transfers(query.into()).await?))
+    Ok(rows(book.query_transfers(query.into()).await?))
 }
 
 /// That a list is not too long.
-pub(super) fn at_most(len: usize, max: usize) -> Result<(), ApiError> {
+pub(crate) fn at_most(list: &str, len: usize, max: usize) -> Result<(), ApiError> {
     if len > max {
         let why = format!("has {len} elements; at most {max} are taken");
-        return Err(ApiError::field("body", why));
+        return Err(ApiError::field(list, why));
     }
     Ok(())
 }

@@ -1,23 +1,28 @@
 //! The routes, and what they share.
 
 mod branches;
-mod dtm;
+pub(crate) mod dtm;
 mod ledger;
 mod reservations;
 mod service;
 
 use std::sync::Arc;
 
+use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, middleware};
 use giro_client::{BranchAnswer, BranchKey, BranchStatus};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use self::branches::{check_each, described, valid};
+pub(crate) use self::ledger::at_most;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::metrics;
+use crate::observe::observe;
+use crate::{grpc, metrics};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -63,26 +68,43 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             "/openapi.json",
             axum::routing::get(async move || page.clone()),
         )
-        .fallback(async || ApiError::not_found("route; /openapi.json has all of them"))
+        .merge(grpc::router(app))
+        .fallback(unknown_route)
         .method_not_allowed_fallback(async || {
             let why = "this route does not take this method";
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", why)
         })
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(app),
-            metrics::count,
-        ))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), observe))
         .with_state(Arc::clone(app))
 }
 
+async fn unknown_route(request: Request) -> Response {
+    if metrics::is_grpc(request.headers()) {
+        return grpc::unknown_method();
+    }
+    ApiError::not_found("route; /openapi.json has all of them").into_response()
+}
+
 /// The answer about the only branch of a call.
-fn only<T>(rows: Vec<T>) -> Result<T, ApiError> {
+pub(crate) fn only<T>(rows: Vec<T>) -> Result<T, ApiError> {
     let only = rows.into_iter().next();
     only.ok_or_else(|| ApiError::busy("the ledger did not answer about the branch"))
 }
 
+/// As [`watch`], for a list.
+pub(crate) fn watch_all(
+    app: &App,
+    phase: &'static str,
+    keys: &[BranchKey],
+    answers: &[BranchAnswer],
+) {
+    for (key, answer) in keys.iter().zip(answers) {
+        watch(app, phase, key, answer);
+    }
+}
+
 /// Counts and tells what no correct coordinator asks for.
-fn watch(app: &App, phase: &'static str, key: &BranchKey, answer: &BranchAnswer) {
+pub(crate) fn watch(app: &App, phase: &'static str, key: &BranchKey, answer: &BranchAnswer) {
     let is_anomaly = match phase {
         "confirm" => matches!(
             answer.status,

@@ -72,7 +72,7 @@ pub(crate) struct Amounts {
 ))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    Call(client): Call,
+    Call(book): Call,
     Payload(new): Payload<NewReservation>,
 ) -> Result<Response, ApiError> {
     let key = match (new.gid, new.branch_id) {
@@ -87,7 +87,7 @@ pub(super) async fn create(
         legs: new.legs.into_iter().map(Leg::from).collect(),
     };
     valid(branch.check())?;
-    let answer = only(client.try_branches(&vec![branch]).await?)?;
+    let answer = only(book.try_branches("", vec![branch]).await?)?;
     watch(&app, "try", &key, &answer);
     if !answer.status.is_ok() {
         return Err(match (answer.status, answer.leg, answer.leg_status) {
@@ -142,7 +142,7 @@ pub(super) async fn show(
 ))]
 pub(super) async fn confirm(
     State(app): State<Arc<App>>,
-    Call(client): Call,
+    Call(book): Call,
     Segments((gid, branch_id)): Segments<(String, String)>,
     MaybePayload(body): MaybePayload<Amounts>,
 ) -> Result<StatusCode, ApiError> {
@@ -157,7 +157,7 @@ pub(super) async fn confirm(
     branch
         .check()
         .map_err(|error| ApiError::field("amounts", described(&error).1))?;
-    let answer = only(client.confirm_branches(&vec![branch]).await?)?;
+    let answer = only(book.confirm_branches("", vec![branch]).await?)?;
     watch(&app, "confirm", &key, &answer);
     settled(answer.status)
 }
@@ -173,14 +173,14 @@ pub(super) async fn confirm(
 ))]
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
-    Call(client): Call,
+    Call(book): Call,
     Segments((gid, branch_id)): Segments<(String, String)>,
     _body: AnyBody,
 ) -> Result<StatusCode, ApiError> {
     let key = BranchKey::new(gid, branch_id);
     key.check()
         .map_err(|error| ApiError::field("path", error.to_string()))?;
-    let answer = only(client.cancel_branches(&vec![key.clone()]).await?)?;
+    let answer = only(book.cancel_branches("", vec![key.clone()]).await?)?;
     watch(&app, "cancel", &key, &answer);
     settled(answer.status)
 }

@@ -1,7 +1,6 @@
 //! Health, version, metrics.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -13,8 +12,6 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::error::{ApiError, Problem};
 
-/// How long the ledger may take to show that it answers.
-const READY_DEADLINE: Duration = Duration::from_secs(1);
 /// The media type that Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -43,9 +40,7 @@ pub(super) async fn healthz() -> Json<Health> {
     (status = 503, body = Problem),
 ))]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
-    let client = app.client()?.with_deadline(READY_DEADLINE);
-    // Whether there is such an account does not matter.
-    client.lookup_accounts(&[1]).await?;
+    app.is_ready().await?;
     Ok(Json(Health { status: "ok" }))
 }
 

@@ -99,6 +99,106 @@ fn memory_for_bodies_is_bounded() {
     }
 }
 
+/// Transfers enough for an answer of some megabytes, which no buffer of a socket holds.
+fn many_transfers(world: &World) {
+    world.accounts();
+    let transfer = |id: u32| {
+        json!({
+            "id": id, "debit_account_id": 1, "credit_account_id": 2,
+            "amount": 1, "ledger": 1, "code": 1,
+        })
+    };
+    let transfers: Vec<_> = (1..=8000).map(transfer).collect();
+    let answer = world.post("/transfers", &json!(transfers));
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+const LARGE: &str = "/accounts/1/transfers?limit=8000";
+
+/// That the gateway has cut a connection off, within a time.
+fn until_cut(world: &World) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    let cut = "giro_http_connections_cut_total 1";
+    while !world.get("/metrics").text.contains(cut) {
+        assert!(Instant::now() < deadline, "the gateway waits on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_client_that_does_not_take_its_answers_is_cut_off() {
+    let world = World::with(|options| options.answer_timeout = Duration::from_millis(500));
+    many_transfers(&world);
+    assert_eq!(world.get(LARGE).status, 200, "who reads is answered");
+    let mut reader = connect(&world);
+    let head = format!("GET {LARGE} HTTP/1.1\r\nhost: a\r\n\r\n");
+    // One answer alone may fit the buffers of the two sockets.
+    for _ in 0..20 {
+        reader.write_all(head.as_bytes()).unwrap();
+    }
+    until_cut(&world);
+    // A few bytes now and then do not help.
+    let mut byte = [0];
+    assert_eq!(reader.read(&mut byte).unwrap(), 1, "some had come");
+    assert_eq!(world.get("/readyz").status, 200);
+}
+
+#[test]
+fn a_client_that_gives_no_window_is_cut_off() {
+    let world = World::with(|options| options.answer_timeout = Duration::from_millis(500));
+    many_transfers(&world);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let _held = runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(world.http).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        let task = tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        let uri = format!("http://{}{LARGE}", world.http);
+        let request = ureq::http::Request::get(uri).body(()).unwrap();
+        let (response, _) = client.send_request(request, true).unwrap();
+        // The body comes as far as the window goes, and is not read.
+        let response = response.await.unwrap();
+        assert_eq!(response.status(), 200);
+        let waited = tokio::time::timeout(Duration::from_secs(15), task).await;
+        assert!(waited.is_ok(), "the gateway waits on");
+        response
+    });
+    until_cut(&world);
+}
+
+#[test]
+fn idle_connections_of_both_versions_are_closed() {
+    let world = World::with(|options| options.header_timeout = Duration::from_millis(300));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(world.http).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        let task = tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        let uri = format!("http://{}/healthz", world.http);
+        let request = ureq::http::Request::get(uri).body(()).unwrap();
+        let (response, _) = client.send_request(request, true).unwrap();
+        assert_eq!(response.await.unwrap().status(), 200);
+        let closed = tokio::time::timeout(Duration::from_secs(15), task).await;
+        assert!(closed.is_ok(), "HTTP/2 stays open");
+    });
+    let mut used = connect(&world);
+    used.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    assert!(rest(used).starts_with("HTTP/1.1 200"));
+    // Not even the version is known of these.
+    assert_eq!(rest(connect(&world)), "");
+    let mut begun = connect(&world);
+    begun.write_all(b"PRI * HTTP").unwrap();
+    assert_eq!(rest(begun), "");
+}
+
 #[test]
 fn a_connection_beyond_the_most_is_answered_503() {
     // The test's own client keeps one.

@@ -1,6 +1,11 @@
 mod bad_input;
 mod dtm;
+mod grpc;
+mod grpc_bad_input;
+mod grpc_dtm;
 mod ledger;
 mod limits;
 mod reservations;
+mod shadow;
+mod trace;
 mod unanswered;

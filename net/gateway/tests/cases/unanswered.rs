@@ -6,10 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use giro_gateway::{Gateway, Options};
+use giro_gateway::{Gateway, Options, v1};
+use prost::Message;
 use serde_json::json;
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt;
 
-use crate::common::{World, leg};
+use crate::common::{Grpc, World, framed, grpc_leg, leg, of_dtm};
 
 /// Hands everything on between a gateway and its ledger, but for answers while it is silent.
 struct Relay {
@@ -124,6 +130,106 @@ fn what_is_not_known_by_the_deadline_is_said_to_be_unknown_and_can_be_asked_for(
     relay.set_silent(false);
     wait_until(|| world.get(&path("confirm")).json()["dtm_result"] == "SUCCESS");
     assert_eq!(world.debits(1), ("0".into(), "10".into()));
+}
+
+#[test]
+fn over_grpc_refused_unknown_and_running_have_codes_of_their_own() {
+    let mut world = World::new();
+    world.accounts();
+    let relay = Relay::to(world.ledger);
+    let _gateway = gateway(&mut world, relay.address);
+    world.until_ready();
+    let grpc = Grpc::new(&world);
+    let (mut ledger, mut dtm) = (grpc.ledger(), grpc.dtm());
+    let body = v1::DtmBranch {
+        legs: vec![grpc_leg(1, 2)],
+        ..v1::DtmBranch::default()
+    };
+    grpc.wait(dtm.r#try(of_dtm(body.clone(), "try"))).unwrap();
+
+    relay.set_silent(true);
+    let transfer = v1::NewTransfer {
+        id: "77".into(),
+        debit_account_id: "1".into(),
+        credit_account_id: "2".into(),
+        amount: "5".into(),
+        ledger: 1,
+        code: 1,
+        ..v1::NewTransfer::default()
+    };
+    let request = v1::CreateTransfersRequest {
+        transfers: vec![transfer.clone()],
+    };
+    let began = Instant::now();
+    let code = code_within(&grpc, &world, "300m", &request);
+    assert_eq!(code, Code::DeadlineExceeded);
+    assert!(began.elapsed() < Duration::from_secs(5));
+    relay.set_silent(false);
+    wait_until(|| world.get("/transfers/77").status == 200);
+
+    relay.set_silent(true);
+    let running = grpc.wait(dtm.confirm(of_dtm(body.clone(), "confirm")));
+    let running = running.unwrap_err();
+    assert_eq!(running.code(), Code::FailedPrecondition);
+    assert_eq!(running.message(), "ONGOING");
+
+    relay.set_silent(false);
+    wait_until(|| {
+        grpc.wait(dtm.confirm(of_dtm(body.clone(), "confirm")))
+            .is_ok()
+    });
+    let again = grpc.wait(ledger.create_transfers(request)).unwrap();
+    assert_eq!(again.into_inner().results[0].status, "exists");
+    assert_eq!(world.debits(1), ("0".into(), "10".into()));
+}
+
+/// The code of creating transfers with this `grpc-timeout`. tonic's own client would stop by
+/// itself at that time.
+fn code_within(
+    grpc: &Grpc,
+    world: &World,
+    timeout: &str,
+    message: &v1::CreateTransfersRequest,
+) -> Code {
+    let message = message.encode_to_vec();
+    let framed = framed(message.len().try_into().unwrap(), &message);
+    let uri = format!("http://{}/giro.v1.Ledger/CreateTransfers", world.http);
+    let request = ureq::http::Request::post(uri)
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", timeout)
+        .body(())
+        .unwrap();
+    grpc.wait(async {
+        let stream = tokio::net::TcpStream::connect(world.http).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        let (response, mut body) = client.send_request(request, false).unwrap();
+        body.send_data(framed, true).unwrap();
+        let response = response.await.unwrap();
+        Status::from_header_map(response.headers()).unwrap().code()
+    })
+}
+
+#[test]
+fn over_grpc_what_is_refused_as_busy_says_when_to_come_back() {
+    let mut world = World::new();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let _gateway = gateway(&mut world, address);
+    let grpc = Grpc::new(&world);
+    let ids = v1::Ids {
+        ids: vec!["1".into()],
+    };
+    let error = grpc.wait(grpc.ledger().lookup_accounts(ids)).unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error:?}");
+    let retry = error.get_details_retry_info().unwrap();
+    assert_eq!(retry.retry_delay, Some(Duration::from_secs(1)));
+    let mut health = HealthClient::new(grpc.channel());
+    let checked = grpc.wait(health.check(HealthCheckRequest::default()));
+    let status = checked.unwrap().into_inner().status();
+    assert_eq!(status, ServingStatus::NotServing);
 }
 
 fn wait_until(mut is_so: impl FnMut() -> bool) {

@@ -4,12 +4,18 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::{BufMut, Bytes, BytesMut};
 use giro::Engine;
-use giro_gateway::{Gateway, Options};
+use giro_gateway::v1::branches_client::BranchesClient;
+use giro_gateway::v1::dtm_participant_client::DtmParticipantClient;
+use giro_gateway::v1::ledger_client::LedgerClient;
+use giro_gateway::{Gateway, Options, v1};
 use giro_log::{Identity, SEGMENT_BYTES_MIN, format};
 use giro_server::{Handle, Server};
 use serde_json::{Value, json};
-use ureq::http::{Method, Request};
+use tonic::Request;
+use tonic::transport::Channel;
+use ureq::http::Method;
 
 /// Runs until it is dropped.
 pub(crate) struct World {
@@ -115,7 +121,7 @@ impl World {
         body: &str,
     ) -> Answer {
         let method: Method = method.parse().unwrap();
-        let mut request = Request::builder()
+        let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.http));
         for (name, value) in headers {
@@ -182,4 +188,81 @@ pub(crate) fn leg(debit: u32, credit: u32) -> Value {
         "debit_account_id": debit, "credit_account_id": credit,
         "amount": "5", "ledger": 1, "code": 1,
     })
+}
+
+/// What a test of gRPC needs: a runtime, and a channel to the gateway.
+pub(crate) struct Grpc {
+    runtime: tokio::runtime::Runtime,
+    channel: Channel,
+}
+
+impl Grpc {
+    pub(crate) fn new(world: &World) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let address = format!("http://{}", world.http);
+        let endpoint = Channel::from_shared(address).unwrap();
+        let channel = runtime.block_on(endpoint.connect()).unwrap();
+        Self { runtime, channel }
+    }
+
+    pub(crate) fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.runtime.block_on(answer)
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    pub(crate) fn ledger(&self) -> LedgerClient<Channel> {
+        LedgerClient::new(self.channel())
+    }
+
+    pub(crate) fn branches(&self) -> BranchesClient<Channel> {
+        BranchesClient::new(self.channel())
+    }
+
+    pub(crate) fn dtm(&self) -> DtmParticipantClient<Channel> {
+        DtmParticipantClient::new(self.channel())
+    }
+}
+
+/// A leg of 5 from one account to another.
+pub(crate) fn grpc_leg(debit: u32, credit: u32) -> v1::Leg {
+    v1::Leg {
+        debit_account_id: debit.to_string(),
+        credit_account_id: credit.to_string(),
+        amount: "5".into(),
+        ledger: 1,
+        code: 1,
+        ..v1::Leg::default()
+    }
+}
+
+/// A message as gRPC sends it, with this length before it.
+pub(crate) fn framed(length: u32, message: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_u8(0);
+    bytes.put_u32(length);
+    bytes.put_slice(message);
+    bytes.freeze()
+}
+
+/// A request that DTM or its client would send about branch `b` of `g`.
+pub(crate) fn of_dtm<T>(message: T, op: &'static str) -> Request<T> {
+    let mut request = Request::new(message);
+    for (name, value) in [
+        ("dtm-gid", "g"),
+        ("dtm-branch_id", "b"),
+        ("dtm-op", op),
+        ("dtm-trans_type", "tcc"),
+        ("dtm-dtm", ""),
+    ] {
+        let value = value.parse().unwrap();
+        request.metadata_mut().insert(name, value);
+    }
+    request
 }

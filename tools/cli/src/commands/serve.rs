@@ -111,6 +111,7 @@ fn start_gateway(config: &Config, ledger: &str) -> anyhow::Result<Option<Gateway
     let http = found.next().context("the host of HTTP has no address")?;
     let options = giro_gateway::Options {
         cluster: config.server.cluster,
+        shadow_ledgers: config.shadow_ledgers,
         ..giro_gateway::Options::default()
     };
     let gateway = Gateway::start(http, &ledger, options)?;
