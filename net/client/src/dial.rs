@@ -118,9 +118,7 @@ impl Dial {
             true => self.pause_max.min(PAUSE_MAX_OF_SEVERAL),
             false => self.pause_max,
         };
-        doubled
-            .min(longest)
-            .mul_f64(rand::random_range(0.5..1.0))
+        doubled.min(longest).mul_f64(rand::random_range(0.5..1.0))
     }
 }
 

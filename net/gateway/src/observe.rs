@@ -18,8 +18,8 @@ use crate::{metrics, shadow};
 
 /// Most bytes of a header that are taken along.
 const TEXT_BYTES_MAX: usize = 512;
-/// Headers that tell which trace a request belongs to, and the field of the log each becomes: W3C's,
-/// and those of SOFATracer, which are B3's.
+/// Headers that tell which trace a request belongs to, and the field of the log each becomes:
+/// W3C's, and those of SOFATracer, which are B3's.
 const HEADERS: [(&str, &str); 7] = [
     ("traceparent", "traceparent"),
     ("tracestate", "tracestate"),

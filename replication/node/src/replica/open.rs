@@ -148,17 +148,7 @@ impl Replica {
             recovery.finish()?
         };
         let members = start.members.clone();
-        let group = Group::new(
-            giro_replication::Options {
-                cluster: identity.cluster,
-                node: options.node,
-                incarnation: options.incarnation,
-                seed: options.seed,
-                priority: options.priority,
-                window_bytes: options.window_bytes,
-            },
-            start,
-        )?;
+        let group = Group::new(group_options(&identity, options), start)?;
         let wal = Wal::new(recovered, places).map_err(|source| giro::Error::Memory {
             what: "message buffers",
             source,
@@ -195,5 +185,16 @@ impl Replica {
         };
         replica.engine.abandon();
         Ok(replica)
+    }
+}
+
+fn group_options(identity: &Identity, options: &ReplicaOptions) -> giro_replication::Options {
+    giro_replication::Options {
+        cluster: identity.cluster,
+        node: options.node,
+        incarnation: options.incarnation,
+        seed: options.seed,
+        priority: options.priority,
+        window_bytes: options.window_bytes,
     }
 }
