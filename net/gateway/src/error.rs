@@ -79,7 +79,16 @@ impl From<CallError> for ApiError {
             CallError::Refused(Refusal::TooLarge { .. } | Refusal::Branches(_)) => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid", error.to_string())
             }
-            CallError::Refused(_) => Self::busy(error.to_string()),
+            // Coming back does not help: whoever runs the ledger must look.
+            CallError::Refused(Refusal::Evicted(_)) => {
+                Self::new(StatusCode::BAD_GATEWAY, "evicted", error.to_string())
+            }
+            CallError::Refused(Refusal::Closed) => {
+                Self::new(StatusCode::BAD_GATEWAY, "closed", error.to_string())
+            }
+            CallError::Refused(Refusal::Deadline | Refusal::Busy(_)) => {
+                Self::busy(error.to_string())
+            }
             CallError::Unknown(why) => Self::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "unknown",
@@ -108,5 +117,44 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::CONNECTION, close);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use giro_client::{BranchBodyError, EvictionReason, Uncertainty};
+
+    use super::*;
+
+    #[test]
+    fn only_what_passes_is_busy() {
+        let large = Refusal::TooLarge {
+            events: 2,
+            events_max: 1,
+        };
+        for (refusal, status, error) in [
+            (large, 400, "invalid"),
+            (
+                Refusal::Branches(BranchBodyError::Archive { bytes: 1 }),
+                400,
+                "invalid",
+            ),
+            (Refusal::Deadline, 503, "busy"),
+            (
+                Refusal::Evicted(EvictionReason::ClientReleaseTooLow),
+                502,
+                "evicted",
+            ),
+            (Refusal::Closed, 502, "closed"),
+        ] {
+            let answered = ApiError::from(CallError::Refused(refusal));
+            let found = (answered.status.as_u16(), answered.problem.error);
+            assert_eq!(found, (status, error));
+            let retry = answered.into_response();
+            let retry = retry.headers().contains_key(header::RETRY_AFTER);
+            assert_eq!(retry, error == "busy", "{error}");
+        }
+        let unknown = ApiError::from(CallError::Unknown(Uncertainty::Closed));
+        assert!(unknown.is_unknown());
     }
 }

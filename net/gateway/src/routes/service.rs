@@ -54,7 +54,9 @@ pub(super) async fn version() -> Json<Version> {
 }
 
 /// Counters, for Prometheus.
-#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String)))]
+#[utoipa::path(get, path = "/metrics", responses(
+    (status = 200, body = String, content_type = "application/openmetrics-text"),
+))]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let text = app.metrics.text();
     let text = text.map_err(|error| ApiError::busy(error.to_string()))?;
