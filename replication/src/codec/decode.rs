@@ -30,6 +30,17 @@ pub struct Rest {
 /// # Errors
 /// When they are no frame.
 pub fn decode(frame: &Bytes) -> Result<Incoming, BadFrame> {
+    decode_with(frame, |payload| payload)
+}
+
+/// As [`decode`], with each payload where `place` puts it: for receivers that need them aligned.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_with(
+    frame: &Bytes,
+    mut place: impl FnMut(Bytes) -> Bytes,
+) -> Result<Incoming, BadFrame> {
     let found = frame.len();
     let short = |expected| BadFrame::Length { found, expected };
     let header = frame.first_chunk().ok_or(short(HEADER_BYTES))?;
@@ -43,7 +54,7 @@ pub fn decode(frame: &Bytes) -> Result<Incoming, BadFrame> {
     let rest = Rest::parse(header, rest)?;
     let payloads = rest.payload_lengths().map(|bytes| {
         at += bytes;
-        frame.slice(at - bytes..at)
+        place(frame.slice(at - bytes..at))
     });
     let payloads = payloads.collect();
     rest.finish(payloads)

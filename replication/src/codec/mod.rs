@@ -13,7 +13,7 @@ mod header;
 pub(crate) mod pieces;
 
 pub use self::{
-    decode::{Rest, decode},
+    decode::{Rest, decode, decode_with},
     encode::Frame,
     error::BadFrame,
     header::{FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind},

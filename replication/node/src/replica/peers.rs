@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use giro::check_ops;
-use giro_replication::codec::{HEADER_BYTES, Header, Incoming, Kind, Rest};
-use giro_replication::{BadFrame, Entry, EntryKind, NodeId};
+use giro_replication::codec::{Incoming, Kind, decode_with};
+use giro_replication::{Entry, EntryKind, NodeId};
 
 use super::Replica;
 use crate::aligned::into_aligned;
@@ -32,7 +32,7 @@ impl Replica {
     /// [`ReceiveError::Refused`]: it was not taken, close the connection. [`ReceiveError::Stop`]:
     /// this node must end.
     pub fn receive(&mut self, frame: &Bytes) -> Result<(), ReceiveError> {
-        let incoming = decode(frame)?;
+        let incoming = decode_with(frame, into_aligned)?;
         self.check(&incoming)?;
         self.group.receive_decoded(incoming)?;
         self.poll()?;
@@ -88,24 +88,4 @@ impl Replica {
             }
         }
     }
-}
-
-/// The message in a frame, its payloads aligned.
-fn decode(frame: &Bytes) -> Result<Incoming, BadFrame> {
-    let found = frame.len();
-    let short = |expected| BadFrame::Length { found, expected };
-    let header = frame.first_chunk().ok_or(short(HEADER_BYTES))?;
-    let header = Header::parse(header)?;
-    let expected = header.bytes as usize;
-    if found != expected {
-        return Err(short(expected));
-    }
-    let mut at = HEADER_BYTES + header.rest_bytes();
-    let rest = Rest::parse(header, &frame[HEADER_BYTES..at])?;
-    let payloads = rest.payload_lengths().map(|bytes| {
-        at += bytes;
-        into_aligned(frame.slice(at - bytes..at))
-    });
-    let payloads = payloads.collect();
-    rest.finish(payloads)
 }
