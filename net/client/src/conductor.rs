@@ -299,7 +299,7 @@ impl Conductor {
         }
         if reason == RefusalReason::NotLeader {
             // This copy was not taken; what became of others does not change.
-            flight.copies -= 1;
+            flight.copies = flight.copies.saturating_sub(1);
             self.redirection = Some(refusal.frame.view.get());
             return;
         }

@@ -115,6 +115,25 @@ impl ServedReplica {
         }
     }
 
+    /// Checkpoints cannot be sent to other nodes yet: says so, and that each transfer failed. Else
+    /// the group would wait for them for ever.
+    fn refuse_checkpoints(&mut self) {
+        for (peer, index) in self.replica.offers() {
+            tracing::warn!(
+                replica = peer - 1,
+                index,
+                "it lags behind what the log keeps, and checkpoints cannot be sent yet: stop it, \
+                 and make a new replica while the log still has everything"
+            );
+            self.replica.checkpoint_sent(peer, false);
+        }
+        for install in self.replica.installs() {
+            let index = install.checkpoint.index;
+            self.replica.checkpoint_fetched(index, false);
+        }
+        self.replica.wants_checkpoint();
+    }
+
     /// Does what operators ask for.
     fn obey(&mut self) {
         let replica = &mut self.replica;
@@ -177,10 +196,10 @@ impl ServedReplica {
     fn sweep(&mut self) {
         let now = self.now;
         self.peers.sweep(now);
+        self.refuse_checkpoints();
+        // A node that lags behind need not know yet who leads it.
         let members = self.replica.members();
-        let node = self.replica.node();
-        self.peers
-            .retain(|id| id != node && members.get(id).is_some(), now);
+        self.peers.forget(|id| members.is_removed(id), now);
         let keys = &mut self.keys;
         self.questions.retain(|_, question| {
             let is_fresh = now.saturating_sub(question.asked) < QUESTION_KEPT_NS;

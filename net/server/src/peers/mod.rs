@@ -141,15 +141,15 @@ impl Peers {
         }
     }
 
-    /// Forgets peers that are no members any more.
-    pub(crate) fn retain(&mut self, is_member: impl Fn(NodeId) -> bool, now: u64) {
+    /// Forgets peers that left.
+    pub(crate) fn forget(&mut self, has_left: impl Fn(NodeId) -> bool, now: u64) {
         for (id, peer) in &mut self.outbound {
-            if !is_member(*id) {
+            if has_left(*id) {
                 peer.close(now);
             }
         }
         self.outbound
-            .retain(|id, peer| is_member(*id) || peer.flight.is_some());
+            .retain(|id, peer| !has_left(*id) || peer.flight.is_some());
     }
 
     /// Starts what can be started. Call it once a turn.
@@ -322,6 +322,10 @@ impl Peers {
             let Some(peer) = self.outbound.get_mut(&dialed.peer) else {
                 continue;
             };
+            if !matches!(peer.way, Way::Dialing) {
+                // Of a peer that was forgotten meanwhile, and is found again already.
+                continue;
+            }
             match dialed.outcome {
                 Ok(socket) => {
                     tracing::info!(peer = peer.name, "connected");

@@ -286,6 +286,31 @@ fn a_peer_that_is_not_there_is_unreachable_and_found_when_it_comes() {
 }
 
 #[test]
+fn an_attempt_that_ends_late_does_not_replace_a_connection() {
+    let (_, small) = frames(&[64]);
+    let (mut one, mut other) = (End::new(), End::new());
+    // It is forgotten while the first attempt is under way, and sent to again.
+    for has_left in [true, false] {
+        let now = one.now();
+        one.send(other.address, &small[0]);
+        one.peers.start(one.ring.as_mut().unwrap(), now);
+        one.peers.forget(|_| has_left, now);
+    }
+    one.connect(&mut other, &small[0]);
+    let accepted = |end: &End| end.peers.inbound.len();
+    until(&mut one, &mut other, |one, other| {
+        one.send(other.address, &small[0]);
+        accepted(other) == 2 && !other.seen.frames.is_empty()
+    });
+    for _ in 0..50 {
+        one.send(other.address, &small[0]);
+        one.turn();
+        other.turn();
+    }
+    assert_eq!(one.peers.outbound[&2].epoch, 1);
+}
+
+#[test]
 fn what_waits_for_a_peer_is_bounded() {
     let (large, small) = frames(&[1 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20]);
     let (mut one, mut other) = (End::new(), End::new());

@@ -1,6 +1,8 @@
 //! The socket in a replica's directory: one line of JSON each way.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -16,15 +18,21 @@ const LINE_MAX: Duration = Duration::from_secs(10);
 /// Bytes of a line.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-fn path(dir: &Path) -> PathBuf {
-    dir.join("giro.sock")
+const NAME: &str = "giro.sock";
+
+/// The socket's path by way of the open directory: those of sockets have 107 bytes at most, and a
+/// directory's may have more.
+fn short_path(dir: &Path) -> anyhow::Result<(File, PathBuf)> {
+    let open = File::open(dir).with_context(|| format!("cannot open {}", dir.display()))?;
+    let path = format!("/proc/self/fd/{}/{NAME}", open.as_raw_fd());
+    Ok((open, path.into()))
 }
 
 /// Takes orders for the replica in `dir`, on a thread of its own, until the process ends. Whoever
 /// calls holds the directory's lock.
 pub(crate) fn listen(dir: &Path, commander: Commander) -> anyhow::Result<()> {
-    let path = path(dir);
-    let shown = path.display().to_string();
+    let (_open, path) = short_path(dir)?;
+    let shown = dir.join(NAME).display().to_string();
     // One of a process that was killed.
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path);
@@ -56,7 +64,8 @@ fn serve(stream: &UnixStream, commander: &Commander) -> anyhow::Result<()> {
 /// # Errors
 /// When it does not run, or does not answer.
 pub(crate) fn ask(dir: &Path, asked: &Asked) -> anyhow::Result<Answered> {
-    let stream = UnixStream::connect(path(dir)).context(
+    let (_open, path) = short_path(dir)?;
+    let stream = UnixStream::connect(path).context(
         "no replica of a group runs there (a ledger that is alone takes no orders); start it with \
          `giro start`",
     )?;
@@ -75,4 +84,22 @@ fn write_line(mut stream: &UnixStream, text: &str) -> anyhow::Result<()> {
     stream.set_write_timeout(Some(LINE_MAX))?;
     stream.write_all(format!("{text}\n").as_bytes())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_with_a_long_path_has_its_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("d".repeat(200));
+        std::fs::create_dir(&dir).unwrap();
+        let (_open, path) = short_path(&dir).unwrap();
+        let listener = UnixListener::bind(path).unwrap();
+        let (_again, path) = short_path(&dir).unwrap();
+        UnixStream::connect(path).unwrap();
+        listener.accept().unwrap();
+        assert!(dir.join(NAME).exists());
+    }
 }
