@@ -107,15 +107,21 @@ func timeout(w *world, overGrpc bool) error {
 	return w.expect(p, "failed")
 }
 
-// participantKilled: both have tried; one is killed, and comes back while the coordinator asks.
-func participantKilled(w *world, overGrpc bool) error {
+// payAndLosePayee pays; the payee's ledger is killed when both have tried.
+func payAndLosePayee(w *world, overGrpc bool) (*payment, *unit, error) {
 	p := w.begin(overGrpc, 10)
 	payee := w.units[1-p.from]
 	p.before = func() error {
 		payee.process.kill()
 		return nil
 	}
-	if err := w.pay(p); err != nil {
+	return p, payee, w.pay(p)
+}
+
+// participantKilled: both have tried; one is killed, and comes back while the coordinator asks.
+func participantKilled(w *world, overGrpc bool) error {
+	p, payee, err := payAndLosePayee(w, overGrpc)
+	if err != nil {
 		return err
 	}
 	time.Sleep(time.Second)
@@ -134,13 +140,8 @@ func participantKilled(w *world, overGrpc bool) error {
 
 // coordinatorRestarted: it is killed with a second phase under way, and goes on with it.
 func coordinatorRestarted(w *world, overGrpc bool) error {
-	p := w.begin(overGrpc, 10)
-	payee := w.units[1-p.from]
-	p.before = func() error {
-		payee.process.kill()
-		return nil
-	}
-	if err := w.pay(p); err != nil {
+	p, payee, err := payAndLosePayee(w, overGrpc)
+	if err != nil {
 		return err
 	}
 	w.coordinator.process.kill()
