@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 all[usize::from(contender == Contender::Peer)].push(figures);
             }
             if shape.name == "one-at-a-time" {
-                disk::report_raw_write(&arguments.servers.dir)?;
+                disk::report_raw_write(arguments.servers.dir())?;
             }
         }
         report(shape, &all[0], &all[1]);

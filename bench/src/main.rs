@@ -7,6 +7,7 @@ mod field;
 mod group;
 mod grow;
 mod history;
+mod http;
 mod memory;
 mod plot;
 mod servers;
@@ -37,6 +38,8 @@ enum What {
     Grow(grow::Arguments),
     /// Writing the history alone: processor time and bytes a transfer.
     History(history::Arguments),
+    /// Requests over HTTP, against a route of the same stack that does nothing.
+    Http(http::Arguments),
     /// Memory an account takes.
     Memory(memory::Arguments),
     /// Latency of each batch under a load far below capacity, as a table and a plot.
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         What::Group(arguments) => group::run(&arguments),
         What::Grow(arguments) => grow::run(&arguments),
         What::History(arguments) => history::run(&arguments),
+        What::Http(arguments) => http::run(&arguments),
         What::Memory(arguments) => memory::run(&arguments),
         What::Stalls(arguments) => stalls::run(&arguments),
         What::Tcc(arguments) => tcc::run(&arguments),

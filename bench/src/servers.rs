@@ -1,7 +1,7 @@
 //! Servers under measurement: started on fresh ledgers, ended when they are dropped.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,12 +15,19 @@ pub(crate) struct Servers {
     /// The peer's binary, which is also the load generator.
     #[arg(long, env = "TIGERBEETLE", value_name = "FILE")]
     pub(crate) tigerbeetle: PathBuf,
+    #[command(flatten)]
+    ours: GiroServer,
+}
+
+/// Where Giro's binary is, and what it is started with.
+#[derive(Clone, clap::Args)]
+pub(crate) struct GiroServer {
     /// Giro's binary.
     #[arg(long, default_value = "target/release/giro", value_name = "FILE")]
     giro: PathBuf,
     /// Where ledgers are made and removed; on the disk to be measured.
     #[arg(long, default_value = "target/bench-field", value_name = "DIR")]
-    pub(crate) dir: PathBuf,
+    dir: PathBuf,
     /// Memory Giro makes resident at its start (the peer does the same with 3 GiB of its own).
     #[arg(long, default_value_t = 2048)]
     prefault_mib: u64,
@@ -48,6 +55,13 @@ impl Contender {
             Self::Peer => "peer",
         }
     }
+}
+
+/// A running Giro that serves HTTP, too.
+pub(crate) struct WithHttp {
+    pub(crate) running: Running,
+    /// The port of HTTP.
+    pub(crate) http: u16,
 }
 
 /// The longest a server takes until it listens.
@@ -89,28 +103,9 @@ impl Running {
     }
 }
 
-impl Servers {
-    /// A server on a fresh ledger.
-    pub(crate) fn start(&self, who: Contender) -> anyhow::Result<Running> {
-        let place = self.dir.join(who.name());
-        remove(&place)?;
-        std::fs::create_dir_all(&self.dir)?;
-        match who {
-            Contender::Giro => self.start_giro(place),
-            Contender::Peer => self.start_peer(place),
-        }
-    }
-
-    /// The binary.
-    pub(crate) fn binary(&self, who: Contender) -> &Path {
-        match who {
-            Contender::Giro => &self.giro,
-            Contender::Peer => &self.tigerbeetle,
-        }
-    }
-
+impl GiroServer {
     /// What `giro start` gets beside its addresses.
-    pub(crate) fn giro_flags(&self) -> Vec<String> {
+    pub(crate) fn flags(&self) -> Vec<String> {
         let mut flags = vec![
             format!("--prefault-mib={}", self.prefault_mib),
             format!("--log-spares={}", self.log_spares),
@@ -119,12 +114,17 @@ impl Servers {
         flags
     }
 
-    fn start_giro(&self, place: PathBuf) -> anyhow::Result<Running> {
+    /// A server on a fresh ledger.
+    fn start(&self, further: &[String]) -> anyhow::Result<Running> {
+        let place = self.dir.join(Contender::Giro.name());
+        remove(&place)?;
+        std::fs::create_dir_all(&self.dir)?;
         let format = ["format", "--cluster=0", "--replica=0", "--replica-count=1"];
         check(Command::new(&self.giro).args(format).arg(&place))?;
         let mut child = Command::new(&self.giro)
             .args(["start", "--addresses=0"])
-            .args(self.giro_flags())
+            .args(self.flags())
+            .args(further)
             .arg(&place)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -143,11 +143,57 @@ impl Servers {
         Ok(running)
     }
 
-    fn start_peer(&self, place: PathBuf) -> anyhow::Result<Running> {
+    /// The same with HTTP, which answers.
+    pub(crate) fn start_with_http(&self) -> anyhow::Result<WithHttp> {
+        let http = free_port()?;
+        let running = self.start(&[format!("--http=127.0.0.1:{http}")])?;
+        await_port(http)?;
+        let start = Instant::now();
+        while !is_ready(http)? {
+            if start.elapsed() > START_MAX {
+                bail!("the ledger behind port {http} does not answer");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(WithHttp { running, http })
+    }
+}
+
+impl Servers {
+    /// A server on a fresh ledger.
+    pub(crate) fn start(&self, who: Contender) -> anyhow::Result<Running> {
+        match who {
+            Contender::Giro => self.ours.start(&[]),
+            Contender::Peer => self.start_peer(),
+        }
+    }
+
+    /// Where ledgers are made and removed.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.ours.dir
+    }
+
+    /// The binary.
+    pub(crate) fn binary(&self, who: Contender) -> &Path {
+        match who {
+            Contender::Giro => &self.ours.giro,
+            Contender::Peer => &self.tigerbeetle,
+        }
+    }
+
+    /// What `giro start` gets beside its addresses.
+    pub(crate) fn giro_flags(&self) -> Vec<String> {
+        self.ours.flags()
+    }
+
+    fn start_peer(&self) -> anyhow::Result<Running> {
+        let place = self.dir().join(Contender::Peer.name());
+        remove(&place)?;
+        std::fs::create_dir_all(self.dir())?;
         let format = ["format", "--cluster=0", "--replica=0", "--replica-count=1"];
         check(Command::new(&self.tigerbeetle).args(format).arg(&place))?;
         // With --addresses=0 it would end when its standard input does.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let child = Command::new(&self.tigerbeetle)
             .arg("start")
             .arg(format!("--addresses=127.0.0.1:{port}"))
@@ -157,13 +203,7 @@ impl Servers {
             .stderr(Stdio::null())
             .spawn()?;
         let running = Running { child, place, port };
-        let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if start.elapsed() > START_MAX {
-                bail!("the peer does not listen on {port}");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        await_port(port)?;
         Ok(running)
     }
 
@@ -185,7 +225,7 @@ impl Servers {
         flags: &[String],
         mut meanwhile: impl FnMut(),
     ) -> anyhow::Result<Printed> {
-        let log = self.dir.join("generator.log");
+        let log = self.dir().join("generator.log");
         let mut command = Command::new(&self.tigerbeetle);
         command
             .arg("benchmark")
@@ -231,6 +271,32 @@ impl Printed {
         let output = &self.figures;
         number.with_context(|| format!("no {before:?} in the load generator's output:\n{output}"))
     }
+}
+
+/// A port that nobody has, until somebody takes it.
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Whether HTTP says that the ledger answers.
+fn is_ready(http: u16) -> anyhow::Result<bool> {
+    let mut stream = TcpStream::connect(("127.0.0.1", http))?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.1 200 "))
+}
+
+/// Waits until somebody listens there.
+fn await_port(port: u16) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if start.elapsed() > START_MAX {
+            bail!("nobody listens on {port}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// Removes a ledger, if there is one.

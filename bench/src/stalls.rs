@@ -95,12 +95,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         all.push((who, latencies));
     }
     if arguments.load == Load::Small {
-        disk::report_small(&arguments.servers.dir, 200, arguments.seconds)?;
+        disk::report_small(arguments.servers.dir(), 200, arguments.seconds)?;
     } else {
         let batches = all.first().map_or(0, |(_, latencies)| latencies.len());
         let transfers_per_s = (batches * FULL) as u64 / arguments.seconds;
         let bytes = (128 * transfers_per_s, HISTORY_BYTES * transfers_per_s);
-        disk::report_beside(&arguments.servers.dir, bytes, arguments.seconds)?;
+        disk::report_beside(arguments.servers.dir(), bytes, arguments.seconds)?;
     }
     write(&arguments.out, &all)
 }

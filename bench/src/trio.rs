@@ -29,7 +29,7 @@ pub(crate) struct Trio {
 impl Trio {
     /// A group on fresh ledgers that serves.
     pub(crate) fn start(servers: &Servers, who: Contender) -> anyhow::Result<Self> {
-        let place = servers.dir.join(format!("three-{}", who.name()));
+        let place = servers.dir().join(format!("three-{}", who.name()));
         remove(&place)?;
         std::fs::create_dir_all(&place)?;
         let mut trio = Self {
