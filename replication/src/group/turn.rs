@@ -1,5 +1,6 @@
 //! The turn: from what the library has ready to what is to be done.
 
+use raft::StateRole;
 use raft::eraftpb::{self, Message, MessageType};
 
 use super::Group;
@@ -126,12 +127,25 @@ impl Group {
     fn apply_change(&mut self, entry: &Entry) {
         let change = entry.change();
         match self.raw.apply_conf_change(&change.to_raft()) {
-            Ok(conf) => self.members.apply(&change, &conf),
+            Ok(conf) => {
+                self.members.apply(&change, &conf);
+                self.step_down_if_removed();
+            }
             Err(error) => {
                 self.stop = Some(Stop::Change(format!("entry {}: {error}", entry.index)));
             }
         }
         self.after_call();
+    }
+
+    /// A leader may execute its own removal, when the one that proposed it was lost. The library
+    /// would let it lead on, and looks in vain for its place among the members.
+    fn step_down_if_removed(&mut self) {
+        let raft = &mut self.raw.raft;
+        if raft.state == StateRole::Leader && !raft.promotable() {
+            let term = raft.term;
+            raft.become_follower(term, 0);
+        }
     }
 
     /// Counts what became durable, in order.

@@ -102,6 +102,39 @@ fn a_removed_node_is_refused_by_name() {
 }
 
 #[test]
+fn a_leader_that_removes_itself_steps_down() {
+    let mut world = World::new(3);
+    world.elect_node(1);
+    world.propose(1, "before", 1);
+    world.settle();
+    // Node 3 has the entry that removes it, nobody knows it committed, and its leader is lost.
+    world.cut.extend([(1, 2), (3, 1)]);
+    world.node(1).group.change(&Change::Remove(3), 900).unwrap();
+    world.settle();
+    world.crash(1);
+    world.heal();
+    for _ in 0..200 {
+        world.ticks(1);
+        if world.node(3).group.members().is_removed(3) {
+            break;
+        }
+    }
+    assert!(
+        world.node(3).group.members().is_removed(3),
+        "it led, and committed it"
+    );
+    assert_ne!(world.node(3).group.role().role, Role::Leader);
+    // Its writes go on becoming durable, and the others find a leader among them.
+    world.restart(1);
+    let leader = world.elect();
+    assert_ne!(leader, 3);
+    world.propose(leader, "after", 2);
+    world.ticks(2);
+    assert_eq!(world.node(leader).texts(), ["before", "after"]);
+    assert_eq!(world.node(leader).group.members().voters, [1, 2]);
+}
+
+#[test]
 fn a_node_made_anew_cannot_take_its_old_id() {
     let mut world = World::new(3);
     world.elect_node(1);
