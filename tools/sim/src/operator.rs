@@ -80,8 +80,9 @@ impl Operator {
         let gone = world.nodes.keys().copied();
         let gone: Vec<NodeId> = gone.filter(|id| members.is_removed(*id)).collect();
         for id in gone {
-            // Only when it is committed for good: a leader may not know better.
-            if world.auditor.members().is_removed(id) {
+            // Only when it is committed for good: a leader may not know better. And only when most
+            // of those that stay know: until then they need its vote, should the leader be lost.
+            if world.auditor.members().is_removed(id) && most_know(world, members, id) {
                 world.crash_node(id);
                 world.nodes.remove(&id);
             }
@@ -164,6 +165,16 @@ impl Operator {
             Ok(())
         })
     }
+}
+
+/// Whether most voters have executed this node's removal.
+fn most_know(world: &World, members: &Members, gone: NodeId) -> bool {
+    let knows = |voter: &&NodeId| {
+        let node = world.nodes.get(*voter);
+        let up = node.and_then(|node| node.up.as_ref());
+        up.is_some_and(|up| up.replica.members().is_removed(gone))
+    };
+    members.voters.iter().filter(knows).count() > members.voters.len() / 2
 }
 
 fn member(world: &World, id: NodeId) -> Member {

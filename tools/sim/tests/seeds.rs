@@ -24,3 +24,18 @@ fn some_seeds_keep_every_promise() {
         run(seed, Sabotage::None).unwrap_or_else(|violation| panic!("{violation}"));
     }
 }
+
+/// Seeds that found something, each the only one of thousands.
+fn stays_clean(seed: u64) {
+    run(seed, Sabotage::None).unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[test]
+fn a_leader_that_executes_its_own_removal_goes_on() {
+    stays_clean(3_000_596);
+}
+
+#[test]
+fn a_removed_node_runs_until_most_others_know() {
+    stays_clean(4_004_459);
+}
