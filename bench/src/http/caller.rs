@@ -122,7 +122,10 @@ impl Caller {
         let debit = self.rng.random_range(0..load.accounts);
         let credit = (debit + self.rng.random_range(1..load.accounts)) % load.accounts;
         let body = format!(
-            r#"[{{"id":"{}","debit_account_id":{},"credit_account_id":{},"amount":1,"ledger":{},"code":1}}]"#,
+            concat!(
+                r#"[{{"id":"{}","debit_account_id":{},"credit_account_id":{},"#,
+                r#""amount":1,"ledger":{},"code":1}}]"#
+            ),
             NEXT_ID.fetch_add(1, Ordering::Relaxed),
             load.account_first + debit,
             load.account_first + credit,

@@ -27,11 +27,11 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options, metrics: Metrics) -> Self {
         let steps = extract::budget_steps(options.bodies_bytes_max);
         Self {
             body_budget: Arc::new(Semaphore::new(steps.min(Semaphore::MAX_PERMITS))),
-            metrics: Metrics::new(),
+            metrics,
             client: OnceLock::new(),
             options,
         }

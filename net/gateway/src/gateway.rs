@@ -7,11 +7,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use giro_client::{Client, ClientOptions};
+use prometheus_client::collector::Collector;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::app::App;
+use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::{connection, routes};
 
@@ -51,7 +53,8 @@ pub struct Gateway {
 impl Gateway {
     /// Listens on `http`, and serves it on a thread of its own as a client of `ledger`, the
     /// address of the binary port, or those of all replicas with commas between them. It may be
-    /// started before the ledger answers: requests are refused as busy until then.
+    /// started before the ledger answers: requests are refused as busy until then. What `metrics`
+    /// collect stands on the page for Prometheus, too.
     ///
     /// # Errors
     /// [`GatewayError`].
@@ -59,6 +62,7 @@ impl Gateway {
         http: SocketAddr,
         ledger: &impl ToString,
         options: Options,
+        metrics: Vec<Box<dyn Collector>>,
     ) -> Result<Self, GatewayError> {
         let ledger = reachable(ledger.to_string());
         let bind = || {
@@ -80,7 +84,8 @@ impl Gateway {
         let thread = std::thread::Builder::new()
             .name("giro-http".into())
             .spawn(move || {
-                let served = runtime.block_on(serve(listener, ledger, options, stopped));
+                let app = App::new(options, Metrics::new(metrics));
+                let served = runtime.block_on(serve(listener, ledger, app, stopped));
                 if let Err(error) = served {
                     tracing::error!(%error, "HTTP is not served");
                 }
@@ -140,11 +145,11 @@ fn reachable(addresses: String) -> String {
 async fn serve(
     listener: StdListener,
     ledger: String,
-    options: Options,
+    app: App,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let app = Arc::new(App::new(options));
+    let app = Arc::new(app);
     let router = routes::router(&app);
     let room = Arc::new(Semaphore::new(app.options.connections_max));
     tokio::spawn(connect(Arc::clone(&app), ledger));

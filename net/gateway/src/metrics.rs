@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -56,8 +57,12 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// The gateway's own, and those of whoever else is to be seen on the page.
+    pub(crate) fn new(others: Vec<Box<dyn Collector>>) -> Self {
         let mut registry = Registry::with_prefix("giro");
+        for other in others {
+            registry.register_collector(other);
+        }
         let requests = Family::default();
         registry.register("http_requests", "Requests answered", requests.clone());
         let requests_grpc = Family::default();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{Number, PartialSchema, ToSchema};
 
 /// Reads digits, of which no value may be above `max`.
 ///
@@ -116,13 +116,13 @@ mod write {
 }
 
 fn schema(max: u128, is_text: bool) -> RefOr<Schema> {
-    let digits = max.to_string().len();
     let text = ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::String))
-        .pattern(Some(format!("^[0-9]{{1,{digits}}}$")));
+        .pattern(Some(pattern(max)));
     let number = ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::Integer))
-        .minimum(Some(0));
+        .minimum(Some(0))
+        .maximum(largest(max));
     let answered = if is_text { "a text" } else { "a number" };
     let about = format!("0 to {max}, as a number or as digits in a text; answers have {answered}");
     OneOfBuilder::new()
@@ -132,9 +132,45 @@ fn schema(max: u128, is_text: bool) -> RefOr<Schema> {
         .into()
 }
 
+/// The largest number, if a description can have it: beyond 64 bits it would be rounded.
+fn largest(max: u128) -> Option<Number> {
+    usize::try_from(max).ok().map(Number::UInt)
+}
+
+/// A regular expression for the digits of 0 to `max`.
+fn pattern(max: u128) -> String {
+    let digits = max.to_string();
+    let mut forms = vec!["0".to_owned()];
+    if digits.len() > 1 {
+        forms.push(format!("[1-9][0-9]{{0,{}}}", digits.len() - 2));
+    }
+    // As many digits as the largest has: equal to it up to a place, and less there.
+    for (place, digit) in digits.bytes().enumerate() {
+        let least = if place == 0 { b'1' } else { b'0' };
+        if digit > least {
+            let rest = digits.len() - place - 1;
+            let (least, most) = (char::from(least), char::from(digit - 1));
+            forms.push(format!(
+                "{}[{least}-{most}][0-9]{{{rest}}}",
+                &digits[..place]
+            ));
+        }
+    }
+    forms.push(digits);
+    format!("^0*({})$", forms.join("|"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pattern_of_a_text_ends_at_the_largest() {
+        let found = pattern(65_535);
+        let expected = "^0*(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2]\
+                        [0-9]{1}|6553[0-4][0-9]{0}|65535)$";
+        assert_eq!(found, expected);
+    }
 
     fn read(text: &str) -> Result<u128, String> {
         let read = serde_json::from_str::<U128>(text);

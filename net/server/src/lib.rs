@@ -70,7 +70,7 @@ mod sweep;
 #[cfg(not(loom))]
 pub use address::ResolveError;
 #[cfg(not(loom))]
-pub use counters::{Counters, Snapshot};
+pub use counters::{Counters, Figure, Kind, Snapshot};
 #[cfg(not(loom))]
 pub use engine::ServedEngine;
 #[cfg(not(loom))]

@@ -17,11 +17,11 @@ use giro_log::uring::{
 use crate::acceptor::{Acceptor, accept_token};
 use crate::clock::Clock;
 use crate::connection::{Action, Place};
-use crate::counters::{Counters, count};
+use crate::counters::{Counters, count, set};
 use crate::desk::Desk;
 use crate::error::ServerError;
 use crate::front::Front;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Standing};
 use crate::options::Options;
 use crate::port::Turn;
 use crate::router::Router;
@@ -268,7 +268,17 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
         }
         self.swept = clock.now;
         self.service.ledger.tick(clock.wall);
+        self.note_ledger();
         self.front.sweep(clock.now).map_err(ServerError::Ring)
+    }
+
+    /// Shows how the ledger stands.
+    fn note_ledger(&self) {
+        let (ledger, counters) = (&self.service.ledger, &self.counters);
+        let is_serving = ledger.standing() == Standing::Serving;
+        set(&counters.ledger_op, ledger.commit_op());
+        set(&counters.ledger_serving, is_serving.into());
+        set(&counters.ledger_stalled, ledger.is_stalled().into());
     }
 
     fn begin_stop(&mut self) {

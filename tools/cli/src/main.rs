@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod logging;
+mod metrics;
 mod places;
 mod show;
 

@@ -128,6 +128,12 @@ const STAGES: &[Stage] = &[
         run: |arguments| stages::official(arguments.require_all),
     },
     Stage {
+        name: "http",
+        what: "requests made of the OpenAPI description, right and wrong ones",
+        missing: no_python,
+        run: |_| stages::http(),
+    },
+    Stage {
         name: "dtm",
         what: "two ledgers, a real DTM server, and kills",
         missing: stages::no_go,

@@ -47,13 +47,16 @@ impl From<LegRow> for Leg {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBranch {
     /// The global transaction: 1 to 128 bytes.
+    #[schema(min_length = 1, max_length = 128)]
     gid: String,
     /// The branch in it: 1 to 128 bytes.
+    #[schema(min_length = 1, max_length = 128)]
     branch_id: String,
     /// Seconds until it expires by itself; 0 is never.
     #[serde(default)]
     timeout: U32,
     /// 1 to 64.
+    #[schema(min_items = 1, max_items = 64)]
     legs: Vec<LegRow>,
 }
 
@@ -71,10 +74,13 @@ impl From<NewBranch> for TryBranch {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirm {
+    #[schema(min_length = 1, max_length = 128)]
     gid: String,
+    #[schema(min_length = 1, max_length = 128)]
     branch_id: String,
     /// One for each leg; all that is reserved when not given.
     #[serde(default)]
+    #[schema(max_items = 64)]
     amounts: Vec<U128>,
 }
 
@@ -91,7 +97,9 @@ impl From<Confirm> for ConfirmBranch {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cancel {
+    #[schema(min_length = 1, max_length = 128)]
     gid: String,
+    #[schema(min_length = 1, max_length = 128)]
     branch_id: String,
 }
 

@@ -147,9 +147,18 @@ fn add(names: &[Name], bits: &mut u16, name: &str) -> Result<(), String> {
 }
 
 fn schema(names: &[Name]) -> RefOr<Schema> {
-    let names = names.iter().map(|(name, _, _)| *name);
+    list_of(names.iter().map(|(name, _, _)| *name))
+}
+
+/// What clients may set of a transfer: less than answers have.
+pub(super) fn settable() -> RefOr<Schema> {
+    let free = TRANSFER.iter().filter(|(_, _, free)| *free);
+    list_of(free.map(|(name, _, _)| *name))
+}
+
+fn list_of(names: impl Iterator<Item = &'static str>) -> RefOr<Schema> {
     let name = ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::String))
         .enum_values(Some(names));
-    ArrayBuilder::new().items(name).into()
+    ArrayBuilder::new().items(name).unique_items(true).into()
 }

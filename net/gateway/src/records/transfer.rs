@@ -37,6 +37,7 @@ pub(crate) struct NewTransfer {
     #[serde(default)]
     code: U16,
     #[serde(default)]
+    #[schema(schema_with = super::flags::settable)]
     flags: TransferFlagNames,
     /// Only of imported ones (ns).
     #[serde(default)]

@@ -28,19 +28,38 @@ use crate::records::LegRow;
 /// Whether the request is test traffic.
 type MaybeMarked = Option<Extension<Marked>>;
 
-/// Body of a try, and of a confirm. DTM's own clients register one body for all three phases, so
-/// each phase takes all fields and looks at its own.
+/// Body of a try. DTM's own clients register one body for all three phases, so each phase takes
+/// all fields and looks at its own.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct DtmBody {
-    /// Of a try: 1 to 64.
+pub(crate) struct DtmTry {
+    /// 1 to 64.
     #[serde(default)]
+    #[schema(required = true, min_items = 1, max_items = 64)]
     legs: Vec<LegRow>,
-    /// Of a try: seconds until the branch expires by itself; 0 is never. DTM does not know of it.
+    /// Seconds until the branch expires by itself; 0 is never. DTM does not know of it.
     #[serde(default)]
     timeout: U32,
-    /// Of a confirm: one for each leg; all that is reserved when not given.
+    /// The confirm's.
+    #[serde(default, rename = "amounts")]
+    #[schema(max_items = 64)]
+    _amounts: Vec<U128>,
+}
+
+/// Body of a confirm.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DtmConfirm {
+    /// The try's.
+    #[serde(default, rename = "legs")]
+    #[schema(max_items = 64)]
+    _legs: Vec<LegRow>,
+    /// The try's.
+    #[serde(default, rename = "timeout")]
+    _timeout: U32,
+    /// One for each leg; all that is reserved when not given.
     #[serde(default)]
+    #[schema(max_items = 64)]
     amounts: Vec<U128>,
 }
 
@@ -66,12 +85,13 @@ pub(crate) struct DtmResult {
 #[expect(dead_code, reason = "describes parameters that are read by hand")]
 struct DtmQuery {
     /// The global transaction.
+    #[param(min_length = 1, max_length = 128)]
     gid: String,
     /// The branch in it.
+    #[param(min_length = 1, max_length = 128)]
     branch_id: String,
-    /// `try`, `confirm` or `cancel`, as the route.
-    op: String,
     /// `tcc`.
+    #[param(pattern = "^tcc$")]
     trans_type: String,
 }
 
@@ -105,9 +125,11 @@ fn book(app: &App, marked: &MaybeMarked) -> Result<Book, ApiError> {
 }
 
 /// Reserves a branch.
-#[utoipa::path(post, path = "/dtm/try", params(DtmQuery), request_body = DtmBody, responses(
+#[utoipa::path(post, path = "/dtm/try",
+    params(DtmQuery, ("op" = String, Query, pattern = "^try$")),
+    request_body = DtmTry, responses(
     (status = 200, body = DtmResult),
-    (status = 400, body = Problem),
+    (status = "4XX", body = Problem),
     (status = 409, body = DtmResult, description = "refused; DTM's client aborts"),
     (status = 503, body = Problem),
     (status = 504, body = Problem),
@@ -116,7 +138,7 @@ pub(super) async fn try_(
     State(app): State<Arc<App>>,
     marked: MaybeMarked,
     parameters: Result<Parameters, ApiError>,
-    body: Result<Payload<DtmBody>, ApiError>,
+    body: Result<Payload<DtmTry>, ApiError>,
 ) -> Response {
     let tried = async {
         let key = key(&parameters?, "try")?;
@@ -139,9 +161,11 @@ pub(super) async fn try_(
 }
 
 /// Confirms a branch.
-#[utoipa::path(post, path = "/dtm/confirm", params(DtmQuery), request_body = DtmBody, responses(
+#[utoipa::path(post, path = "/dtm/confirm",
+    params(DtmQuery, ("op" = String, Query, pattern = "^confirm$")),
+    request_body = DtmConfirm, responses(
     (status = 200, body = DtmResult),
-    (status = 400, body = Problem),
+    (status = "4XX", body = Problem),
     (status = 425, body = DtmResult, description = "not known yet; ask again"),
     (status = 500, body = Problem, description = "the branch cannot be confirmed: raise an alarm"),
     (status = 503, body = Problem),
@@ -150,7 +174,7 @@ pub(super) async fn confirm(
     State(app): State<Arc<App>>,
     marked: MaybeMarked,
     parameters: Result<Parameters, ApiError>,
-    body: Result<MaybePayload<DtmBody>, ApiError>,
+    body: Result<MaybePayload<DtmConfirm>, ApiError>,
 ) -> Response {
     let confirmed = async {
         let key = key(&parameters?, "confirm")?;
@@ -171,9 +195,10 @@ pub(super) async fn confirm(
 }
 
 /// Confirms a branch: what DTM sends when no body was registered.
-#[utoipa::path(get, path = "/dtm/confirm", params(DtmQuery), responses(
+#[utoipa::path(get, path = "/dtm/confirm",
+    params(DtmQuery, ("op" = String, Query, pattern = "^confirm$")), responses(
     (status = 200, body = DtmResult),
-    (status = 400, body = Problem),
+    (status = "4XX", body = Problem),
     (status = 425, body = DtmResult),
     (status = 500, body = Problem),
     (status = 503, body = Problem),
@@ -182,16 +207,17 @@ pub(super) async fn confirm_without_body(
     app: State<Arc<App>>,
     marked: MaybeMarked,
     parameters: Result<Parameters, ApiError>,
-    body: Result<MaybePayload<DtmBody>, ApiError>,
+    body: Result<MaybePayload<DtmConfirm>, ApiError>,
 ) -> Response {
     confirm(app, marked, parameters, body).await
 }
 
 /// Cancels a branch. The body is not looked at: a try whose body was refused is cancelled with the
 /// same body.
-#[utoipa::path(post, path = "/dtm/cancel", params(DtmQuery), responses(
+#[utoipa::path(post, path = "/dtm/cancel",
+    params(DtmQuery, ("op" = String, Query, pattern = "^cancel$")), responses(
     (status = 200, body = DtmResult),
-    (status = 400, body = Problem),
+    (status = "4XX", body = Problem),
     (status = 425, body = DtmResult, description = "not known yet; ask again"),
     (status = 500, body = Problem, description = "the branch was confirmed: raise an alarm"),
     (status = 503, body = Problem),
@@ -214,9 +240,10 @@ pub(super) async fn cancel(
 }
 
 /// Cancels a branch: what DTM sends when no body was registered.
-#[utoipa::path(get, path = "/dtm/cancel", params(DtmQuery), responses(
+#[utoipa::path(get, path = "/dtm/cancel",
+    params(DtmQuery, ("op" = String, Query, pattern = "^cancel$")), responses(
     (status = 200, body = DtmResult),
-    (status = 400, body = Problem),
+    (status = "4XX", body = Problem),
     (status = 425, body = DtmResult),
     (status = 500, body = Problem),
     (status = 503, body = Problem),

@@ -6,6 +6,7 @@ use giro_client::{Account, Transfer};
 
 use crate::error::{ApiError, Problem};
 use crate::extract::{self, Call, Payload, Query, Segments};
+use crate::number::U128;
 use crate::records::{
     AccountQuery, AccountRow, BalanceRow, NewAccount, NewTransfer, RecordQuery, ResultRow,
     TransferRow,
@@ -47,7 +48,7 @@ pub(super) async fn create_transfers(
 }
 
 /// An account.
-#[utoipa::path(get, path = "/accounts/{id}", params(("id" = String, Path)), responses(
+#[utoipa::path(get, path = "/accounts/{id}", params(("id" = inline(U128), Path)), responses(
     (status = 200, body = AccountRow),
     (status = "4XX", body = Problem),
     (status = 503, body = Problem),
@@ -62,7 +63,7 @@ pub(super) async fn account(
 }
 
 /// A transfer.
-#[utoipa::path(get, path = "/transfers/{id}", params(("id" = String, Path)), responses(
+#[utoipa::path(get, path = "/transfers/{id}", params(("id" = inline(U128), Path)), responses(
     (status = 200, body = TransferRow),
     (status = "4XX", body = Problem),
     (status = 503, body = Problem),
@@ -80,7 +81,7 @@ pub(super) async fn transfer(
 
 /// An account's transfers.
 #[utoipa::path(get, path = "/accounts/{id}/transfers",
-    params(("id" = String, Path), AccountQuery), responses(
+    params(("id" = inline(U128), Path), AccountQuery), responses(
     (status = 200, body = Vec<TransferRow>),
     (status = "4XX", body = Problem),
     (status = 503, body = Problem),
@@ -96,7 +97,7 @@ pub(super) async fn account_transfers(
 
 /// The balances after each of an account's transfers; the account must keep its history.
 #[utoipa::path(get, path = "/accounts/{id}/balances",
-    params(("id" = String, Path), AccountQuery), responses(
+    params(("id" = inline(U128), Path), AccountQuery), responses(
     (status = 200, body = Vec<BalanceRow>),
     (status = "4XX", body = Problem),
     (status = 503, body = Problem),

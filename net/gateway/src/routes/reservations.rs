@@ -34,13 +34,16 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReservation {
     /// The global transaction; with `branch_id` or not at all.
+    #[schema(min_length = 1, max_length = 128)]
     gid: Option<String>,
     /// The branch in it.
+    #[schema(min_length = 1, max_length = 128)]
     branch_id: Option<String>,
     /// Seconds until it expires by itself; 0 is never.
     #[serde(default)]
     timeout: U32,
     /// 1 to 64.
+    #[schema(min_items = 1, max_items = 64)]
     legs: Vec<LegRow>,
 }
 
@@ -59,6 +62,7 @@ pub(crate) struct Reservation {
 pub(crate) struct Amounts {
     /// One for each leg; all that is reserved when not given.
     #[serde(default)]
+    #[schema(max_items = 64)]
     amounts: Vec<U128>,
 }
 

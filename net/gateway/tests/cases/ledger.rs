@@ -23,6 +23,15 @@ fn the_service_tells_its_health_and_counts_requests() {
 }
 
 #[test]
+fn the_page_for_prometheus_says_what_it_is() {
+    let world = World::new();
+    let page = world.get("/metrics");
+    let expected = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!((page.status, &*page.content_type), (200, expected));
+    assert!(page.text.ends_with("# EOF\n"), "{}", page.text);
+}
+
+#[test]
 fn the_description_has_every_route() {
     let world = World::new();
     let api = world.get("/openapi.json").json();

@@ -80,3 +80,29 @@ fn what_was_never_made_cannot_be_confirmed() {
         (404, &json!("expired"))
     );
 }
+
+#[test]
+fn a_reservation_whose_id_an_ordinary_transfer_has_is_refused() {
+    // Ids are hashes of the key, so another ledger tells which one it will be.
+    let body = json!({"gid": "g", "branch_id": "b", "legs": [leg(1, 2)]});
+    let elsewhere = World::new();
+    elsewhere.accounts();
+    assert_eq!(elsewhere.post("/reservations", &body).status, 201);
+    let id = elsewhere.get("/reservations/g/b").json()["id"].clone();
+
+    let world = World::new();
+    world.accounts();
+    let mut transfer = leg(1, 2);
+    transfer["id"] = id;
+    let made = world.post("/transfers", &json!([transfer]));
+    assert_eq!(made.json()[0]["status"], "created", "{made:?}");
+    let refused = world.post("/reservations", &body);
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert_eq!(refused.json()["error"], "id_taken");
+    let (pending, posted) = world.debits(1);
+    assert_eq!((&*pending, &*posted), ("0", "5"), "only the transfer");
+    // DTM asks for a cancel, which is no success: an operator has to look.
+    let cancel = world.get("/dtm/cancel?gid=g&branch_id=b&op=cancel&trans_type=tcc");
+    assert_eq!(cancel.status, 500, "{cancel:?}");
+    assert_eq!(cancel.json()["error"], "anomaly");
+}

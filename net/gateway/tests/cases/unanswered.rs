@@ -67,7 +67,7 @@ fn gateway(world: &mut World, ledger: SocketAddr) -> Gateway {
         dtm_deadline: Duration::from_millis(300),
         ..Options::default()
     };
-    let gateway = Gateway::start("127.0.0.1:0".parse().unwrap(), &ledger, options).unwrap();
+    let gateway = Gateway::start("127.0.0.1:0".parse().unwrap(), &ledger, options, vec![]).unwrap();
     world.http = gateway.address();
     gateway
 }

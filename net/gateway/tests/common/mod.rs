@@ -35,6 +35,7 @@ pub(crate) struct World {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
+    pub(crate) content_type: String,
     pub(crate) text: String,
 }
 
@@ -78,7 +79,8 @@ impl World {
         });
         let mut options = Options::default();
         change(&mut options);
-        let gateway = Gateway::start("127.0.0.1:0".parse().unwrap(), &ledger, options).unwrap();
+        let gateway =
+            Gateway::start("127.0.0.1:0".parse().unwrap(), &ledger, options, vec![]).unwrap();
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
@@ -133,10 +135,13 @@ impl World {
             self.agent.run(request.body(body.to_owned()).unwrap())
         };
         let mut response = answered.unwrap();
-        let location = response.headers().get("location");
+        let location = response.headers().get("location").cloned();
+        let content_type = response.headers().get("content-type").cloned();
+        let content_type = content_type.as_ref().map(|value| value.to_str().unwrap());
         Answer {
             status: response.status().as_u16(),
             location: location.map(|value| value.to_str().unwrap().to_owned()),
+            content_type: content_type.unwrap_or_default().to_owned(),
             text: response.body_mut().read_to_string().unwrap(),
         }
     }

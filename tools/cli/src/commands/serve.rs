@@ -17,6 +17,7 @@ use signal_hook::iterator::Signals;
 
 use super::cluster;
 use crate::config::Config;
+use crate::metrics::PortFigures;
 use crate::places::Places;
 use crate::show;
 
@@ -53,7 +54,7 @@ fn run_alone(dir: &Path, config: &Config, greeting: Greeting) -> anyhow::Result<
     bar.finish();
     // Listen only now: a client that connects is served at once.
     let server = Server::bind(&address)?;
-    let gateway = start_gateway(config, &server.address().to_string())?;
+    let gateway = start_gateway(config, &server.address().to_string(), server.handle())?;
     stop_on_signals(server.handle(), gateway)?;
     greet(greeting, server.address(), &engine)?;
     server.serve(engine, &config.server)?;
@@ -74,7 +75,7 @@ fn run_replica(
     bar.finish();
     let server = Server::bind(&places.clients)?;
     let listener = Server::listen_for_peers(&places.peers)?;
-    let gateway = start_gateway(config, &config.addresses)?;
+    let gateway = start_gateway(config, &config.addresses, server.handle())?;
     stop_on_signals(server.handle(), gateway)?;
     greet(greeting, server.address(), replica.engine())?;
     let pool = replica.engine().pool().clone();
@@ -101,7 +102,11 @@ fn replica_options(identity: &Identity, config: &Config) -> ReplicaOptions {
 
 /// Serves HTTP, where that is configured. The binary port listens already, so the gateway's
 /// connection waits there until the server runs.
-fn start_gateway(config: &Config, ledger: &str) -> anyhow::Result<Option<Gateway>> {
+fn start_gateway(
+    config: &Config,
+    ledger: &str,
+    port: giro_server::Handle,
+) -> anyhow::Result<Option<Gateway>> {
     let Some(http) = &config.http else {
         return Ok(None);
     };
@@ -114,7 +119,7 @@ fn start_gateway(config: &Config, ledger: &str) -> anyhow::Result<Option<Gateway
         shadow_ledgers: config.shadow_ledgers,
         ..giro_gateway::Options::default()
     };
-    let gateway = Gateway::start(http, &ledger, options)?;
+    let gateway = Gateway::start(http, &ledger, options, vec![Box::new(PortFigures(port))])?;
     tracing::info!(address = %gateway.address(), "serving HTTP");
     Ok(Some(gateway))
 }

@@ -105,30 +105,33 @@ pub(crate) fn readme() -> anyhow::Result<()> {
     // `cargo run` has become the server, so the signal reaches it.
     server.stop()?;
     run(command(server::binary(), ["verify"]).arg(&ledger))?;
+    with_curl(dir.path(), &readme)?;
     three_nodes(dir.path(), &readme)
+}
+
+/// Runs README's lines with curl on free ports.
+fn with_curl(dir: &Path, readme: &str) -> anyhow::Result<()> {
+    let free = free_ports()?;
+    let ports: Vec<&str> = free.split(',').collect();
+    let ours = [("3004", ports[0]), ("8080", ports[1])];
+    let said = section(dir, readme, "## With curl", &ours)?;
+    for part in [
+        "[{\"status\":\"created\"",
+        "\"credits_posted\":\"500\"",
+        "\"gid\":\"order-7\",\"branch_id\":\"pay\",\"tried_at\"",
+        "\"state\":\"confirmed\"",
+        "giro_http_requests_total",
+        "giro_server_ledger_op",
+    ] {
+        anyhow::ensure!(said.contains(part), "curl does not say {part}: {said}");
+    }
+    Ok(())
 }
 
 /// Runs README's group of three on free ports, and ends it.
 fn three_nodes(dir: &Path, readme: &str) -> anyhow::Result<()> {
-    let (_, section) = readme
-        .split_once("## Three nodes on your laptop")
-        .context("README.md has no group of three")?;
-    let text = block(section, "sh").context("README.md's group of three has no commands")?;
-    let (build, commands) = text.split_once('\n').context("it builds first")?;
-    anyhow::ensure!(build.starts_with("cargo build --release"), "{build}");
-    let (ports, free) = ("3001,3002,3003", free_ports()?);
-    anyhow::ensure!(commands.contains(ports), "README's group has ports {ports}");
-    let commands = commands.replace(ports, &free);
-    let script = format!("set -eu\ntrap 'kill $(jobs -p)' EXIT\n{commands}");
-    let program = dir.join("three_nodes.sh");
-    std::fs::write(&program, script)?;
-    let binaries = server::binary();
-    let binaries = binaries.parent().context("the binary is in a folder")?;
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut bash = command("bash", [program.as_os_str()]);
-    bash.current_dir(dir);
-    bash.env("PATH", format!("{}:{path}", binaries.display()));
-    let said = output(&mut bash)?;
+    let ours = [("3001,3002,3003", &*free_ports()?)];
+    let said = section(dir, readme, "## Three nodes on your laptop", &ours)?;
     for part in ["leader", "voter", "\"status\":\"created\"", "\"id\":\"1\""] {
         anyhow::ensure!(
             said.contains(part),
@@ -136,6 +139,39 @@ fn three_nodes(dir: &Path, readme: &str) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Runs a section's commands, which build first, with other ports, and gives what they say. What
+/// they start ends with them.
+fn section(
+    dir: &Path,
+    readme: &str,
+    title: &str,
+    ports: &[(&str, &str)],
+) -> anyhow::Result<String> {
+    let (_, section) = readme
+        .split_once(title)
+        .with_context(|| format!("README.md has no section {title}"))?;
+    let text = block(section, "sh").with_context(|| format!("{title} has no commands"))?;
+    let (build, commands) = text.split_once('\n').context("it builds first")?;
+    anyhow::ensure!(build.starts_with("cargo build --release"), "{build}");
+    let mut commands = commands.to_owned();
+    for (theirs, free) in ports {
+        anyhow::ensure!(commands.contains(theirs), "{title} has ports {theirs}");
+        commands = commands.replace(theirs, free);
+    }
+    let program = dir.join("section.sh");
+    std::fs::write(
+        &program,
+        format!("set -eu\ntrap 'kill $(jobs -p)' EXIT\n{commands}"),
+    )?;
+    let binaries = server::binary();
+    let binaries = binaries.parent().context("the binary is in a folder")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut bash = command("bash", [program.as_os_str()]);
+    bash.current_dir(dir);
+    bash.env("PATH", format!("{}:{path}", binaries.display()));
+    output(&mut bash)
 }
 
 /// Three ports that are free, and so are those a thousand above.
