@@ -175,7 +175,8 @@ impl Auditor {
                 self.votes(node, term, to)
             }
             Some(Kind::AppendAnswer) if !header.is_reject() => {
-                promise(header.index <= view.last(), "an acknowledgement")
+                let is_there = header.index <= view.last() || view.had(header.index, term);
+                promise(is_there, "an acknowledgement")
             }
             _ => Ok(()),
         }

@@ -13,6 +13,8 @@ pub struct DurableView {
     pub hard: Hard,
     /// The installed checkpoint, if there is one: entries up to it count as there.
     pub base: u64,
+    /// The last entry that it ever had in each term.
+    reached: BTreeMap<u64, u64>,
 }
 
 impl DurableView {
@@ -35,6 +37,16 @@ impl DurableView {
                 self.base = *index;
             }
         }
+        let last = self.last();
+        let reached = self.reached.entry(hard.term).or_default();
+        *reached = (*reached).max(last);
+    }
+
+    /// Whether there were entries up to this one in a term: another leader may have overwritten
+    /// them since, when an answer leaves late.
+    #[must_use]
+    pub fn had(&self, index: u64, term: u64) -> bool {
+        self.reached.get(&term).is_some_and(|last| index <= *last)
     }
 
     /// The last durable entry.

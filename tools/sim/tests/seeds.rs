@@ -39,3 +39,8 @@ fn a_leader_that_executes_its_own_removal_goes_on() {
 fn a_removed_node_runs_until_most_others_know() {
     stays_clean(4_004_459);
 }
+
+#[test]
+fn an_acknowledgement_may_leave_after_another_leader_overwrote_what_it_is_about() {
+    stays_clean(5_007_245);
+}
