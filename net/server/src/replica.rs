@@ -164,6 +164,15 @@ impl ServedReplica {
         }
     }
 
+    /// Says to peers that are newly connected who this is.
+    fn greet(&mut self) {
+        for peer in self.peers.take_opened() {
+            if let (Some(name), Some(frame)) = (self.name_of(peer), self.replica.greeting(peer)) {
+                self.peers.send(peer, &name, frame, self.now);
+            }
+        }
+    }
+
     /// Where a node is.
     fn name_of(&self, id: NodeId) -> Option<String> {
         let member = self.replica.members().get(id);
@@ -200,6 +209,13 @@ impl ServedReplica {
         // A node that lags behind need not know yet who leads it.
         let members = self.replica.members();
         self.peers.forget(|id| members.is_removed(id), now);
+        let others = members.known.iter().map(|member| member.id);
+        let own = self.replica.node();
+        for id in others.filter(|id| *id != own).collect::<Vec<_>>() {
+            if let Some(name) = self.name_of(id) {
+                self.peers.know(id, &name);
+            }
+        }
         let keys = &mut self.keys;
         self.questions.retain(|_, question| {
             let is_fresh = now.saturating_sub(question.asked) < QUESTION_KEPT_NS;
@@ -283,6 +299,7 @@ impl Ledger for ServedReplica {
         for peer in self.peers.take_unreachable() {
             self.replica.unreachable(peer);
         }
+        self.greet();
         self.take_answers();
         self.obey();
         self.read_old();

@@ -153,6 +153,19 @@ impl Group {
         self.roles.push(now);
     }
 
+    /// What a new connection to a peer begins with: that this node is there. It promises nothing.
+    /// None before this node's first term is durable.
+    #[must_use]
+    pub fn greeting(&self, to: NodeId) -> Option<Frame> {
+        let mut message = raft::eraftpb::Message::default();
+        message.set_msg_type(raft::eraftpb::MessageType::MsgHeartbeatResponse);
+        message.from = self.options.node;
+        message.to = to;
+        message.term = self.durable_term;
+        // To the library, term 0 is a word of its own.
+        (message.term > 0).then(|| self.frame(&message))?
+    }
+
     fn sender(&self) -> crate::codec::Sender {
         crate::codec::Sender {
             cluster: self.options.cluster,

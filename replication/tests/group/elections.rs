@@ -163,3 +163,26 @@ fn a_lone_voter_keeps_its_learners_waiting_for_its_vote() {
     assert_eq!(durable.0.term, role.term);
     assert!(matches!(durable.1, Content::Entry(_)));
 }
+
+#[test]
+fn a_greeting_makes_a_node_heard_of_and_changes_nothing() {
+    let mut world = World::new(3);
+    world.elect_node(1);
+    let roles = |world: &mut World| [1, 2, 3].map(|id| world.node(id).group.role());
+    let before = roles(&mut world);
+    for (from, to) in [(3, 2), (3, 1), (1, 2), (2, 1)] {
+        let greeting = world.node(from).group.greeting(to).unwrap();
+        world.node(to).group.receive(&greeting.to_bytes()).unwrap();
+    }
+    world.settle();
+    assert_eq!(roles(&mut world), before);
+    // One of a node that was left behind, too.
+    world.isolate(3);
+    world.node(1).group.transfer(2).unwrap();
+    world.ticks(3);
+    let before = roles(&mut world);
+    let late = world.node(3).group.greeting(2).unwrap();
+    world.node(2).group.receive(&late.to_bytes()).unwrap();
+    world.settle();
+    assert_eq!(roles(&mut world), before);
+}

@@ -52,6 +52,8 @@ pub(crate) struct Peers {
     memory: FrameMemory,
     /// Peers that what was sent to last may not have reached.
     unreachable: Vec<NodeId>,
+    /// Peers that a connection was made to.
+    opened: Vec<NodeId>,
 }
 
 #[derive(Default)]
@@ -76,6 +78,8 @@ enum Action {
     Wake,
     Receive,
     Send,
+    /// The end of a connection to a peer.
+    Watch,
 }
 
 const GENERATION_BITS: u32 = 24;
@@ -93,6 +97,7 @@ fn from_token(value: u64) -> (Action, u32, u64) {
         1 => Action::Wake,
         2 => Action::Receive,
         3 => Action::Send,
+        4 => Action::Watch,
         _ => unreachable!("tokens of peers are made above"),
     };
     let generation = (value >> SLOT_BITS) as u32 & ((1 << GENERATION_BITS) - 1);
@@ -114,6 +119,7 @@ impl Peers {
             wake,
             memory: FrameMemory::new(),
             unreachable: Vec::new(),
+            opened: Vec::new(),
         })
     }
 
@@ -127,13 +133,24 @@ impl Peers {
         ring.poll_readable(Target::of(&*self.wake), token(Action::Wake, 0, 0));
     }
 
-    /// Takes a frame for a peer, who is found by `name`. It is gone when the connection breaks.
-    pub(crate) fn send(&mut self, to: NodeId, name: &str, frame: Frame, now: u64) {
-        let peer = self.outbound.entry(to);
+    /// Sees to it that there is a connection to a peer, who is found by `name`, before there is
+    /// something to send: a vote must not have to wait for one.
+    pub(crate) fn know(&mut self, id: NodeId, name: &str) {
+        self.outbound_of(id, name);
+    }
+
+    fn outbound_of(&mut self, id: NodeId, name: &str) -> &mut Outbound {
+        let peer = self.outbound.entry(id);
         let peer = peer.or_insert_with(|| Outbound::new(name));
         if peer.name != name {
             name.clone_into(&mut peer.name);
         }
+        peer
+    }
+
+    /// Takes a frame for a peer, who is found by `name`. It is gone when the connection breaks.
+    pub(crate) fn send(&mut self, to: NodeId, name: &str, frame: Frame, now: u64) {
+        let peer = self.outbound_of(to, name);
         if peer.is_open() && !peer.push(frame) {
             tracing::warn!(peer = to, "it takes less than it is sent: connecting anew");
             peer.close(now);
@@ -178,6 +195,12 @@ impl Peers {
         std::mem::take(&mut self.unreachable)
     }
 
+    /// Peers that connections were made to since the last call. Each is to be sent something: an
+    /// end that stays silent counts as no peer.
+    pub(crate) fn take_opened(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.opened)
+    }
+
     /// An operation of this module ended.
     ///
     /// # Errors
@@ -194,6 +217,7 @@ impl Peers {
             Action::Accept => self.on_accepted(ring, completion, now),
             Action::Wake => self.on_dialed(ring, now),
             Action::Send => self.on_sent(generation, slot, completion, now),
+            Action::Watch => self.on_ended(generation, slot, now),
             Action::Receive => {
                 return self.on_received(ring, (generation, slot), completion, now, receiver);
             }
@@ -270,7 +294,7 @@ impl Peers {
             match connection.next_frame(&self.memory) {
                 Ok(None) => break,
                 Ok(Some((from, frame))) => match receiver.take(&frame)? {
-                    Ok(()) => self.greet(slot, from),
+                    Ok(()) => self.greet(slot, from, now),
                     Err(refusal) => {
                         self.refuse(slot, &refusal);
                         return Ok(());
@@ -287,10 +311,13 @@ impl Peers {
     }
 
     /// A frame of this node was taken. An older connection of it, if there is one, is of the past.
-    fn greet(&mut self, slot: usize, from: NodeId) {
+    fn greet(&mut self, slot: usize, from: NodeId, now: u64) {
         let connection = self.inbound[slot].connection.as_ref();
         if connection.is_some_and(|connection| connection.from == Some(from)) {
             return;
+        }
+        if let Some(peer) = self.outbound.get_mut(&from) {
+            peer.is_back(now);
         }
         for (other, inbound) in self.inbound.iter_mut().enumerate() {
             let Some(connection) = &mut inbound.connection else {
@@ -329,7 +356,12 @@ impl Peers {
             match dialed.outcome {
                 Ok(socket) => {
                     tracing::info!(peer = peer.name, "connected");
+                    // Nothing is ever received there, so what can be read is the end. Without it,
+                    // a peer that started anew would be noticed by losing what is sent to it.
+                    let token = token(Action::Watch, peer.epoch.wrapping_add(1), dialed.peer);
+                    ring.poll_readable(Target::of(&socket), token);
                     peer.open(socket, now);
+                    self.opened.push(dialed.peer);
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut peer.is_told, true) {
@@ -339,6 +371,18 @@ impl Peers {
                     self.unreachable.push(dialed.peer);
                 }
             }
+        }
+    }
+
+    fn on_ended(&mut self, epoch: u32, id: NodeId, now: u64) {
+        let Some(peer) = self.outbound.get_mut(&id) else {
+            return;
+        };
+        let is_current = peer.epoch & ((1 << GENERATION_BITS) - 1) == epoch;
+        if is_current && peer.is_open() {
+            tracing::warn!(peer = peer.name, "it ended the connection");
+            peer.close(now);
+            self.unreachable.push(id);
         }
     }
 

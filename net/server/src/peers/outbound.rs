@@ -103,6 +103,14 @@ impl Outbound {
         Some(self.flight.insert(flight))
     }
 
+    /// The peer was heard of: it is worth an attempt at once.
+    pub(super) fn is_back(&mut self, now: u64) {
+        if let Way::Closed { until } = &mut self.way {
+            *until = now.min(*until);
+            self.pause_ns = PAUSE_MIN_NS;
+        }
+    }
+
     /// A connection stands.
     pub(super) fn open(&mut self, socket: OwnedFd, now: u64) {
         self.way = Way::Open { socket };
@@ -117,10 +125,13 @@ impl Outbound {
         self.waiting_bytes = 0;
         let closed = self.closed(now);
         self.way = match std::mem::replace(&mut self.way, Way::Dialing) {
-            Way::Open { socket } if self.flight.is_some() => {
-                // Ends the operation under way; its memory stays until then.
+            Way::Open { socket } => {
+                // Ends the operations under way: memory and socket stay until then.
                 let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
-                Way::Breaking { _socket: socket }
+                match self.flight {
+                    Some(_) => Way::Breaking { _socket: socket },
+                    None => closed,
+                }
             }
             breaking @ Way::Breaking { .. } => breaking,
             _ => closed,

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use giro_replication::codec::Header;
 use giro_replication::{Group, Member, Members, Options, Output, Payload, Replay};
 
 use super::*;
@@ -283,6 +284,55 @@ fn a_peer_that_is_not_there_is_unreachable_and_found_when_it_comes() {
         one.send(other.address, &small[0]);
         !other.seen.frames.is_empty()
     });
+}
+
+#[test]
+fn a_peer_that_ended_is_noticed_before_anything_is_sent_to_it() {
+    let (_, small) = frames(&[64]);
+    let (mut one, mut other) = (End::new(), End::new());
+    one.connect(&mut other, &small[0]);
+    assert_eq!(one.peers.take_opened(), [2]);
+    one.send(other.address, &small[0]);
+    until(&mut one, &mut other, |_, other| {
+        !other.seen.frames.is_empty()
+    });
+    assert!(one.peers.take_unreachable().is_empty());
+    let ended = other.peers.inbound.iter_mut();
+    ended
+        .filter_map(|slot| slot.connection.as_mut())
+        .for_each(|connection| connection.close());
+    until(&mut one, &mut other, |one, _| {
+        one.peers.take_unreachable() == [2]
+    });
+    until(&mut one, &mut other, |one, _| {
+        one.peers.take_opened() == [2]
+    });
+}
+
+#[test]
+fn a_peer_that_comes_back_is_not_waited_for() {
+    let (_, small) = frames(&[64]);
+    let (mut one, mut other) = (End::new(), End::new());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    one.send(address, &small[0]);
+    let is_patient = |end: &End| {
+        let peer = &end.peers.outbound[&2];
+        matches!(peer.way, Way::Closed { until } if until > end.now() + 300_000_000)
+    };
+    until(&mut one, &mut other, |one, _| is_patient(one));
+    // It speaks, so it is there.
+    let from = |frame: &&Frame| {
+        Header::parse(frame.to_bytes().first_chunk().unwrap())
+            .unwrap()
+            .from
+    };
+    let frame = small.iter().find(|frame| from(frame) == 2).unwrap();
+    let mut again = std::net::TcpStream::connect(one.address).unwrap();
+    again.write_all(&frame.to_bytes()).unwrap();
+    until(&mut one, &mut other, |one, _| !one.seen.frames.is_empty());
+    assert!(!is_patient(&one));
 }
 
 #[test]

@@ -135,6 +135,12 @@ impl Replica {
         &self.members
     }
 
+    /// What a new connection to a peer begins with.
+    #[must_use]
+    pub fn greeting(&self, to: NodeId) -> Option<giro_replication::Frame> {
+        self.group.greeting(to)
+    }
+
     /// How this node sees the group.
     #[must_use]
     pub fn status(&self) -> Status {
