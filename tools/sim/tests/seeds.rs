@@ -44,3 +44,8 @@ fn a_removed_node_runs_until_most_others_know() {
 fn an_acknowledgement_may_leave_after_another_leader_overwrote_what_it_is_about() {
     stays_clean(5_007_245);
 }
+
+#[test]
+fn damage_leaves_a_majority_also_behind_a_removal_that_is_under_way() {
+    stays_clean(6_003_285);
+}
