@@ -179,8 +179,8 @@ impl Faults {
         let lost = |id: &&NodeId| world.damaged.contains(*id);
         let voters = members.voters.len();
         let lost = members.voters.iter().filter(lost).count();
-        // A majority must keep what it promised, also when a voter leaves whose removal is under way:
-        // the operator takes none away from three.
+        // A majority must keep what it promised, also when a voter leaves whose removal is under
+        // way: the operator takes none away from three.
         let least = voters.saturating_sub(1).max(3).min(voters);
         if members.is_joint() || lost + 1 > (least.saturating_sub(1)) / 2 {
             return;

@@ -38,6 +38,7 @@ struct Stage {
 /// Bounds of the stages that could go on for ever; the commands of the same name run longer.
 const FUZZ_SECONDS: u64 = 60;
 const KILL_ROUNDS: u32 = 5;
+const SIEGE_KILLS: u32 = 12;
 const DTM_PAYMENTS: u32 = 200;
 const SIM_SECONDS: u64 = 60;
 
@@ -150,6 +151,12 @@ const STAGES: &[Stage] = &[
         what: "kill -9 under load, some rounds",
         missing: no_python,
         run: |_| stages::kill(KILL_ROUNDS, None),
+    },
+    Stage {
+        name: "siege",
+        what: "a group of three: kills, cuts and replacements under load, some rounds",
+        missing: no_python,
+        run: |arguments| stages::siege(SIEGE_KILLS, None, arguments.require_all),
     },
 ];
 

@@ -51,6 +51,15 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// A group of three in network namespaces: kills, cuts, replacements under load, and an audit.
+    Siege {
+        /// Ends with the round that has so many.
+        #[arg(long, default_value_t = 20)]
+        kills: u32,
+        /// Repeats a run's faults and batches, as far as timing allows.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Random batches against the reference model, in release mode.
     Oracle {
         /// Events, over all shard counts.
@@ -90,6 +99,7 @@ fn main() -> ExitCode {
         Command::Official => stages::official(true),
         Command::Dtm { payments, seed } => stages::dtm(payments, seed),
         Command::Kill { rounds, seed } => stages::kill(rounds, seed),
+        Command::Siege { kills, seed } => stages::siege(kills, seed, false),
         Command::Oracle { events, seed } => stages::oracle(events, seed),
         Command::Sim { seeds, seed, twice } => {
             let seconds = None;

@@ -12,6 +12,7 @@ use crate::server::{self, Server};
 /// The clients' programs and where they are installed.
 const RUN: &str = "net/official/run.py";
 const KILL: &str = "net/official/kill.py";
+const SIEGE: &str = "net/official/siege.py";
 
 /// The official clients against a fresh ledger, which must be in order afterwards.
 pub(crate) fn official(require_all: bool) -> anyhow::Result<()> {
@@ -73,6 +74,27 @@ pub(crate) fn kill(rounds: u32, seed: Option<u64>) -> anyhow::Result<()> {
     let result = run(&mut trial);
     if result.is_err() {
         println!("the ledger is kept in {}", dir.keep().display());
+    }
+    result
+}
+
+/// A group of three under all kinds of faults, with official clients and an audit.
+pub(crate) fn siege(kills: u32, seed: Option<u64>, require_namespaces: bool) -> anyhow::Result<()> {
+    server::build()?;
+    let dir = scratch("siege")?;
+    let mut trial = command("python3", [SIEGE, "--giro"]);
+    trial.arg(server::binary());
+    trial.env("TMPDIR", dir.path());
+    trial.args(["--kills", &kills.to_string()]);
+    if let Some(seed) = seed {
+        trial.args(["--seed", &seed.to_string()]);
+    }
+    if require_namespaces {
+        trial.arg("--require-namespaces");
+    }
+    let result = run(&mut trial);
+    if result.is_err() {
+        println!("ledgers and logs are kept in {}", dir.keep().display());
     }
     result
 }
