@@ -1,6 +1,8 @@
 //! What goes wrong, and when.
 
-use giro_replication::NodeId;
+use std::collections::BTreeSet;
+
+use giro_replication::{Members, NodeId};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -176,16 +178,14 @@ impl Faults {
     /// Something old is changed behind everybody's back; it is found at the next start.
     fn damage(&mut self, world: &mut World, id: NodeId) {
         let members = world.auditor.members();
-        let lost = |id: &&NodeId| world.damaged.contains(*id);
-        let voters = members.voters.len();
-        let lost = members.voters.iter().filter(lost).count();
-        // A majority must keep what it promised, also when a voter leaves whose removal is under
-        // way: the operator takes none away from three.
-        let least = voters.saturating_sub(1).max(3).min(voters);
-        if members.is_joint() || lost + 1 > (least.saturating_sub(1)) / 2 {
+        if world.damaged.contains(&id) || !members.voters.contains(&id) {
             return;
         }
-        if world.damaged.contains(&id) || !members.voters.contains(&id) {
+        // What is committed may be known to nobody but the node that is hit.
+        let ups = world.nodes.values().filter_map(|node| node.up.as_ref());
+        let views = ups.map(|up| up.replica.members());
+        let mut views = std::iter::once(members).chain(views);
+        if !views.all(|members| bears_a_loss(members, &world.damaged)) {
             return;
         }
         world.crash_node(id);
@@ -200,4 +200,13 @@ impl Faults {
         }
         world.restart_later(id, 10_000);
     }
+}
+
+/// Whether a majority stays when one more voter is lost: it must keep what it promised, also when
+/// a voter leaves whose removal is under way. The operator takes none away from three.
+fn bears_a_loss(members: &Members, damaged: &BTreeSet<NodeId>) -> bool {
+    let voters = members.voters.len();
+    let lost = members.voters.iter().filter(|id| damaged.contains(id));
+    let least = voters.saturating_sub(1).max(3).min(voters);
+    !members.is_joint() && lost.count() < (least.saturating_sub(1)) / 2
 }

@@ -48,4 +48,5 @@ fn an_acknowledgement_may_leave_after_another_leader_overwrote_what_it_is_about(
 #[test]
 fn damage_leaves_a_majority_also_behind_a_removal_that_is_under_way() {
     stays_clean(6_003_285);
+    stays_clean(7_005_225);
 }
