@@ -53,10 +53,10 @@ async fn pay(
     while Instant::now() < end {
         let (tries, keys) = payments.next();
         let began = Instant::now();
-        check(&client.try_branches(&tries).await?)?;
+        check(&patiently(async || client.try_branches(&tries).await).await?)?;
         let tried = Instant::now();
         let confirms = keys.into_iter().map(ConfirmBranch::whole).collect();
-        let answers = client.confirm_branches(&confirms).await?;
+        let answers = patiently(async || client.confirm_branches(&confirms).await).await?;
         check(&answers)?;
         let now = Instant::now();
         if (start..end).contains(&now) {
@@ -73,4 +73,14 @@ fn check(answers: &[BranchAnswer]) -> anyhow::Result<()> {
     let all = answers.iter().all(|a| a.status == BranchStatus::Done);
     ensure!(all, "a payment was refused");
     Ok(())
+}
+
+/// Asks again while the server has no room, which it says after half a second. The time counts.
+async fn patiently<T>(ask: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
+    loop {
+        match ask().await {
+            Err(CallError::Refused(Refusal::Busy(_))) => {}
+            answered => return answered,
+        }
+    }
 }

@@ -111,6 +111,12 @@ const STAGES: &[Stage] = &[
         run: |_| stages::fuzz(FUZZ_SECONDS, None),
     },
     Stage {
+        name: "count",
+        what: "instructions of the hot structures, against those on record",
+        missing: stages::no_valgrind,
+        run: |_| stages::instructions(false),
+    },
+    Stage {
         name: "build",
         what: "the release build that the stages below use",
         missing: nothing,

@@ -60,6 +60,12 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Instructions of the hot structures, against those on record.
+    Instructions {
+        /// Puts what was counted on record.
+        #[arg(long)]
+        record: bool,
+    },
     /// Random batches against the reference model, in release mode.
     Oracle {
         /// Events, over all shard counts.
@@ -99,6 +105,7 @@ fn main() -> ExitCode {
         Command::Official => stages::official(true),
         Command::Dtm { payments, seed } => stages::dtm(payments, seed),
         Command::Kill { rounds, seed } => stages::kill(rounds, seed),
+        Command::Instructions { record } => stages::instructions(record),
         Command::Siege { kills, seed } => stages::siege(kills, seed, false),
         Command::Oracle { events, seed } => stages::oracle(events, seed),
         Command::Sim { seeds, seed, twice } => {

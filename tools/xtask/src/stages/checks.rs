@@ -9,10 +9,11 @@ pub(crate) fn clippy() -> anyhow::Result<()> {
     ))
 }
 
-/// All tests but those in comments, which are a stage of their own.
+/// All tests but those in comments, which are a stage of their own. Of the benchmarks each runs
+/// once.
 pub(crate) fn tests() -> anyhow::Result<()> {
     run(&mut cargo(
-        "test --workspace --lib --bins --tests --examples",
+        "test --workspace --lib --bins --tests --examples --bench hot",
     ))
 }
 
