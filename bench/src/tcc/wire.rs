@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use giro::tcc::{BranchStatus, ConfirmBranch};
-use giro_client::{BranchAnswer, Client, ClientOptions};
+use giro_client::{BranchAnswer, CallError, Client, ClientOptions, Refusal};
 
 use super::{Arguments, Done, Payments, accounts};
 
