@@ -53,10 +53,10 @@ async fn pay(
     while Instant::now() < end {
         let (tries, keys) = payments.next();
         let began = Instant::now();
-        check(&patiently(async || client.try_branches(&tries).await).await?)?;
+        check(&patiently(|| client.try_branches(&tries)).await?)?;
         let tried = Instant::now();
         let confirms = keys.into_iter().map(ConfirmBranch::whole).collect();
-        let answers = patiently(async || client.confirm_branches(&confirms).await).await?;
+        let answers = patiently(|| client.confirm_branches(&confirms)).await?;
         check(&answers)?;
         let now = Instant::now();
         if (start..end).contains(&now) {
@@ -76,7 +76,10 @@ fn check(answers: &[BranchAnswer]) -> anyhow::Result<()> {
 }
 
 /// Asks again while the server has no room, which it says after half a second. The time counts.
-async fn patiently<T>(ask: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
+async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
     loop {
         match ask().await {
             Err(CallError::Refused(Refusal::Busy(_))) => {}
