@@ -41,6 +41,8 @@ enum Command {
     Backup(commands::backup::Backup),
     /// Make a ledger of a backup.
     Restore(commands::backup::Restore),
+    /// Rehearse peak load: run a workload, audit it, and write the figures.
+    Bench(commands::bench::Arguments),
     /// Print the version and what it was built for.
     Version(commands::version::Arguments),
 }
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Backup(arguments) => commands::backup::back_up(&arguments),
         Command::Restore(arguments) => commands::backup::restore(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Version(arguments) => commands::version::run(&arguments),
     };
     match result {

@@ -59,6 +59,10 @@ impl Server {
         }
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

@@ -1,0 +1,185 @@
+//! The figures of a run: as JSON, as a page, as logs of histograms, and against each other.
+
+mod compare;
+mod histograms;
+mod machine;
+mod page;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::compare::{Difference, compare};
+pub use self::histograms::write_log;
+pub use self::machine::Machine;
+pub use self::page::page;
+
+use crate::audit::Audited;
+use crate::record::Latencies;
+use crate::run::{Outcome, RunOptions};
+use crate::schedule::Schedule;
+use crate::workload::WorkloadOptions;
+
+/// Version of the layout.
+pub const VERSION: u32 = 1;
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The driver's.
+    pub giro: String,
+    /// Who was asked.
+    pub target: String,
+    /// What for.
+    pub workload: WorkloadOptions,
+    /// When.
+    pub schedule: Schedule,
+    /// Whether callers waited for their answers (then `schedule` says only how long).
+    pub closed: bool,
+    /// Most requests with the target at a time.
+    pub in_flight: usize,
+    /// So long nothing counted (s).
+    pub warm_up: f64,
+    /// Where it ran.
+    pub machine: Machine,
+    /// Why it ended early: then its figures are of a part.
+    pub partial: Option<String>,
+    /// What the audit found; none when it could not be done, and then there are no figures.
+    pub audit: Option<Audited>,
+    /// What the audit failed of.
+    pub audit_failed: Option<String>,
+    /// The figures.
+    pub figures: Option<Figures>,
+}
+
+/// Figures of all that counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Requests that were due.
+    pub offered: u64,
+    /// Requests that were answered rightly.
+    pub served: u64,
+    /// Requests that were refused, or whose outcome was not known.
+    pub errors: u64,
+    /// The first of these.
+    pub first_error: Option<String>,
+    /// Requests served a second.
+    pub requests_per_s: f64,
+    /// Transfers or payments served a second.
+    pub units_per_s: f64,
+    /// From when requests were due to their last answer (ms).
+    pub latency: Percentiles,
+    /// Latency by percentile: percent, and ms.
+    pub distribution: Vec<(f64, f64)>,
+    /// Each second, the warm-up's too.
+    pub seconds: Vec<Second>,
+}
+
+/// Latencies in ms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Half are faster.
+    pub p50: f64,
+    /// One in a hundred is slower.
+    pub p99: f64,
+    /// One in a thousand is slower.
+    pub p999: f64,
+    /// The slowest.
+    pub max: f64,
+}
+
+impl Percentiles {
+    /// Of these latencies.
+    #[must_use]
+    pub fn of(latencies: &Latencies) -> Self {
+        let ms = |percentile| latencies.value_at_percentile(percentile) as f64 / 1e3;
+        Self {
+            p50: ms(50.0),
+            p99: ms(99.0),
+            p999: ms(99.9),
+            max: latencies.max() as f64 / 1e3,
+        }
+    }
+}
+
+/// One second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// When it began.
+    pub second: f64,
+    /// Requests due.
+    pub offered: u64,
+    /// Requests answered.
+    pub served: u64,
+    /// Of those, not rightly.
+    pub errors: u64,
+    /// Due and not answered at its end.
+    pub in_flight: u64,
+    /// Of those answered (ms).
+    pub latency: Percentiles,
+}
+
+impl Report {
+    /// The report of a run and its audit.
+    #[must_use]
+    pub fn new(
+        options: &RunOptions,
+        target: String,
+        machine: Machine,
+        outcome: &Outcome,
+        audited: Result<Audited, String>,
+    ) -> Self {
+        let (audit, audit_failed) = match audited {
+            Ok(audited) => (Some(audited), None),
+            Err(why) => (None, Some(why)),
+        };
+        let figures = audit.is_some().then(|| figures(options, outcome));
+        Self {
+            version: VERSION,
+            giro: env!("CARGO_PKG_VERSION").into(),
+            target,
+            workload: options.workload.clone(),
+            schedule: options.schedule.clone(),
+            closed: options.closed,
+            in_flight: options.in_flight,
+            warm_up: options.warm_up.as_secs_f64(),
+            machine,
+            partial: outcome.stopped.clone(),
+            audit,
+            audit_failed,
+            figures,
+        }
+    }
+}
+
+fn figures(options: &RunOptions, outcome: &Outcome) -> Figures {
+    let recorder = &outcome.recorder;
+    let seconds = (recorder.ended - options.warm_up).as_secs_f64();
+    let requests_per_s = if seconds > 0.0 {
+        recorder.served as f64 / seconds
+    } else {
+        0.0
+    };
+    let second = |interval: &crate::record::Interval| Second {
+        second: interval.second,
+        offered: interval.offered,
+        served: interval.served,
+        errors: interval.errors,
+        in_flight: interval.in_flight,
+        latency: Percentiles::of(&interval.latencies),
+    };
+    let distribution = recorder.total.iter_quantiles(4);
+    let distribution =
+        distribution.map(|step| (step.percentile(), step.value_iterated_to() as f64 / 1e3));
+    Figures {
+        offered: recorder.offered,
+        served: recorder.served,
+        errors: recorder.errors,
+        first_error: outcome.first_error.clone(),
+        requests_per_s,
+        units_per_s: requests_per_s * options.workload.batch as f64,
+        latency: Percentiles::of(&recorder.total),
+        distribution: distribution.collect(),
+        seconds: recorder.intervals.iter().map(second).collect(),
+    }
+}

@@ -1,0 +1,306 @@
+//! One run: a thread makes requests and lets each go at its time; a runtime asks the target.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use crate::record::{Interval, Recorder};
+use crate::schedule::Schedule;
+use crate::target::{StepError, Target};
+use crate::workload::{Job, Workload, WorkloadOptions};
+
+/// How a run asks.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// What for.
+    pub workload: WorkloadOptions,
+    /// When, in an open loop.
+    pub schedule: Schedule,
+    /// Each of so many callers asks again when it is answered, whatever the schedule says of rates;
+    /// only how long it is counts.
+    pub closed: bool,
+    /// Most requests that are with the target at a time.
+    pub in_flight: usize,
+    /// So long at the beginning nothing counts.
+    pub warm_up: Duration,
+    /// Most requests that are due and wait. Beyond, the target cannot take what is offered.
+    pub backlog: usize,
+    /// How long after the last request answers are waited for.
+    pub drain: Duration,
+    /// A target that leaves everything without a right answer for so long is gone.
+    pub silence: Duration,
+}
+
+/// What became of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Answered, and rightly.
+    Done,
+    /// The target says that nothing happened.
+    Refused,
+    /// Sent, and nobody knows.
+    Unknown,
+}
+
+/// A run that is over.
+pub struct Outcome {
+    /// What was seen.
+    pub recorder: Recorder,
+    /// What became of each job, by its number.
+    pub fates: Vec<Fate>,
+    /// Why it ended early; its figures are partial.
+    pub stopped: Option<String>,
+    /// The first error that was no wrong answer, for people.
+    pub first_error: Option<String>,
+}
+
+/// A job with the time it is due.
+struct Due {
+    at: Instant,
+    job: Job,
+}
+
+struct Done {
+    number: u64,
+    due: Instant,
+    ended: Instant,
+    result: Result<(), StepError>,
+    /// How many of its steps were answered before.
+    steps: usize,
+}
+
+/// What a run tells while it goes on.
+enum Event {
+    Due(Instant),
+    Done(Done),
+    /// Too many requests wait.
+    Overloaded,
+    /// No request will follow.
+    Scheduled,
+}
+
+/// Events on their way to the record.
+const EVENTS: usize = 1 << 16;
+
+/// Asks the target for everything that is due, until the schedule ends, something is wrong, or
+/// `stop` is set. `watch` sees each second.
+pub async fn run(
+    options: &RunOptions,
+    target: &Target,
+    stop: &Arc<AtomicBool>,
+    watch: &mut dyn FnMut(&Interval),
+) -> Outcome {
+    let (events, mut heard) = channel(EVENTS);
+    // So that the first requests have their time, too.
+    let began = Instant::now() + Duration::from_millis(100);
+    let mut tasks = JoinSet::new();
+    if options.closed {
+        spawn_callers(options, target, (began, stop), &events, &mut tasks);
+    } else {
+        spawn_clock(options, target, (began, stop), &events, &mut tasks);
+    }
+    drop(events);
+    let mut outcome = Outcome {
+        recorder: Recorder::new(began, options.warm_up),
+        fates: Vec::new(),
+        stopped: None,
+        first_error: None,
+    };
+    let mut seconds = tokio::time::interval_at(
+        (began + Duration::from_secs(1)).into(),
+        Duration::from_secs(1),
+    );
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut give_up: Option<tokio::time::Instant> = None;
+    loop {
+        let until =
+            give_up.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(60));
+        tokio::select! {
+            biased;
+            _ = seconds.tick() => {
+                watch(outcome.recorder.tick(Instant::now()));
+                outcome.look(options.silence, stop);
+            }
+            event = heard.recv() => match event {
+                None => break,
+                Some(Event::Scheduled) => {
+                    give_up = Some(tokio::time::Instant::now() + options.drain);
+                }
+                Some(event) => outcome.take(event, stop),
+            },
+            () = tokio::time::sleep_until(until), if give_up.is_some() => {
+                let left = outcome.recorder.in_flight();
+                outcome.stop(format!("{left} requests were not answered in time"), stop);
+                break;
+            }
+        }
+    }
+    watch(outcome.recorder.tick(Instant::now()));
+    if stop.load(Ordering::Relaxed) && outcome.stopped.is_none() {
+        outcome.stopped = Some("interrupted".into());
+    }
+    outcome
+}
+
+impl Outcome {
+    fn stop(&mut self, why: String, stop: &AtomicBool) {
+        stop.store(true, Ordering::Relaxed);
+        self.stopped.get_or_insert(why);
+    }
+
+    /// Ends the run when nothing is answered any more.
+    fn look(&mut self, silence: Duration, stop: &AtomicBool) {
+        let silent = self.recorder.silent(Instant::now());
+        if silent >= silence {
+            let error = self.first_error.as_deref().unwrap_or("no answer comes");
+            let why = format!(
+                "the target is gone: nothing for {:.0} s; {error}",
+                silent.as_secs_f64()
+            );
+            self.stop(why, stop);
+        }
+    }
+
+    fn take(&mut self, event: Event, stop: &AtomicBool) {
+        let done = match event {
+            Event::Due(at) => return self.recorder.due(at),
+            Event::Overloaded => {
+                let why = "the target cannot take the offered rate: too many requests wait";
+                return self.stop(why.into(), stop);
+            }
+            Event::Scheduled => return,
+            Event::Done(done) => done,
+        };
+        self.recorder
+            .done(done.due, done.ended, done.result.is_ok());
+        let number = done.number as usize;
+        if self.fates.len() <= number {
+            // Until they say otherwise, those before it are under way.
+            self.fates.resize(number + 1, Fate::Unknown);
+        }
+        self.fates[number] = match &done.result {
+            Ok(()) => Fate::Done,
+            Err(StepError::Refused(_)) if done.steps == 0 => Fate::Refused,
+            Err(_) => Fate::Unknown,
+        };
+        match done.result {
+            Ok(()) => {}
+            Err(wrong @ StepError::Wrong(_)) => self.stop(wrong.to_string(), stop),
+            Err(error) => {
+                self.first_error.get_or_insert(error.to_string());
+            }
+        }
+    }
+}
+
+/// An open loop: a thread of its own keeps the time, and is never held up by the target.
+fn spawn_clock(
+    options: &RunOptions,
+    target: &Target,
+    (began, stop): (Instant, &Arc<AtomicBool>),
+    events: &Sender<Event>,
+    tasks: &mut JoinSet<()>,
+) {
+    let (due, waiting) = channel(options.backlog.max(1));
+    let (schedule, workload) = (options.schedule.clone(), options.workload.clone());
+    let (events_of_clock, stop) = (events.clone(), Arc::clone(stop));
+    std::thread::spawn(move || {
+        let mut workload = Workload::new(&workload);
+        for second in schedule.times() {
+            let at = began + Duration::from_secs_f64(second);
+            let job = workload.next_job();
+            if let Some(early) = at.checked_duration_since(Instant::now()) {
+                std::thread::sleep(early);
+            }
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            // The events' reader only counts: it makes room at once.
+            if events_of_clock.blocking_send(Event::Due(at)).is_err() {
+                return;
+            }
+            if due.try_send(Due { at, job }).is_err() {
+                let _ = events_of_clock.blocking_send(Event::Overloaded);
+                break;
+            }
+        }
+        let _ = events_of_clock.blocking_send(Event::Scheduled);
+    });
+    let (target, events) = (target.clone(), events.clone());
+    let room = Arc::new(Semaphore::new(options.in_flight));
+    tasks.spawn(async move { dispatch(waiting, &target, &events, &room).await });
+}
+
+async fn dispatch(
+    mut waiting: Receiver<Due>,
+    target: &Target,
+    events: &Sender<Event>,
+    room: &Arc<Semaphore>,
+) {
+    while let Some(Due { at, job }) = waiting.recv().await {
+        let permit = Arc::clone(room).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
+        let (target, events) = (target.clone(), events.clone());
+        tokio::spawn(async move {
+            let done = work(&target, at, &job).await;
+            drop(permit);
+            // Nobody listens any more when the run was given up.
+            let _ = events.send(Event::Done(done)).await;
+        });
+    }
+}
+
+/// A closed loop: callers that wait for their answers.
+fn spawn_callers(
+    options: &RunOptions,
+    target: &Target,
+    (began, stop): (Instant, &Arc<AtomicBool>),
+    events: &Sender<Event>,
+    tasks: &mut JoinSet<()>,
+) {
+    let end = began + Duration::from_secs_f64(options.schedule.seconds());
+    let workload = Arc::new(Mutex::new(Workload::new(&options.workload)));
+    for _ in 0..options.in_flight {
+        let (target, events) = (target.clone(), events.clone());
+        let (workload, stop) = (Arc::clone(&workload), Arc::clone(stop));
+        tasks.spawn(async move {
+            tokio::time::sleep_until(began.into()).await;
+            loop {
+                let job = workload.lock().await.next_job();
+                let now = Instant::now();
+                if now >= end || stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let _ = events.send(Event::Due(now)).await;
+                let done = work(&target, now, &job).await;
+                if events.send(Event::Done(done)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+async fn work(target: &Target, due: Instant, job: &Job) -> Done {
+    let mut result = Ok(());
+    let mut steps = 0;
+    for step in &job.steps {
+        result = target.ask(step).await;
+        if result.is_err() {
+            break;
+        }
+        steps += 1;
+    }
+    Done {
+        number: job.number,
+        due,
+        ended: Instant::now(),
+        result,
+        steps,
+    }
+}

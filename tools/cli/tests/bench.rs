@@ -1,0 +1,195 @@
+//! `giro bench`: a run against a server, its reports, and runs that go wrong.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use giro_driver::report::Report;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::server::Server;
+use crate::support::{Said, folder, format, giro};
+
+fn address(server: &Server) -> String {
+    format!("127.0.0.1:{}", server.port())
+}
+
+/// `giro bench run` with small defaults, and its report.
+fn bench(dir: &Path, arguments: &str) -> (Said, Option<Report>) {
+    let child = start(dir, arguments);
+    finish(dir, child)
+}
+
+fn start(dir: &Path, arguments: &str) -> Child {
+    let small = "--accounts 50 --warm-up 0 --prefault-mib 1";
+    let line = format!("bench run {arguments} {small}");
+    let mut command = giro(&line.split_whitespace().collect::<Vec<_>>());
+    command.arg("--dir").arg(dir);
+    command.arg("--out").arg(dir.join("report"));
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    piped.spawn().unwrap()
+}
+
+fn finish(dir: &Path, child: Child) -> (Said, Option<Report>) {
+    let said = Said::from(child.wait_with_output().unwrap());
+    let json = std::fs::read(dir.join("report.json")).ok();
+    let report = json.map(|json| serde_json::from_slice(&json).unwrap());
+    (said, report)
+}
+
+#[test]
+fn a_run_is_audited_and_reported_in_all_forms() {
+    let dir = folder();
+    for (arguments, units) in [
+        (
+            "transfers --rate 2000 --batch 20 --seconds 1.5 --pending 0.2 --rejected 0.1",
+            3000,
+        ),
+        (
+            "tcc --rate 1000 --batch 10 --seconds 1 --target library --late 0.1",
+            1000,
+        ),
+        ("double-eleven --rate 500 --batch 5 --seconds 1", 500),
+        (
+            "transfers --closed --in-flight 2 --batch 10 --seconds 1 --random-ids",
+            10,
+        ),
+    ] {
+        let (said, report) = bench(dir.path(), arguments);
+        assert!(said.succeeded, "{arguments}: {said:?}");
+        let report = report.unwrap();
+        let (figures, audit) = (report.figures.unwrap(), report.audit.unwrap());
+        assert!(figures.served > 0 && figures.errors == 0, "{figures:?}");
+        assert!(figures.units_per_s * 20.0 > f64::from(units), "{figures:?}");
+        assert_eq!(audit.accounts, 50);
+        assert_eq!(audit.looked_up, audit.acknowledged, "all were looked up");
+        assert!(audit.acknowledged * 2 > units as u64, "{audit:?}");
+        assert_eq!(report.partial, None);
+    }
+    let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 3, "three plots");
+    assert!(
+        !page.contains("http-equiv") && !page.contains("<script"),
+        "nothing to fetch or run"
+    );
+    let log = std::fs::read_to_string(dir.path().join("report.hlog")).unwrap();
+    assert!(log.lines().any(|line| line.contains("HIST")), "{log}");
+    let json = dir.path().join("report.json");
+    let json = json.to_str().unwrap();
+    let compared = Said::from(giro(&["bench", "compare", json, json]).output().unwrap());
+    assert!(compared.succeeded, "{compared:?}");
+    let changes = compared.out.lines().filter(|line| line.ends_with("+0.0 %"));
+    assert_eq!(changes.count(), 7, "{}", compared.out);
+    // What was made for the runs is gone.
+    let left = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(left, 3, "the three reports");
+}
+
+/// A run against a server that stands still for half a second in its middle.
+fn with_a_stall(arguments: &str) -> Report {
+    let dir = folder();
+    format(&dir.path().join("ledger"));
+    let server = Server::start(&dir.path().join("ledger"));
+    let pid = server.pid();
+    let arguments = format!("{arguments} --addresses {}", address(&server));
+    let child = start(dir.path(), &arguments);
+    std::thread::sleep(Duration::from_millis(2500));
+    kill_process(pid, Signal::STOP).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    kill_process(pid, Signal::CONT).unwrap();
+    let (said, report) = finish(dir.path(), child);
+    assert!(said.succeeded, "{said:?}");
+    report.unwrap()
+}
+
+#[test]
+fn a_stall_shows_in_an_open_loop_and_hides_in_a_closed_one() {
+    let load = "transfers --batch 1 --seconds 5";
+    let open = with_a_stall(&format!("{load} --rate 300 --arrivals constant"));
+    let open = open.figures.unwrap();
+    // A tenth of the requests were due while it stood still.
+    assert!(open.latency.p999 > 400.0, "{:?}", open.latency);
+    let slow = open
+        .seconds
+        .iter()
+        .filter(|second| second.latency.p99 > 250.0);
+    assert!(slow.count() >= 1, "{:?}", open.seconds);
+    let closed = with_a_stall(&format!("{load} --closed --in-flight 1"));
+    let closed = closed.figures.unwrap();
+    assert!(closed.served > 1100, "{}", closed.served);
+    // One request of thousands met it.
+    assert!(closed.latency.max > 400.0, "{:?}", closed.latency);
+    assert!(closed.latency.p999 < 250.0, "{:?}", closed.latency);
+}
+
+#[test]
+fn a_target_that_dies_ends_the_run_with_a_partial_report() {
+    let dir = folder();
+    format(&dir.path().join("ledger"));
+    let server = Server::start(&dir.path().join("ledger"));
+    let address = address(&server);
+    let arguments = "transfers --rate 1000 --batch 10 --seconds 60 --deadline 0.5";
+    let child = start(dir.path(), &format!("{arguments} --addresses {address}"));
+    std::thread::sleep(Duration::from_millis(1500));
+    kill_process(server.pid(), Signal::KILL).unwrap();
+    let (said, report) = finish(dir.path(), child);
+    assert!(!said.succeeded, "{said:?}");
+    assert!(said.error.contains("the audit could not ask"), "{said:?}");
+    let report = report.unwrap();
+    let why = report.partial.unwrap();
+    assert!(why.starts_with("the target is gone"), "{why}");
+    assert!(
+        report.figures.is_none(),
+        "without an audit there are no figures"
+    );
+}
+
+#[test]
+fn an_interrupted_run_has_the_figures_so_far() {
+    let dir = folder();
+    let child = start(dir.path(), "transfers --rate 1000 --batch 10 --seconds 60");
+    std::thread::sleep(Duration::from_millis(2500));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let (said, report) = finish(dir.path(), child);
+    assert!(
+        !said.succeeded && said.error.contains("partial: interrupted"),
+        "{said:?}"
+    );
+    let report = report.unwrap();
+    assert_eq!(report.partial.as_deref(), Some("interrupted"));
+    assert!(report.figures.unwrap().served > 20);
+    assert!(report.audit.unwrap().acknowledged > 200);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_and_a_wrong_answer_ends_the_run() {
+    let dir = folder();
+    let (said, report) = bench(dir.path(), "transfers --batch 10000");
+    assert!(
+        !said.succeeded && said.error.contains("1 to 8189"),
+        "{said:?}"
+    );
+    assert!(report.is_none());
+    let nobody = "transfers --addresses 127.0.0.1:1 --deadline 0.5 --seconds 1";
+    let (said, _) = bench(dir.path(), nobody);
+    assert!(
+        !said.succeeded && said.error.contains("no Giro answers at 127.0.0.1:1"),
+        "{said:?}"
+    );
+
+    format(&dir.path().join("ledger"));
+    let server = Server::start(&dir.path().join("ledger"));
+    let same = format!(
+        "transfers --rate 1000 --batch 10 --seconds 1 --run 7 --addresses {}",
+        address(&server)
+    );
+    let (said, _) = bench(dir.path(), &same);
+    assert!(said.succeeded, "{said:?}");
+    // The same ids again, though with other amounts: every answer is another than it has to be.
+    let (said, report) = bench(dir.path(), &format!("{same} --seed 2"));
+    assert!(!said.succeeded, "{said:?}");
+    let why = report.unwrap().partial.unwrap();
+    assert!(why.starts_with("a wrong answer: transfer"), "{why}");
+}
