@@ -232,6 +232,13 @@ impl Auditor {
         newest.expect("the first members")
     }
 
+    /// The entry that removed a node; none while it is a member.
+    #[must_use]
+    pub fn removed_at(&self, node: NodeId) -> Option<u64> {
+        let removed = |(_, members): &(&u64, &Members)| members.is_removed(node);
+        self.members.iter().find(removed).map(|(index, _)| *index)
+    }
+
     /// The last committed entry that anybody executed.
     #[must_use]
     pub fn last_committed(&self) -> u64 {

@@ -81,7 +81,8 @@ impl Operator {
         let gone: Vec<NodeId> = gone.filter(|id| members.is_removed(*id)).collect();
         for id in gone {
             // Only when it is committed for good: a leader may not know better. And only when most
-            // of those that stay know: until then they need its vote, should the leader be lost.
+            // of those that stay know for good, also when they start anew: until then they need its
+            // vote, should the leader be lost.
             if world.auditor.members().is_removed(id) && most_know(world, members, id) {
                 world.crash_node(id);
                 world.nodes.remove(&id);
@@ -167,12 +168,14 @@ impl Operator {
     }
 }
 
-/// Whether most voters have executed this node's removal.
+/// Whether it is on the disks of most voters that this node's removal is committed.
 fn most_know(world: &World, members: &Members, gone: NodeId) -> bool {
+    let Some(removed) = world.auditor.removed_at(gone) else {
+        return false;
+    };
     let knows = |voter: &&NodeId| {
-        let node = world.nodes.get(*voter);
-        let up = node.and_then(|node| node.up.as_ref());
-        up.is_some_and(|up| up.replica.members().is_removed(gone))
+        let view = world.views.get(*voter);
+        view.is_some_and(|view| view.hard.commit >= removed)
     };
     members.voters.iter().filter(knows).count() > members.voters.len() / 2
 }

@@ -38,6 +38,7 @@ fn a_leader_that_executes_its_own_removal_goes_on() {
 #[test]
 fn a_removed_node_runs_until_most_others_know() {
     stays_clean(4_004_459);
+    stays_clean(8_005_458);
 }
 
 #[test]
