@@ -8,7 +8,7 @@ use giro_core::archive::Archive;
 use giro_core::batch::Made;
 use giro_core::branches::{Expanded, Known};
 use giro_core::{Batch, Digest, StateMachine};
-use giro_store::{Mark, Offer};
+use giro_store::{Catalog, Mark, Offer};
 
 use crate::error::Error;
 use crate::feed::Feeds;
@@ -281,6 +281,12 @@ impl Executor {
     /// What left memory.
     pub fn past(&mut self) -> Option<&mut Past> {
         self.past.as_mut()
+    }
+
+    /// The history's files as of now. They can be read as long as this is kept, also when they are
+    /// merged and removed. None where all is in memory.
+    pub(crate) fn catalog(&mut self) -> Option<Arc<Catalog>> {
+        Some(Arc::clone(self.past.as_mut()?.history().catalog()))
     }
 
     /// Memory and history, for queries. None where all is in memory.

@@ -47,6 +47,8 @@ pub struct Past {
     generation_rows: Option<usize>,
     /// Bytes of the log since the generation being filled began.
     log_bytes: usize,
+    /// That generation is complete after the next operation, however small.
+    ends_early: bool,
     /// The record of the last operation, and its bytes up to there.
     record: (u64, usize),
     /// Complete generations for which the history's queue had no room yet, oldest first.
@@ -141,6 +143,7 @@ impl Past {
             hasher: IdHasher::new(hash_key),
             generation_rows,
             log_bytes: 0,
+            ends_early: false,
             record: (0, 0),
             needed: 0,
             unoffered: VecDeque::new(),
@@ -294,7 +297,15 @@ impl Past {
         self.log_bytes += self.record.1.next_multiple_of(SECTOR_BYTES) - before;
         // What is refused or repeated makes no rows, but fills the log as well.
         let log_bytes_max = rows.saturating_mul(LOG_BYTES_PER_ROW).max(LOG_BYTES_MIN);
-        machine.tables().window.open().is_full(rows) || self.log_bytes >= log_bytes_max
+        self.ends_early
+            || machine.tables().window.open().is_full(rows)
+            || self.log_bytes >= log_bytes_max
+    }
+
+    /// The generation being filled is complete after the next operation: somebody needs a
+    /// checkpoint.
+    pub(crate) fn end_early(&mut self) {
+        self.ends_early = true;
     }
 
     /// Gives the history a complete generation, and lets go of those it has if that may be.
@@ -310,6 +321,7 @@ impl Past {
     ) -> Result<(), StoreError> {
         if complete.is_some() {
             self.log_bytes = 0;
+            self.ends_early = false;
         }
         self.unoffered.extend(complete);
         match self.poll(machine, Duration::ZERO, may_forget) {

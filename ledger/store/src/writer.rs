@@ -13,7 +13,7 @@ use crate::pace::Pace;
 use crate::page::{FileTag, PAYLOAD_BYTES, Page, seal};
 
 /// Pages gathered for one write: 2 MiB, a huge page.
-pub(crate) const CHUNK_PAGES: usize = 512;
+pub const CHUNK_PAGES: usize = 512;
 
 /// A file in the making. Page 0 is its header, written at the end.
 pub struct PageWriter<'a> {

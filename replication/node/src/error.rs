@@ -33,6 +33,10 @@ pub enum NodeError {
          is damaged; wipe the node and let it join as a new member"
     )]
     Mark,
+    /// A fetched checkpoint could not be put in its place. Nothing is lost: start again when the
+    /// cause is gone.
+    #[error("the fetched checkpoint could not be put in its place: {0}")]
+    Install(#[from] crate::transfer::TransferError),
 }
 
 /// Why a frame was not taken. The group goes on; close the connection.
@@ -50,6 +54,17 @@ pub enum Refused {
         index: u64,
         /// What is wrong with it.
         reason: BadOps,
+    },
+    /// What asks for a checkpoint cannot be read.
+    #[error(transparent)]
+    Hello(#[from] crate::transfer::BadHello),
+    /// A node asks for a checkpoint and gets none.
+    #[error("node {from} asks for a checkpoint: {reason}")]
+    Asks {
+        /// Who.
+        from: u64,
+        /// Why not.
+        reason: &'static str,
     },
 }
 

@@ -24,6 +24,7 @@ mod old;
 mod options;
 mod places;
 mod replica;
+pub mod transfer;
 mod wal;
 
 pub use self::{

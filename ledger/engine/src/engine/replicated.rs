@@ -2,10 +2,13 @@
 //! majority has is executed. Nothing goes to the engine's own log.
 //! `docs/internals/replication.md` has the whole.
 
+use std::sync::Arc;
+
 use giro_base::limits::{EXPIRIES_PER_PULSE_MAX, RECORD_HEADER_BYTES};
 use giro_base::operation::Kind;
 use giro_base::{Buffer, Operation, Timestamp};
 use giro_log::{Defect, OpHeader, ops_of_payload, ops_of_valid_payload};
+use giro_store::Catalog;
 
 use super::Engine;
 use super::run::{RESOLVE_AHEAD_FROM, resolve_op_ahead, task_of};
@@ -171,6 +174,19 @@ impl Engine {
     #[must_use]
     pub fn needed_record(&self) -> u64 {
         self.executor.needed()
+    }
+
+    /// The history's files as of now, the newest durable checkpoint among them. They can be read as
+    /// long as this is kept, on any thread. None where all is in memory.
+    pub fn catalog(&mut self) -> Option<Arc<Catalog>> {
+        self.executor.catalog()
+    }
+
+    /// A node needs a checkpoint newer than the newest: one is made after the next op.
+    pub fn want_checkpoint(&mut self) {
+        if let Some(past) = self.executor.past() {
+            past.end_early();
+        }
     }
 
     /// Looks up what the entry names that will be executed next, if that is worth it.

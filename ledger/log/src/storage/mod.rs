@@ -47,7 +47,7 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// The system's.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
-    /// Gives a file another name, replacing the file that has it.
+    /// Gives a file or directory another name, replacing the file that has it.
     ///
     /// # Errors
     /// The system's.
@@ -57,6 +57,14 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// The system's.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory. Storages whose directories are only parts of names have nothing
+    /// to do.
+    ///
+    /// # Errors
+    /// The system's.
+    fn remove_dir(&self, _dir: &Path) -> io::Result<()> {
+        Ok(())
+    }
     /// Makes the directory's names durable.
     ///
     /// # Errors

@@ -1,9 +1,12 @@
 //! Checkpoints: what the log need not keep, and what peers are offered.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use giro_replication::{Checkpoint, Install, NodeId};
 
 use super::Replica;
+use crate::transfer::{Fetcher, Pinned};
 
 impl Replica {
     /// Takes note of checkpoints that the engine's history has made durable.
@@ -52,6 +55,33 @@ impl Replica {
     /// Peers that were offered the checkpoint at this entry.
     pub fn offers(&mut self) -> Vec<(NodeId, u64)> {
         std::mem::take(&mut self.offers)
+    }
+
+    /// The files of the checkpoint at this entry, if it is still the newest: to be
+    /// [sent](Pinned::send), on a thread of its own.
+    pub fn pin_checkpoint(&mut self, index: u64) -> Option<Pinned> {
+        let catalog = self.engine.catalog()?;
+        catalog.checkpoint()?;
+        Some(Pinned { catalog, index })
+    }
+
+    /// What [fetches](Fetcher::fetch) this checkpoint, on a thread of its own; what comes of it is
+    /// for [`checkpoint_fetched`](Self::checkpoint_fetched).
+    #[must_use]
+    pub fn fetcher(&self, checkpoint: &Checkpoint) -> Fetcher {
+        Fetcher {
+            storage: Arc::clone(&self.storage),
+            dir: self.dir.clone(),
+            identity: self.identity,
+            index: checkpoint.index,
+            term: checkpoint.term,
+        }
+    }
+
+    /// Has a checkpoint made after the next op, for a peer that [wants](Self::wants_checkpoint)
+    /// one.
+    pub fn make_checkpoint(&mut self) {
+        self.engine.want_checkpoint();
     }
 
     /// The transfer of a checkpoint to a peer ended. To be called for every offer.

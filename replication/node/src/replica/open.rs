@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use giro::open::take_lock;
 use giro::{AtCheckpoint, Engine, Progress};
+use giro_log::directory::read_identity_on;
 use giro_log::storage::{RealStorage, Storage};
 use giro_log::{DirLock, Identity};
 use giro_replication::{Checkpoint, Group, Output, Start};
@@ -17,6 +18,7 @@ use crate::found::FoundLog;
 use crate::journal::Journal;
 use crate::mark::GroupMark;
 use crate::options::ReplicaOptions;
+use crate::transfer::install;
 use crate::wal::Wal;
 
 /// What a replica is put together from.
@@ -80,6 +82,8 @@ impl Replica {
             let mark = GroupMark::decode(group);
             group.is_empty() || mark.is_some_and(|mark| mark.incarnation == options.incarnation)
         };
+        let identity = read_identity_on(&**storage, dir)?;
+        install::put_in_place(storage, dir, &identity)?;
         let found = Engine::open_at_checkpoint(storage, dir, &options.engine, &is_ours)?;
         let AtCheckpoint {
             engine,
@@ -100,6 +104,7 @@ impl Replica {
             manifest: Bytes::new(),
         });
         let applied = checkpoint.as_ref().map_or(0, |found| found.index);
+        install::clear(&**storage, dir, applied)?;
         let log = FoundLog::read(recovery, applied, progress, &mut |_, _| {})?;
         let beginning = Beginning {
             storage: Arc::clone(storage),

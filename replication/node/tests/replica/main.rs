@@ -6,3 +6,4 @@ mod failover;
 mod frames;
 mod restarts;
 mod support;
+mod transfer;

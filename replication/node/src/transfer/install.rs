@@ -1,0 +1,140 @@
+//! Putting a fetched checkpoint into the place of the history, when a node is opened.
+//! `docs/internals/replication.md` has the table of cases.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use giro_base::BufferPool;
+use giro_log::storage::Storage;
+use giro_log::{Identity, LogOptions, Recovery};
+
+use super::error::TransferError;
+use crate::error::NodeError;
+use crate::found::KIND_INSTALLED;
+
+const INCOMING: &str = "incoming-";
+const HISTORY: &str = "history";
+const OLD: &str = "history.old";
+
+/// Where the checkpoint at this entry is fetched to.
+pub(super) fn incoming_dir(dir: &Path, index: u64) -> PathBuf {
+    dir.join(format!("{INCOMING}{index:016x}"))
+}
+
+/// What was fetched, wholly or in part, with its entry.
+pub(super) fn incoming(
+    storage: &dyn Storage,
+    dir: &Path,
+) -> Result<Vec<(u64, PathBuf)>, TransferError> {
+    let names = storage.list(dir).map_err(TransferError::dir("list", dir))?;
+    let ours = names.iter().filter_map(|name| {
+        let number = name.strip_prefix(INCOMING)?;
+        let index = u64::from_str_radix(number, 16).ok()?;
+        let path = incoming_dir(dir, index);
+        (path.file_name()?.to_str() == Some(name)).then_some((index, path))
+    });
+    Ok(ours.collect())
+}
+
+/// Puts the checkpoint that the log goes on from in the place of the history, if it is not there
+/// yet. Every step can be the last one: the next start goes on.
+pub(crate) fn put_in_place(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    identity: &Identity,
+) -> Result<(), NodeError> {
+    let fetched = incoming(&**storage, dir)?;
+    if fetched.is_empty() {
+        return Ok(());
+    }
+    let Some(installed) = last_installed(storage, dir, identity)? else {
+        return Ok(());
+    };
+    let Some((_, place)) = fetched.iter().find(|(index, _)| *index == installed) else {
+        return Ok(());
+    };
+    if !has(&**storage, place, HISTORY)? {
+        return Ok(());
+    }
+    let (current, old) = (dir.join(HISTORY), dir.join(OLD));
+    if has(&**storage, dir, HISTORY)? {
+        remove_tree(&**storage, &old)?;
+        rename(&**storage, &current, &old)?;
+        sync(&**storage, dir)?;
+    }
+    rename(&**storage, &place.join(HISTORY), &current)?;
+    sync(&**storage, dir)?;
+    sync(&**storage, place)?;
+    Ok(())
+}
+
+/// Removes what a newer checkpoint in place makes needless: fetched ones up to that at `index`, and
+/// the history before it.
+pub(crate) fn clear(storage: &dyn Storage, dir: &Path, index: u64) -> Result<(), NodeError> {
+    for (found, place) in incoming(storage, dir)? {
+        if found <= index {
+            remove_tree(storage, &place)?;
+        }
+    }
+    Ok(remove_tree(storage, &dir.join(OLD))?)
+}
+
+/// The entry of the last checkpoint that the log says was installed.
+fn last_installed(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    identity: &Identity,
+) -> Result<Option<u64>, NodeError> {
+    let options = LogOptions {
+        first_index: Recovery::oldest_index(storage, dir, identity)?,
+        ..LogOptions::default()
+    };
+    let mut recovery = Recovery::open_on(Arc::clone(storage), dir, identity, &options)?;
+    let pool = BufferPool::new(1).map_err(|source| giro::Error::Memory {
+        what: "a message buffer",
+        source,
+    })?;
+    let mut buffer = pool.take().expect("a new pool has a buffer");
+    let mut installed = None;
+    while let Some(header) = recovery.next(&mut buffer)? {
+        if header.mark.kind == KIND_INSTALLED {
+            installed = Some(header.mark.entry);
+        }
+    }
+    Ok(installed)
+}
+
+fn has(storage: &dyn Storage, dir: &Path, name: &str) -> Result<bool, TransferError> {
+    let names = storage.list(dir).map_err(TransferError::dir("list", dir))?;
+    Ok(names.iter().any(|found| found == name))
+}
+
+fn rename(storage: &dyn Storage, from: &Path, to: &Path) -> Result<(), TransferError> {
+    let renamed = storage.rename(from, to);
+    renamed.map_err(TransferError::dir("rename", from))
+}
+
+fn sync(storage: &dyn Storage, dir: &Path) -> Result<(), TransferError> {
+    let flushed = storage.sync_dir(dir);
+    flushed.map_err(TransferError::dir("flush", dir))
+}
+
+/// Removes a directory of ours with what is in it, if it is there.
+fn remove_tree(storage: &dyn Storage, dir: &Path) -> Result<(), TransferError> {
+    let names = match storage.list(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        names => names.map_err(TransferError::dir("list", dir))?,
+    };
+    for name in names {
+        let path = dir.join(&name);
+        // Ours are directories or have an ending.
+        if name.contains('.') {
+            let removed = storage.remove(&path);
+            removed.map_err(TransferError::dir("remove", &path))?;
+        } else {
+            remove_tree(storage, &path)?;
+        }
+    }
+    let removed = storage.remove_dir(dir);
+    removed.map_err(TransferError::dir("remove", dir))
+}
