@@ -94,6 +94,11 @@ pub trait Ledger {
         unreachable!("only a ledger with peers starts operations for them");
     }
 
+    /// Whether it has ended by itself, and is to be opened again: the server returns.
+    fn is_over(&self) -> bool {
+        false
+    }
+
     /// The process is asked to end: what others could do instead is handed to them.
     fn begin_stop(&mut self) {}
 

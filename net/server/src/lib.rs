@@ -66,6 +66,8 @@ mod server;
 mod service;
 #[cfg(not(loom))]
 mod sweep;
+#[cfg(not(loom))]
+mod transfers;
 
 #[cfg(not(loom))]
 pub use address::ResolveError;

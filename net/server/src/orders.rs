@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Standings {
     pub op: u64,
     /// Digest of the state behind it.
     pub digest: Digest,
+    /// Bytes that are here of a checkpoint being fetched, and of all of it.
+    pub fetching: Option<(u64, u64)>,
 }
 
 /// Why an order was not carried out.
@@ -56,18 +59,32 @@ type Answer = Result<Standings, OrderError>;
 pub struct Commander {
     orders: Sender<(Order, Sender<Answer>)>,
     wake: Arc<OwnedFd>,
+    over: Arc<AtomicBool>,
 }
 
 /// The replica's end.
 pub(crate) struct Orders {
     taken: Receiver<(Order, Sender<Answer>)>,
+    over: Arc<AtomicBool>,
 }
 
 impl Commander {
     /// Both ends. An order wakes the replica by `wake`, an eventfd.
     pub(crate) fn new(wake: Arc<OwnedFd>) -> (Self, Orders) {
         let (orders, taken) = mpsc::channel();
-        (Self { orders, wake }, Orders { taken })
+        let over = Arc::<AtomicBool>::default();
+        let commander = Self {
+            orders,
+            wake,
+            over: Arc::clone(&over),
+        };
+        (commander, Orders { taken, over })
+    }
+
+    /// Whether the replica fetched a checkpoint, and its directory is to be opened again.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     /// Gives an order and waits for its answer: how things stand behind it. A change that was taken
@@ -86,6 +103,11 @@ impl Commander {
 }
 
 impl Orders {
+    /// The replica's directory is to be opened again.
+    pub(crate) fn set_superseded(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
     /// Answers what was ordered.
     pub(crate) fn answer(&self, mut carry_out: impl FnMut(Order) -> Answer) {
         while let Ok((order, answer)) = self.taken.try_recv() {

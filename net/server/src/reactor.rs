@@ -130,6 +130,9 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
         let begun = ledger.begin_turn(&mut self.turn.ring, self.turn.clock.now);
         begun.map_err(ServerError::Ledger)?;
         desk.view = desk.view.max(ledger.view());
+        if ledger.is_over() {
+            self.stop();
+        }
         Ok(())
     }
 
@@ -282,7 +285,14 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
     }
 
     fn begin_stop(&mut self) {
-        if self.stop_by.is_none() && self.control.stop.load(Ordering::Acquire) {
+        if self.control.stop.load(Ordering::Acquire) {
+            self.stop();
+        }
+    }
+
+    /// Takes nothing new, and ends when all that was taken is answered.
+    fn stop(&mut self) {
+        if self.stop_by.is_none() {
             let now = self.turn.clock.now;
             let stop_by = now.saturating_add(self.shutdown_deadline_ns);
             self.stop_by = Some(stop_by);

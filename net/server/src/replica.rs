@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use giro_base::{Buffer, Operation, Timestamp};
 use giro_log::UringDisk;
 use giro_log::disk::SLOT_COUNT;
 use giro_log::uring::{Completion, Ring};
+use giro_node::transfer::{HELLO_BYTES, Hello};
 use giro_node::{NodeError, ReceiveError, Refused, Replica};
 use giro_replication::NodeId;
 
@@ -21,6 +23,7 @@ use crate::ledger::{Ledger, Standing, Told};
 use crate::old::OldReader;
 use crate::orders::{Commander, Order, OrderError, Orders, Standings};
 use crate::peers::{Peers, Receiver};
+use crate::transfers::{Ended, Transfers};
 
 /// The group's time moves in steps of this (ns).
 const TICK_NS: u64 = 20_000_000;
@@ -29,6 +32,8 @@ const TICKS_MAX: u64 = 3;
 /// Questions whose connections went away are forgotten after this (ns).
 const QUESTION_KEPT_NS: u64 = 10_000_000_000;
 const SWEEP_NS: u64 = 500_000_000;
+/// Checkpoints for peers that joined behind the newest are made no more often than this (ns).
+const MADE_EVERY_NS: u64 = 5_000_000_000;
 /// How long a leader that stops waits for another to take over (ns).
 const RESIGN_NS: u64 = 2_000_000_000;
 
@@ -50,6 +55,9 @@ pub struct ServedReplica {
     old: OldReader,
     /// A stop was asked for, and another node is to lead; until then (ns).
     resigning_until: Option<u64>,
+    transfers: Transfers,
+    /// When a checkpoint was last made for a peer (ns).
+    made: u64,
 }
 
 struct Question {
@@ -59,10 +67,33 @@ struct Question {
 }
 
 /// Feeds the frames of peers to the replica.
-struct Feed<'a>(&'a mut Replica);
+struct Feed<'a>(&'a mut Replica, &'a mut Transfers);
 
 impl Receiver for Feed<'_> {
     type Stop = NodeError;
+
+    fn asked(&mut self, hello: &[u8; HELLO_BYTES]) -> Result<NodeId, Refused> {
+        let hello = Hello::decode(hello)?;
+        let (from, index) = (hello.from, hello.index);
+        let reason = |reason| Err(Refused::Asks { from, reason });
+        let cluster = self.0.identity().cluster;
+        if hello.cluster != cluster || hello.to != self.0.node() {
+            return reason("it is meant for another node");
+        }
+        let known = self.0.members().get(from);
+        let known = known.map_or(0, |member| member.incarnation);
+        if known != 0 && known != hello.incarnation {
+            return reason("it has the id of a member and another incarnation");
+        }
+        if !self.1.is_offered(from, index) {
+            return reason("it was not offered that one");
+        }
+        Ok(from)
+    }
+
+    fn give(&mut self, to: NodeId, socket: OwnedFd) {
+        self.1.send(to, socket);
+    }
 
     fn take(&mut self, frame: &Bytes) -> Result<Result<(), Refused>, NodeError> {
         match self.0.receive(frame) {
@@ -87,6 +118,7 @@ impl ServedReplica {
         let peers = Peers::new(listener)?;
         let (commander, orders) = Commander::new(peers.wake());
         let old = OldReader::start(peers.wake())?;
+        let transfers = Transfers::new(peers.wake());
         let served = Self {
             replica,
             peers,
@@ -101,6 +133,8 @@ impl ServedReplica {
             orders,
             old,
             resigning_until: None,
+            transfers,
+            made: 0,
         };
         Ok((served, commander))
     }
@@ -115,28 +149,54 @@ impl ServedReplica {
         }
     }
 
-    /// Checkpoints cannot be sent to other nodes yet: says so, and that each transfer failed. Else
-    /// the group would wait for them for ever.
-    fn refuse_checkpoints(&mut self) {
+    /// Sends and fetches checkpoints, and tells the group how that ended: it waits for it.
+    fn transfer_checkpoints(&mut self) {
         for (peer, index) in self.replica.offers() {
-            tracing::warn!(
-                replica = peer - 1,
-                index,
-                "it lags behind what the log keeps, and checkpoints cannot be sent yet: stop it, \
-                 and make a new replica while the log still has everything"
-            );
-            self.replica.checkpoint_sent(peer, false);
+            match self.replica.pin_checkpoint(index) {
+                Some(pinned) => self.transfers.offer(peer, pinned, self.now),
+                None => self.replica.checkpoint_sent(peer, false),
+            }
         }
         for install in self.replica.installs() {
-            let index = install.checkpoint.index;
-            self.replica.checkpoint_fetched(index, false);
+            let fetcher = self.replica.fetcher(&install.checkpoint);
+            let hello = Hello {
+                cluster: self.replica.identity().cluster,
+                from: self.replica.node(),
+                to: install.from,
+                incarnation: self.replica.identity().incarnation,
+                index: fetcher.index(),
+                term: fetcher.term(),
+            };
+            match self.name_of(install.from) {
+                Some(name) => self.transfers.fetch(fetcher, hello, name),
+                None => self.replica.checkpoint_fetched(hello.index, false),
+            }
         }
-        self.replica.wants_checkpoint();
+        while let Some(ended) = self.transfers.next() {
+            match ended {
+                Ended::Sent(peer, is_whole) => self.replica.checkpoint_sent(peer, is_whole),
+                Ended::Fetched(index, is_whole) => self.replica.checkpoint_fetched(index, is_whole),
+            }
+        }
+    }
+
+    /// Gives up what nobody came for, and has a checkpoint made for a peer that joined behind the
+    /// newest one.
+    fn sweep_checkpoints(&mut self) {
+        for peer in self.transfers.sweep(self.now) {
+            tracing::warn!(replica = peer - 1, "it did not come for its checkpoint");
+            self.replica.checkpoint_sent(peer, false);
+        }
+        let may_make = self.now.saturating_sub(self.made) >= MADE_EVERY_NS;
+        if may_make && self.replica.wants_checkpoint() {
+            self.made = self.now;
+            self.replica.make_checkpoint();
+        }
     }
 
     /// Does what operators ask for.
     fn obey(&mut self) {
-        let replica = &mut self.replica;
+        let (replica, fetching) = (&mut self.replica, self.transfers.progress());
         self.orders.answer(|order| {
             match order {
                 Order::Status => {}
@@ -149,6 +209,7 @@ impl ServedReplica {
                 view: replica.view(),
                 op: replica.engine().commit_op(),
                 digest: replica.engine().digest(),
+                fetching,
             })
         });
     }
@@ -205,7 +266,7 @@ impl ServedReplica {
     fn sweep(&mut self) {
         let now = self.now;
         self.peers.sweep(now);
-        self.refuse_checkpoints();
+        self.sweep_checkpoints();
         // A node that lags behind need not know yet who leads it.
         let members = self.replica.members();
         self.peers.forget(|id| members.is_removed(id), now);
@@ -303,6 +364,7 @@ impl Ledger for ServedReplica {
         self.take_answers();
         self.obey();
         self.read_old();
+        self.transfer_checkpoints();
         self.peers.start(ring, now);
         Ok(())
     }
@@ -317,9 +379,17 @@ impl Ledger for ServedReplica {
         value: u64,
         completion: Completion,
     ) -> Result<(), NodeError> {
-        let mut feed = Feed(&mut self.replica);
+        let mut feed = Feed(&mut self.replica, &mut self.transfers);
         self.peers
             .on_operation(ring, (value, completion), self.now, &mut feed)
+    }
+
+    fn is_over(&self) -> bool {
+        let is_over = self.replica.is_superseded();
+        if is_over {
+            self.orders.set_superseded();
+        }
+        is_over
     }
 
     fn begin_stop(&mut self) {
@@ -453,6 +523,9 @@ impl Ledger for ServedReplica {
     }
 
     fn is_idle(&self) -> bool {
+        if self.replica.is_superseded() {
+            return true;
+        }
         let until = self.resigning_until.filter(|until| self.now < *until);
         let is_resigning = until.is_some() && self.standing() != Standing::Elsewhere;
         self.replica.is_idle() && !is_resigning

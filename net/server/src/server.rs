@@ -101,6 +101,19 @@ impl Server {
         }
     }
 
+    /// The same port once more: for a ledger that is opened again when this one is over. Connections
+    /// wait in the kernel meanwhile.
+    ///
+    /// # Errors
+    /// The system's, when it has no descriptor left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            listener: self.listener.try_clone()?,
+            address: self.address,
+            control: Arc::clone(&self.control),
+        })
+    }
+
     /// Serves the ledger of `engine` until [`Handle::stop`]; then finishes and answers what was
     /// taken.
     ///
@@ -137,6 +150,12 @@ impl Server {
 }
 
 impl Handle {
+    /// Whether the server was asked to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.control.stop.load(Ordering::Acquire)
+    }
+
     /// Asks the server to stop. It accepts nothing more, answers what it has taken, and returns
     /// from [`Server::run`].
     pub fn stop(&self) {

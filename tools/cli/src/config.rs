@@ -12,6 +12,9 @@ pub(crate) const TEMPLATE: &str = include_str!("giro.toml");
 /// Log segments a server keeps ready: 1 GiB, a peak of some seconds.
 pub(crate) const LOG_SPARES: u32 = 16;
 
+/// What a group's log keeps behind a checkpoint unless told otherwise.
+pub(crate) const LOG_KEPT_MIB: u64 = 256;
+
 /// Settings as flags or environment variables give them. All optional: what is missing comes from
 /// the file, then from the defaults.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -63,6 +66,9 @@ pub(crate) struct Flags {
     /// Transfers that go to the history at a time.
     #[arg(long, env = "GIRO_GENERATION_ROWS", value_name = "COUNT")]
     generation_rows: Option<u32>,
+    /// In a group: entries that the log keeps behind a checkpoint for replicas that lag, in MiB.
+    #[arg(long, env = "GIRO_LOG_KEPT_MIB", value_name = "MIB")]
+    log_kept_mib: Option<u64>,
     /// How long a request waits for room before it is dropped, in milliseconds.
     #[arg(long, env = "GIRO_REQUEST_DEADLINE_MS")]
     request_deadline_ms: Option<u64>,
@@ -92,6 +98,7 @@ struct File {
     log_spares: Option<u32>,
     archive: Option<bool>,
     generation_rows: Option<u32>,
+    log_kept_mib: Option<u64>,
     request_deadline_ms: Option<u64>,
     http: Option<String>,
     shadow_ledgers: Option<u32>,
@@ -108,6 +115,8 @@ pub(crate) struct Config {
     pub(crate) http: Option<String>,
     /// What is added to the ledger's number for test traffic, where there is a place for it.
     pub(crate) shadow_ledgers: Option<u32>,
+    /// Bytes of entries that a group's log keeps behind a checkpoint.
+    pub(crate) log_kept_bytes: u64,
     /// The ledger's.
     pub(crate) ledger: giro::Options,
     /// The port's.
@@ -152,6 +161,8 @@ impl Config {
         ledger.archive = flags.archive.or(file.archive).unwrap_or(ledger.archive);
         let rows = flags.generation_rows.or(file.generation_rows);
         ledger.generation_rows = rows.map_or(ledger.generation_rows, |rows| rows as usize);
+        let kept = flags.log_kept_mib.or(file.log_kept_mib);
+        let kept = kept.unwrap_or(LOG_KEPT_MIB);
         let spares = flags.log_spares.or(file.log_spares);
         ledger.log.spares = spares.unwrap_or(LOG_SPARES) as usize;
         let reactors = flags.reactors.or(file.reactors);
@@ -181,6 +192,7 @@ impl Config {
                 .shadow_ledgers
                 .or(file.shadow_ledgers)
                 .filter(|count| *count > 0),
+            log_kept_bytes: kept.saturating_mul(1 << 20),
             ledger,
             server,
         };
@@ -287,6 +299,7 @@ mod tests {
         assert_eq!(file.log_spares, Some(LOG_SPARES));
         assert_eq!(file.archive, Some(ledger.archive));
         assert_eq!(file.generation_rows, Some(ledger.generation_rows as u32));
+        assert_eq!(file.log_kept_mib, Some(LOG_KEPT_MIB));
         assert_eq!(
             file.request_deadline_ms,
             Some(server.request_deadline.as_millis() as u64)

@@ -270,3 +270,86 @@ fn orders_that_would_harm_the_group_are_refused() {
     let unknown = refused(leader, &["promote", "--replica", "7"]);
     assert!(unknown.contains("no learner"), "{unknown}");
 }
+
+/// Payments, thousands in a request, until the leader's log has given up its beginning: what a
+/// replica that was away needs is not there any more.
+async fn outgrow(trio: &Trio, client: &Client, leader: usize, made: &mut u64) {
+    let log = trio.dir(leader).join("log");
+    let is_whole = || log.join(format!("{:016x}.log", 1)).exists();
+    let segments = |dir: &std::path::Path| {
+        let names = std::fs::read_dir(dir).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.contains("spare")).min()
+    };
+    let first = segments(&log);
+    let deadline = std::time::Instant::now() + Duration::from_secs(90);
+    while segments(&log) == first {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{first:?} {}",
+            is_whole()
+        );
+        let payments: Vec<Transfer> = (0..8000).map(|n| payment(*made + n)).collect();
+        let results = client.create_transfers(&payments).await.unwrap();
+        let is_made = |status| status == CreateTransferStatus::Created;
+        assert!(results.iter().all(|result| is_made(result.status)));
+        *made += 8000;
+    }
+}
+
+/// Settings with which a log gives up its beginning soon.
+const FORGETFUL: [&str; 3] = [
+    "--generation-rows=16384",
+    "--log-kept-mib=0",
+    "--log-spares=1",
+];
+
+#[tokio::test]
+async fn replicas_that_lack_what_the_log_gave_up_come_back_through_a_checkpoint() {
+    let mut trio = Trio::format(3);
+    trio.flags = FORGETFUL.to_vec();
+    running(&mut trio);
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    let leader = trio.leader();
+    let (away, lost) = ((leader + 1) % 3, (leader + 2) % 3);
+    trio.stop(away);
+    let mut made = 0;
+    outgrow(&trio, &client, leader, &mut made).await;
+    // One that was away for long.
+    trio.start(away);
+    assert_same_state(&trio, &[0, 1, 2]);
+    assert!(
+        trio.log(away).contains("opening the directory again"),
+        "{}",
+        trio.log(away)
+    );
+    // One that is lost for good, and another one in its place.
+    trio.kill(lost);
+    std::fs::remove_dir_all(trio.dir(lost)).unwrap();
+    trio.format_one(3, 3);
+    trio.start(3);
+    let load = Load::start(&client);
+    let (lost_number, peer) = (lost.to_string(), trio.peer(3));
+    let arguments = [
+        "recover",
+        "--lost",
+        &lost_number,
+        "--replica",
+        "3",
+        "--peer",
+        &peer,
+        "--wait=60",
+    ];
+    trio.cluster(leader, &arguments).unwrap();
+    load.more(20).await;
+    load.stop.store(true, Ordering::Relaxed);
+    made += load.task.await.unwrap().len() as u64;
+    assert_same_state(&trio, &[leader, away, 3]);
+    // It carries its part: with the one that was away it is a majority.
+    trio.kill(leader);
+    let ids: Vec<u128> = (1..=ACCOUNTS).collect();
+    let accounts = client.lookup_accounts(&ids).await.unwrap();
+    let debits: u128 = accounts.iter().map(|account| account.debits_posted).sum();
+    assert_eq!(debits, u128::from(made));
+}

@@ -62,7 +62,11 @@ impl Dialer {
     }
 }
 
-fn connect(name: &str) -> io::Result<OwnedFd> {
+/// A connection to the node with this name, resolved now. Waits.
+///
+/// # Errors
+/// The resolver's, and those of the last address.
+pub(crate) fn connect(name: &str) -> io::Result<OwnedFd> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in name.to_socket_addrs()? {
         match connect_to(address) {

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
+use giro_node::transfer::{HELLO_BYTES, Hello};
 use giro_replication::codec::{BadFrame, HEADER_BYTES, Header};
 use giro_replication::{NodeId, codec};
 
@@ -64,6 +65,15 @@ impl Inbound {
             Some(large) => large.filled += bytes,
             None => self.end += bytes,
         }
+    }
+
+    /// The first frame, when it asks for a checkpoint: nothing follows it until that is answered.
+    pub(super) fn hello(&self) -> Option<[u8; HELLO_BYTES]> {
+        let is_first = self.from.is_none() && self.large.is_none();
+        let staged = &self.staged[self.begin..self.end];
+        let hello = staged.first_chunk().filter(|_| is_first)?;
+        let is_all = staged.len() == HELLO_BYTES;
+        (is_all && Hello::is_begun_by(hello)).then_some(*hello)
     }
 
     /// The next whole frame, if there is one.

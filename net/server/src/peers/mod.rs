@@ -24,10 +24,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use giro_log::uring::{Completion, OWNER_PEER, Ring, Target, Token};
 use giro_node::Refused;
+use giro_node::transfer::HELLO_BYTES;
 use giro_replication::{Frame, NodeId, Refusal};
 use rustix::event::{EventfdFlags, eventfd};
 
 use self::dialer::Dialer;
+pub(crate) use self::dialer::connect;
 use self::inbound::Inbound;
 use self::memory::FrameMemory;
 use self::outbound::{Outbound, Way};
@@ -66,6 +68,12 @@ struct Slot {
 pub(crate) trait Receiver {
     /// What ends the process.
     type Stop;
+
+    /// Somebody asks for a checkpoint with the first frame of a connection. Says who.
+    fn asked(&mut self, hello: &[u8; HELLO_BYTES]) -> Result<NodeId, Refused>;
+
+    /// The connection of a node that was [heard](Self::asked): it belongs to the receiver.
+    fn give(&mut self, to: NodeId, socket: OwnedFd);
 
     /// Takes a frame. The inner error closes the connection it came on.
     fn take(&mut self, frame: &Bytes) -> Result<Result<(), Refused>, Self::Stop>;
@@ -287,6 +295,18 @@ impl Peers {
         };
         connection.on_received(bytes);
         connection.heard = now;
+        if let Some(hello) = connection.hello() {
+            match receiver.asked(&hello) {
+                Ok(to) => {
+                    // No receive is under way, and the other side says nothing now.
+                    if let Some(connection) = self.inbound[slot].connection.take() {
+                        receiver.give(to, connection.socket);
+                    }
+                }
+                Err(refusal) => self.refuse(slot, &refusal),
+            }
+            return Ok(());
+        }
         loop {
             let Some(connection) = self.inbound[slot].connection.as_mut() else {
                 return Ok(());

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use giro_node::transfer::Hello;
 use giro_replication::codec::Header;
 use giro_replication::{Group, Member, Members, Options, Output, Payload, Replay};
 
@@ -22,12 +23,22 @@ struct End {
 #[derive(Default)]
 struct Seen {
     frames: Vec<Bytes>,
+    /// Connections that asked for a checkpoint.
+    given: Vec<(NodeId, OwnedFd)>,
     /// Every frame is refused.
     refuses: bool,
 }
 
 impl Receiver for Seen {
     type Stop = std::convert::Infallible;
+
+    fn asked(&mut self, hello: &[u8; HELLO_BYTES]) -> Result<NodeId, Refused> {
+        Ok(Hello::decode(hello)?.from)
+    }
+
+    fn give(&mut self, to: NodeId, socket: OwnedFd) {
+        self.given.push((to, socket));
+    }
 
     fn take(&mut self, frame: &Bytes) -> Result<Result<(), Refused>, Self::Stop> {
         if self.refuses {
@@ -370,4 +381,40 @@ fn what_waits_for_a_peer_is_bounded() {
         one.send(other.address, frame);
     }
     assert_eq!(one.peers.take_unreachable(), [2], "more waits than may");
+}
+
+#[test]
+fn a_connection_that_asks_for_a_checkpoint_is_handed_out() {
+    let mut end = End::new();
+    let hello = Hello {
+        cluster: 5,
+        from: 3,
+        to: 1,
+        incarnation: 9,
+        index: 7,
+        term: 1,
+    };
+    let mut damaged = hello.encode();
+    damaged[80] ^= 1;
+    let mut refused = std::net::TcpStream::connect(end.address).unwrap();
+    refused.write_all(&damaged).unwrap();
+    let mut asking = std::net::TcpStream::connect(end.address).unwrap();
+    // In two parts: the first does not say yet what the connection is for.
+    asking.write_all(&hello.encode()[..50]).unwrap();
+    (0..10).for_each(|_| end.turn());
+    asking.write_all(&hello.encode()[50..]).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while end.seen.given.is_empty() {
+        assert!(Instant::now() < deadline, "nobody heard it");
+        end.turn();
+    }
+    let (from, socket) = end.seen.given.pop().unwrap();
+    assert_eq!((from, end.seen.given.len()), (3, 0));
+    // It is an ordinary connection, and nothing was taken from it.
+    let mut given = std::net::TcpStream::from(socket);
+    given.write_all(b"listing").unwrap();
+    let mut answer = [0; 7];
+    asking.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"listing");
+    assert_eq!(refused.read(&mut answer).unwrap_or(0), 0, "it is closed");
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use giro::Engine;
@@ -10,7 +11,7 @@ use giro_gateway::Gateway;
 use giro_log::Identity;
 use giro_node::{Replica, ReplicaOptions};
 use giro_replication::{Member, Members, NodeId};
-use giro_server::{Address, ServedReplica, Server};
+use giro_server::{Address, Commander, ServedReplica, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -69,21 +70,44 @@ fn run_replica(
     greeting: Greeting,
 ) -> anyhow::Result<()> {
     let places = Places::of(identity, &config.addresses, config.peers.as_deref())?;
-    let mut bar = show::ReplayBar::new();
     let options = replica_options(identity, config);
-    let replica = Replica::open(dir, &options, &mut |progress| bar.show(progress))?;
-    bar.finish();
-    let server = Server::bind(&places.clients)?;
+    let open = || {
+        let mut bar = show::ReplayBar::new();
+        let replica = Replica::open(dir, &options, &mut |progress| bar.show(progress))?;
+        bar.finish();
+        anyhow::Ok(replica)
+    };
+    let mut replica = open()?;
+    let mut server = Server::bind(&places.clients)?;
     let listener = Server::listen_for_peers(&places.peers)?;
+    let handle = server.handle();
     let gateway = start_gateway(config, &config.addresses, server.handle())?;
     stop_on_signals(server.handle(), gateway)?;
     greet(greeting, server.address(), replica.engine())?;
-    let pool = replica.engine().pool().clone();
-    let (served, commander) = ServedReplica::new(replica, listener, places.names)?;
-    cluster::socket::listen(dir, commander)?;
-    tracing::info!(replica = identity.replica, peers = %places.peers, "in a group");
-    server.run(served, &pool, &config.server)?;
-    Ok(())
+    let mut orders: Option<Arc<Mutex<Commander>>> = None;
+    loop {
+        let pool = replica.engine().pool().clone();
+        // Clients and peers that come while the directory is opened again wait for that.
+        let (again, peers) = (server.try_clone()?, listener.try_clone()?);
+        let names = places.names.clone();
+        let (served, commander) = ServedReplica::new(replica, peers, names)?;
+        match &orders {
+            Some(orders) => *orders.lock().expect("nobody panics with it") = commander.clone(),
+            None => {
+                let slot = Arc::new(Mutex::new(commander.clone()));
+                cluster::socket::listen(dir, Arc::clone(&slot))?;
+                orders = Some(slot);
+            }
+        }
+        tracing::info!(replica = identity.replica, peers = %places.peers, "in a group");
+        server.run(served, &pool, &config.server)?;
+        if !commander.is_superseded() || handle.is_stopping() {
+            return Ok(());
+        }
+        tracing::info!("a checkpoint was fetched: opening the directory again");
+        server = again;
+        replica = open()?;
+    }
 }
 
 fn replica_options(identity: &Identity, config: &Config) -> ReplicaOptions {
@@ -97,6 +121,7 @@ fn replica_options(identity: &Identity, config: &Config) -> ReplicaOptions {
     let node = NodeId::from(identity.replica) + 1;
     let mut options = ReplicaOptions::new(node, identity.incarnation, members);
     options.engine = config.ledger.clone();
+    options.kept_bytes = config.log_kept_bytes;
     options
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Trio {
     folder: tempfile::TempDir,
     ports: Vec<(u16, u16)>,
     processes: Vec<Option<Child>>,
+    /// Flags for `giro start`, beside those that all have.
+    pub(crate) flags: Vec<&'static str>,
 }
 
 impl Trio {
@@ -35,6 +37,7 @@ impl Trio {
             folder,
             ports: ports.chunks(2).map(|pair| (pair[0], pair[1])).collect(),
             processes: (0..count + 2).map(|_| None).collect(),
+            flags: Vec::new(),
         };
         for replica in 0..count {
             trio.format_one(replica, count);
@@ -91,6 +94,7 @@ impl Trio {
         let peers = format!("--peers={peers}");
         let flags = ["start", &addresses, &peers, "--buffers=32", "--pin=false"];
         let child = super::giro(&flags)
+            .args(&self.flags)
             .arg(self.dir(replica))
             .stdout(Stdio::null())
             .stderr(log)

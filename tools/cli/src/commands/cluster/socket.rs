@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -29,8 +30,9 @@ fn short_path(dir: &Path) -> anyhow::Result<(File, PathBuf)> {
 }
 
 /// Takes orders for the replica in `dir`, on a thread of its own, until the process ends. Whoever
-/// calls holds the directory's lock.
-pub(crate) fn listen(dir: &Path, commander: Commander) -> anyhow::Result<()> {
+/// calls holds the directory's lock. The commander may be exchanged when the directory is opened
+/// again.
+pub(crate) fn listen(dir: &Path, commander: Arc<Mutex<Commander>>) -> anyhow::Result<()> {
     let (_open, path) = short_path(dir)?;
     let shown = dir.join(NAME).display().to_string();
     // One of a process that was killed.
@@ -42,7 +44,8 @@ pub(crate) fn listen(dir: &Path, commander: Commander) -> anyhow::Result<()> {
     let thread = std::thread::Builder::new().name("giro-orders".into());
     thread.spawn(move || {
         for stream in listener.incoming().flatten() {
-            if let Err(error) = serve(&stream, &commander) {
+            let current = commander.lock().expect("nobody panics with it").clone();
+            if let Err(error) = serve(&stream, &current) {
                 tracing::warn!(%error, "an order could not be taken");
             }
         }

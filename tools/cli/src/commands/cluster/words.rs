@@ -41,6 +41,9 @@ pub(crate) struct Report {
     pub(crate) digest: String,
     /// Milliseconds that the oldest write to disk has been under way.
     pub(crate) stalled_ms: u64,
+    /// Bytes that are here of a checkpoint being fetched, and of all of it, once that is known.
+    pub(crate) fetching_bytes: Option<u64>,
+    pub(crate) fetching_bytes_total: Option<u64>,
     /// A change of voters is under way.
     pub(crate) is_joint: bool,
     pub(crate) members: Vec<Reported>,
@@ -152,6 +155,8 @@ impl From<&Standings> for Report {
             op: standings.op,
             digest: standings.digest.to_string(),
             stalled_ms: status.stalled_ticks * TICK_MS,
+            fetching_bytes: standings.fetching.map(|(bytes, _)| bytes),
+            fetching_bytes_total: standings.fetching.map(|(_, total)| total),
             is_joint: members.is_joint(),
             members: reported.collect(),
         }
