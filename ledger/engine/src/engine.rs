@@ -58,6 +58,8 @@ pub struct Engine {
     pub(crate) events_in_flight: usize,
     /// A pulse is sequenced and not executed.
     pub(crate) pulsing: bool,
+    /// Something waits for the next op, whichever it is.
+    pub(crate) wants_op: bool,
     /// The reply of an op without session.
     pub(crate) own_reply: Vec<u8>,
 }
@@ -239,7 +241,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Sequences a pulse when pending transfers are due. Call it at least every 100 ms.
+    /// Sequences a pulse when pending transfers are due, or an op is wanted. Call it at least every 100 ms.
     pub fn tick(&mut self, now: Timestamp) {
         let now = now.max(self.sequenced_at);
         let due = self
@@ -247,8 +249,9 @@ impl Engine {
             .machine()
             .next_expiry()
             .is_some_and(|due| due <= now);
-        if due && !self.pulsing && self.can_submit(0) {
+        if (due || self.wants_op) && !self.pulsing && self.can_submit(0) {
             self.pulsing = true;
+            self.wants_op = false;
             self.submit_copy(now, &own_request(Operation::Pulse, 0), &[]);
         }
     }

@@ -326,6 +326,7 @@ impl Engine {
             flying: VecDeque::with_capacity(giro_log::IN_FLIGHT_MAX),
             events_in_flight: 0,
             pulsing: false,
+            wants_op: false,
             own_reply: Vec::new(),
         }
     }

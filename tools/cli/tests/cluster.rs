@@ -329,7 +329,6 @@ async fn replicas_that_lack_what_the_log_gave_up_come_back_through_a_checkpoint(
     std::fs::remove_dir_all(trio.dir(lost)).unwrap();
     trio.format_one(3, 3);
     trio.start(3);
-    let load = Load::start(&client);
     let (lost_number, peer) = (lost.to_string(), trio.peer(3));
     let arguments = [
         "recover",
@@ -341,13 +340,18 @@ async fn replicas_that_lack_what_the_log_gave_up_come_back_through_a_checkpoint(
         &peer,
         "--wait=60",
     ];
-    trio.cluster(leader, &arguments).unwrap();
+    // Nobody asks for anything meanwhile, and the newest checkpoint is of before it was a member.
+    let recovered = trio.cluster(leader, &arguments);
+    recovered.unwrap_or_else(|why| panic!("{why}: {}\n{}", trio.log(3), trio.log(leader)));
+    let load = Load::start(&client);
     load.more(20).await;
     load.stop.store(true, Ordering::Relaxed);
     made += load.task.await.unwrap().len() as u64;
     assert_same_state(&trio, &[leader, away, 3]);
     // It carries its part: with the one that was away it is a majority.
+    let leader = trio.leader();
     trio.kill(leader);
+    let client = trio.connect_to(4).await;
     let ids: Vec<u128> = (1..=ACCOUNTS).collect();
     let accounts = client.lookup_accounts(&ids).await.unwrap();
     let debits: u128 = accounts.iter().map(|account| account.debits_posted).sum();

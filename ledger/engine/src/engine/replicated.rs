@@ -182,10 +182,12 @@ impl Engine {
         self.executor.catalog()
     }
 
-    /// A node needs a checkpoint newer than the newest: one is made after the next op.
+    /// A node needs a checkpoint newer than the newest: one is made after the next op, which is a
+    /// pulse when nobody asks for anything.
     pub fn want_checkpoint(&mut self) {
         if let Some(past) = self.executor.past() {
             past.end_early();
+            self.wants_op = true;
         }
     }
 

@@ -200,12 +200,17 @@ impl Trio {
 
     /// A client of the whole group.
     pub(crate) async fn connect(&self) -> Client {
+        self.connect_to(3).await
+    }
+
+    /// The same with the first `count` replicas.
+    pub(crate) async fn connect_to(&self, count: usize) -> Client {
         let options = ClientOptions {
             cluster: 5,
             deadline: PATIENCE,
             ..ClientOptions::default()
         };
-        let connected = Client::connect(&self.addresses_of(3), options).await;
+        let connected = Client::connect(&self.addresses_of(count), options).await;
         connected.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()))
     }
 }
