@@ -241,7 +241,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Sequences a pulse when pending transfers are due, or an op is wanted. Call it at least every 100 ms.
+    /// Sequences a pulse when pending transfers are due, or an op is wanted. Call it at least every
+    /// 100 ms.
     pub fn tick(&mut self, now: Timestamp) {
         let now = now.max(self.sequenced_at);
         let due = self

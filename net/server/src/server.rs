@@ -101,8 +101,8 @@ impl Server {
         }
     }
 
-    /// The same port once more: for a ledger that is opened again when this one is over. Connections
-    /// wait in the kernel meanwhile.
+    /// The same port once more: for a ledger that is opened again when this one is over.
+    /// Connections wait in the kernel meanwhile.
     ///
     /// # Errors
     /// The system's, when it has no descriptor left.

@@ -19,8 +19,8 @@ use super::install::{incoming, incoming_dir};
 use super::listing::{LISTING_BYTES_MAX, ListedFile, decode_listing};
 use crate::mark::GroupMark;
 
-/// Fetches one checkpoint. It shares nothing with the replica, so it can be given to a thread of its
-/// own.
+/// Fetches one checkpoint. It shares nothing with the replica, so it can be given to a thread of
+/// its own.
 #[derive(Clone)]
 pub struct Fetcher {
     pub(crate) storage: Arc<dyn Storage>,
