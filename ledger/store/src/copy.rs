@@ -29,8 +29,11 @@ pub fn copy_file(
     })
 }
 
+/// Gets the number of a stretch's first page, and room for its pages.
+pub type Fill<'a, E> = dyn FnMut(u64, &mut [Page]) -> Result<(), E> + 'a;
+
 /// Makes a file of so many pages, which is there whole and durable when it returns. `fill` gets
-/// stretch after stretch: number of the first page, and room for its pages.
+/// stretch after stretch.
 ///
 /// # Errors
 /// The system's, and those of `fill`; nothing of the name `to` is there then.
@@ -38,7 +41,7 @@ pub fn make_file<E: From<StoreError>>(
     storage: &dyn Storage,
     to: &Path,
     pages: u64,
-    fill: &mut dyn FnMut(u64, &mut [Page]) -> Result<(), E>,
+    fill: &mut Fill<'_, E>,
 ) -> Result<(), E> {
     let mut temporary = to.as_os_str().to_owned();
     temporary.push(TEMPORARY);
@@ -61,7 +64,7 @@ fn write_pages<E: From<StoreError>>(
     storage: &dyn Storage,
     to: &Path,
     pages: u64,
-    fill: &mut dyn FnMut(u64, &mut [Page]) -> Result<(), E>,
+    fill: &mut Fill<'_, E>,
 ) -> Result<(), E> {
     let file = storage.create(to).map_err(StoreError::io("create", to))?;
     let mut chunk = Region::<Page>::new(CHUNK_PAGES).map_err(StoreError::io("buffer", to))?;
