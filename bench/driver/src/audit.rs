@@ -211,7 +211,9 @@ impl Audit<'_> {
                     self.book(workload, ids, leg.amount, is_pending);
                 }
             }
-            self.note(std::iter::once((branch.key.clone(), state)));
+            if state != BranchState::None {
+                self.note(std::iter::once((branch.key.clone(), state)));
+            }
         }
         Ok(())
     }

@@ -76,7 +76,8 @@ struct Done {
 
 /// What a run tells while it goes on.
 enum Event {
-    Due(Instant),
+    /// A job is due, and may be sent from now on.
+    Due(Instant, u64),
     Done(Done),
     /// Too many requests wait.
     Overloaded,
@@ -166,9 +167,20 @@ impl Outcome {
         }
     }
 
+    /// Until it says otherwise, a job may have happened: also one that never comes back.
+    fn expect(&mut self, number: u64) {
+        let count = number as usize + 1;
+        if self.fates.len() < count {
+            self.fates.resize(count, Fate::Unknown);
+        }
+    }
+
     fn take(&mut self, event: Event, stop: &AtomicBool) {
         let done = match event {
-            Event::Due(at) => return self.recorder.due(at),
+            Event::Due(at, number) => {
+                self.recorder.due(at);
+                return self.expect(number);
+            }
             Event::Overloaded => {
                 let why = "the target cannot take the offered rate: too many requests wait";
                 return self.stop(why.into(), stop);
@@ -178,12 +190,8 @@ impl Outcome {
         };
         self.recorder
             .done(done.due, done.ended, done.result.is_ok());
-        let number = done.number as usize;
-        if self.fates.len() <= number {
-            // Until they say otherwise, those before it are under way.
-            self.fates.resize(number + 1, Fate::Unknown);
-        }
-        self.fates[number] = match &done.result {
+        self.expect(done.number);
+        self.fates[done.number as usize] = match &done.result {
             Ok(()) => Fate::Done,
             Err(StepError::Refused(_)) if done.steps == 0 => Fate::Refused,
             Err(_) => Fate::Unknown,
@@ -221,7 +229,8 @@ fn spawn_clock(
                 break;
             }
             // The events' reader only counts: it makes room at once.
-            if events_of_clock.blocking_send(Event::Due(at)).is_err() {
+            let event = Event::Due(at, job.number);
+            if events_of_clock.blocking_send(event).is_err() {
                 return;
             }
             if due.try_send(Due { at, job }).is_err() {
@@ -276,7 +285,7 @@ fn spawn_callers(
                 if now >= end || stop.load(Ordering::Relaxed) {
                     return;
                 }
-                let _ = events.send(Event::Due(now)).await;
+                let _ = events.send(Event::Due(now, job.number)).await;
                 let done = work(&target, now, &job).await;
                 if events.send(Event::Done(done)).await.is_err() {
                     return;
@@ -302,5 +311,34 @@ async fn work(target: &Target, due: Instant, job: &Job) -> Done {
         ended: Instant::now(),
         result,
         steps,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_never_comes_back_may_have_happened() {
+        let (now, stop) = (Instant::now(), AtomicBool::new(false));
+        let mut outcome = Outcome {
+            recorder: Recorder::new(now, Duration::ZERO),
+            fates: Vec::new(),
+            stopped: None,
+            first_error: None,
+        };
+        for number in 0..3 {
+            outcome.take(Event::Due(now, number), &stop);
+        }
+        let done = Done {
+            number: 1,
+            due: now,
+            ended: now,
+            result: Ok(()),
+            steps: 1,
+        };
+        outcome.take(Event::Done(done), &stop);
+        assert_eq!(outcome.fates, [Fate::Unknown, Fate::Done, Fate::Unknown]);
+        assert_eq!(outcome.recorder.in_flight(), 2);
     }
 }
