@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use giro_driver::report::Report;
+use giro_driver::report::{Report, Versus};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::server::Server;
@@ -192,4 +192,76 @@ fn what_makes_no_sense_is_refused_and_a_wrong_answer_ends_the_run() {
     assert!(!said.succeeded, "{said:?}");
     let why = report.unwrap().partial.unwrap();
     assert!(why.starts_with("a wrong answer: transfer"), "{why}");
+}
+
+/// PostgreSQL is no part of Giro: where it is missing, its tests say so and end.
+fn has_postgres() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = std::env::split_paths(&path).any(|dir| dir.join("initdb").is_file());
+    let packaged = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|all| all.count() > 0);
+    if !there && !packaged {
+        let is_required = std::env::var_os("GIRO_REQUIRE_POSTGRES").is_some();
+        assert!(!is_required, "no PostgreSQL, and it is required");
+        eprintln!("skipped: no PostgreSQL on this machine");
+    }
+    there || packaged
+}
+
+/// A folder that PostgreSQL's own user can reach.
+fn open_folder() -> tempfile::TempDir {
+    let dir = folder();
+    let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), everyone).unwrap();
+    dir
+}
+
+#[test]
+fn postgres_does_the_same_work_and_is_audited_in_the_same_way() {
+    if !has_postgres() {
+        return;
+    }
+    for arguments in [
+        "--batch 1 --rate 100 --rejected 0.2 --pending 0.3",
+        "--batch 20 --rate 1000 --rejected 0.2 --pending 0.3 --spread hot --random-ids",
+    ] {
+        let dir = open_folder();
+        let line = format!("transfers --target postgres --in-flight 4 --seconds 1 {arguments}");
+        let (said, report) = bench(dir.path(), &line);
+        assert!(said.succeeded, "{arguments}: {said:?}");
+        let report = report.unwrap();
+        assert!(report.target.contains("PostgreSQL"), "{}", report.target);
+        let (figures, audit) = (report.figures.unwrap(), report.audit.unwrap());
+        assert!(figures.served > 20 && figures.errors == 0, "{figures:?}");
+        assert_eq!((audit.accounts, audit.looked_up), (50, audit.acknowledged));
+    }
+}
+
+#[test]
+fn targets_are_compared_in_turn() {
+    if !has_postgres() {
+        return;
+    }
+    let dir = open_folder();
+    let out = dir.path().join("versus");
+    let line = "bench versus transfers --targets giro:4,postgres:2 --rounds 2 --batch 5 --seconds \
+                0.5 --warm-up 0 --accounts 50 --prefault-mib 1";
+    let mut command = giro(&line.split_whitespace().collect::<Vec<_>>());
+    command.arg("--dir").arg(dir.path()).arg("--out").arg(&out);
+    let said = Said::from(command.output().unwrap());
+    assert!(said.succeeded, "{said:?}");
+    // Two targets in two rounds, and a line for each at the end.
+    let named = |line: &&str| line.contains(" in flight") && !line.contains("offered");
+    let lines = said.out.lines().filter(named).count();
+    assert_eq!(lines, 6, "{}", said.out);
+    let json = std::fs::read(out.with_extension("json")).unwrap();
+    let versus: Versus = serde_json::from_slice(&json).unwrap();
+    let standings = versus.standings().unwrap();
+    assert_eq!(standings.len(), 2);
+    assert_eq!(standings[0].first_is_times.median, 1.0);
+    assert!(standings[1].first_is_times.median > 0.0);
+    let page = std::fs::read_to_string(out.with_extension("html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 1);
+    let mut unknown = giro(&["bench", "versus", "transfers", "--targets", "mysql"]);
+    let said = Said::from(unknown.output().unwrap());
+    assert!(said.error.contains("mysql is no target"), "{said:?}");
 }

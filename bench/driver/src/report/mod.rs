@@ -4,6 +4,7 @@ mod compare;
 mod histograms;
 mod machine;
 mod page;
+mod versus;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ pub use self::compare::{Difference, compare};
 pub use self::histograms::write_log;
 pub use self::machine::Machine;
 pub use self::page::page;
+pub use self::versus::{Contender, Spread, Standing, Versus};
 
 use crate::audit::Audited;
 use crate::record::Latencies;

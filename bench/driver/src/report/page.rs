@@ -17,16 +17,16 @@ const COLOURS: [RGBColor; 4] = [
 ];
 
 /// A curve.
-struct Curve {
-    name: &'static str,
-    points: Vec<(f64, f64)>,
+pub(super) struct Curve<'a> {
+    pub(super) name: &'a str,
+    pub(super) points: Vec<(f64, f64)>,
 }
 
 /// A plot's words.
-struct Words<'a> {
-    title: &'a str,
-    x: &'a str,
-    y: &'a str,
+pub(super) struct Words<'a> {
+    pub(super) title: &'a str,
+    pub(super) x: &'a str,
+    pub(super) y: &'a str,
 }
 
 /// The page of a run.
@@ -55,7 +55,7 @@ pub fn page(report: &Report) -> String {
     page
 }
 
-const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+pub(super) const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
 <title>giro bench</title><link rel=\"icon\" href=\"data:,\"><style>\
 body{font:15px/1.5 sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}\
 table{border-collapse:collapse}\
@@ -63,7 +63,7 @@ td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #ddd}\
 .bad{color:#b00;font-weight:bold}svg{max-width:100%;height:auto}\
 pre{background:#f6f6f6;padding:1rem;overflow:auto}</style></head><body>\n";
 
-fn kind(report: &Report) -> &'static str {
+pub(super) fn kind(report: &Report) -> &'static str {
     match report.workload.kind {
         crate::workload::Kind::Transfers(_) => "transfers",
         crate::workload::Kind::Tcc(_) => "TCC payments",
@@ -71,7 +71,7 @@ fn kind(report: &Report) -> &'static str {
 }
 
 /// An element with a text. The tag may have attributes.
-fn push(page: &mut String, tag: &str, text: &str) {
+pub(super) fn push(page: &mut String, tag: &str, text: &str) {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     let name = tag.split(' ').next().unwrap_or(tag);
     writeln!(page, "<{tag}>{text}</{name}>").expect("memory takes all");
@@ -155,23 +155,28 @@ fn plots(page: &mut String, figures: &Figures) {
         y: "ms",
     };
     page.push_str(&plot(&words, &latencies, true));
+    page.push_str(&by_percentile(&[("latency", figures)]));
+}
+
+/// Latency by percentile, a curve for each.
+pub(super) fn by_percentile(of: &[(&str, &Figures)]) -> String {
     // Nines: 1 is 90 %, 2 is 99 %.
     let nines = |percentile: f64| -(1.0 - percentile / 100.0).max(1e-7).log10();
-    let points = figures.distribution.iter();
-    let distribution = [Curve {
-        name: "latency",
-        points: points.map(|(percent, ms)| (nines(*percent), *ms)).collect(),
-    }];
+    let curves = of.iter().map(|(name, figures)| {
+        let points = figures.distribution.iter();
+        let points = points.map(|(percent, ms)| (nines(*percent), *ms)).collect();
+        Curve { name, points }
+    });
     let words = Words {
         title: "latency by percentile",
         x: "nines (1 is 90 %, 2 is 99 %, 3 is 99.9 %)",
         y: "ms",
     };
-    page.push_str(&plot(&words, &distribution, true));
+    plot(&words, &curves.collect::<Vec<_>>(), true)
 }
 
 /// A plot as SVG; an empty text when there is nothing to be seen.
-fn plot(words: &Words<'_>, curves: &[Curve], logarithmic: bool) -> String {
+pub(super) fn plot(words: &Words<'_>, curves: &[Curve<'_>], logarithmic: bool) -> String {
     let mut text = String::new();
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let end = points().map(|(x, _)| *x).fold(1.0, f64::max);
@@ -207,7 +212,7 @@ type Chart<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoord
 fn lines<'b, Y>(
     mut chart: Chart<'b, 'b, Y>,
     words: &Words<'_>,
-    curves: &[Curve],
+    curves: &[Curve<'_>],
     least: f64,
 ) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'b> as DrawingBackend>::ErrorType>>
 where

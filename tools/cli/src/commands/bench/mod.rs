@@ -1,7 +1,10 @@
 //! `giro bench`: rehearsals of peak load.
 
 mod options;
+mod place;
+mod postgres;
 mod server;
+mod versus;
 
 use std::fs;
 use std::io::IsTerminal;
@@ -10,19 +13,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
-use giro::{Ledger, TccParticipant};
-use giro_client::{Client, ClientOptions};
 use giro_driver::audit::audit;
 use giro_driver::record::Interval;
 use giro_driver::report::{Machine, Percentiles, Report, compare, page, write_log};
 use giro_driver::run::{RunOptions, run as drive};
-use giro_driver::target::Target;
 use giro_driver::workload::Workload;
 use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use self::options::{RunArguments, TargetKind};
-use self::server::Server;
+use self::options::RunArguments;
+use self::place::Place;
+use self::versus::VersusArguments;
 
 /// What to do.
 #[derive(clap::Args)]
@@ -35,6 +36,8 @@ pub(crate) struct Arguments {
 enum What {
     /// Run a workload against a target, audit it, and write the figures.
     Run(Box<RunArguments>),
+    /// Run a workload against several targets in turn, in one go, and compare them.
+    Versus(Box<VersusArguments>),
     /// Compare two runs by their JSON.
     Compare {
         /// The first.
@@ -49,22 +52,33 @@ enum What {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.what {
         What::Run(arguments) => run_one(arguments),
+        What::Versus(arguments) => versus::run(arguments),
         What::Compare { first, second } => print_differences(first, second),
     }
 }
 
 fn run_one(arguments: &RunArguments) -> anyhow::Result<()> {
     let options = arguments.options()?;
+    let stop = stopped_by_signals()?;
+    let report = runtime()?.block_on(measure(arguments, &options, &stop))?;
+    save(arguments.out(), &report.0, &report.1)?;
+    conclude(&report.0)
+}
+
+/// Set by Ctrl-C.
+fn stopped_by_signals() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    Ok(stop)
+}
+
+/// One thread asks: the others are the target's.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    let report = runtime.block_on(measure(arguments, &options, &stop))?;
-    save(arguments.out(), &report.0, &report.1)?;
-    conclude(&report.0)
+        .build()
 }
 
 /// Runs and audits.
@@ -73,7 +87,7 @@ async fn measure(
     options: &RunOptions,
     stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<(Report, Vec<Interval>)> {
-    let place = Place::new(arguments, options).await?;
+    let place = Place::new(arguments).await?;
     let target = &place.target;
     let accounts: Vec<_> = Workload::new(&options.workload).accounts().collect();
     target
@@ -89,88 +103,6 @@ async fn measure(
     let machine = Machine::here(place.dir());
     let report = Report::new(options, place.name.clone(), machine, &outcome, audited);
     Ok((report, outcome.recorder.intervals))
-}
-
-/// Where a run runs; what was made for it is removed with it.
-struct Place {
-    target: Target,
-    name: String,
-    // In this order: a server ends before its directory goes.
-    _server: Option<Server>,
-    scratch: Option<Scratch>,
-}
-
-/// A directory that goes with its owner.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("giro: {} stays: {error}", self.0.display());
-        }
-    }
-}
-
-impl Place {
-    async fn new(arguments: &RunArguments, options: &RunOptions) -> anyhow::Result<Self> {
-        let own = || {
-            let dir = arguments.dir.join(format!("bench-{}", std::process::id()));
-            fs::create_dir_all(&arguments.dir)
-                .with_context(|| format!("cannot make {}", arguments.dir.display()))?;
-            anyhow::Ok(dir)
-        };
-        if arguments.target == TargetKind::Library {
-            let dir = own()?;
-            let settings = giro::Options {
-                prefault_bytes: usize::try_from(arguments.prefault_mib << 20)?,
-                ..giro::Options::default()
-            };
-            let ledger = Ledger::open(&dir, settings)?;
-            let tcc = TccParticipant::new(ledger.clone());
-            return Ok(Self {
-                target: Target::Library(ledger, tcc),
-                name: "giro, library".into(),
-                _server: None,
-                scratch: Some(Scratch(dir)),
-            });
-        }
-        let (server, scratch) = match &arguments.addresses {
-            Some(_) => (None, None),
-            None => {
-                let dir = own()?;
-                let scratch = Scratch(dir.clone());
-                (Some(Server::start(&dir, arguments)?), Some(scratch))
-            }
-        };
-        let addresses = match (&server, &arguments.addresses) {
-            (Some(server), _) => server.address.clone(),
-            (None, Some(addresses)) => addresses.clone(),
-            (None, None) => unreachable!("one was started"),
-        };
-        let client = ClientOptions {
-            cluster: arguments.cluster,
-            sessions_max: options.in_flight,
-            deadline: arguments.deadline(),
-            ..ClientOptions::default()
-        };
-        let client = Client::connect(&addresses, client)
-            .await
-            .with_context(|| format!("no Giro answers at {addresses}"))?;
-        let name = match server {
-            Some(_) => "giro".into(),
-            None => format!("giro at {addresses}"),
-        };
-        Ok(Self {
-            target: Target::Giro(client),
-            name,
-            _server: server,
-            scratch,
-        })
-    }
-
-    fn dir(&self) -> Option<&Path> {
-        self.scratch.as_ref().map(|scratch| scratch.0.as_path())
-    }
 }
 
 /// What is seen while it runs: one line that changes, or a line a second where nobody looks.
@@ -220,20 +152,26 @@ impl View {
 
 /// Writes the JSON, the page and the log of histograms.
 fn save(out: &Path, report: &Report, seconds: &[Interval]) -> anyhow::Result<()> {
-    if let Some(parent) = out.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    }
-    let written = |path: PathBuf, bytes: &[u8]| {
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-        println!("wrote {}", path.display());
-        anyhow::Ok(())
-    };
+    make_parent(out)?;
     let mut log = Vec::new();
     write_log(&mut log, seconds).context("the histograms")?;
     let json = serde_json::to_vec_pretty(report)?;
-    written(out.with_extension("json"), &json)?;
-    written(out.with_extension("html"), page(report).as_bytes())?;
-    written(out.with_extension("hlog"), &log)
+    write(&out.with_extension("json"), &json)?;
+    write(&out.with_extension("html"), page(report).as_bytes())?;
+    write(&out.with_extension("hlog"), &log)
+}
+
+fn make_parent(out: &Path) -> anyhow::Result<()> {
+    if let Some(parent) = out.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("wrote {}", path.display());
+    Ok(())
 }
 
 /// Says what came of it; a run without figures is a failure.

@@ -28,6 +28,8 @@ pub(super) enum TargetKind {
     Giro,
     /// A ledger in the driver's own process.
     Library,
+    /// PostgreSQL with the ledger one would write in it, started for the run; transfers only.
+    Postgres,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -44,7 +46,7 @@ enum ArrivalsName {
 }
 
 /// One run.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(super) struct RunArguments {
     /// What to ask for.
     #[arg(value_enum)]
@@ -72,13 +74,13 @@ pub(super) struct RunArguments {
     batch: usize,
     /// Callers wait for their answers, as many as are in flight, whatever the rate.
     #[arg(long)]
-    closed: bool,
+    pub(super) closed: bool,
     /// How arrivals lie around the rate.
     #[arg(long, value_enum, default_value = "poisson")]
     arrivals: ArrivalsName,
     /// Most requests with the target at a time.
     #[arg(long, default_value_t = 16)]
-    in_flight: usize,
+    pub(super) in_flight: usize,
     /// Accounts.
     #[arg(long, default_value_t = 10_000)]
     accounts: u32,
@@ -124,6 +126,9 @@ pub(super) struct RunArguments {
     /// Further options of the server that is started.
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     pub(super) server_option: Vec<String>,
+    /// Where PostgreSQL's programs are [default: on the path, or the newest the system has].
+    #[arg(long, value_name = "DIR")]
+    pub(super) postgres_bin: Option<PathBuf>,
     /// Where the report goes, with `.json`, `.html` and `.hlog` behind it.
     #[arg(long, default_value = "giro-bench", value_name = "PATH")]
     out: PathBuf,
@@ -132,6 +137,8 @@ pub(super) struct RunArguments {
 /// Most payments of a request: each branch may be in all steps.
 const PAYMENTS_MAX: usize = 4_000;
 const TRANSFERS_MAX: usize = 8_189;
+/// Each is a process of PostgreSQL's.
+const CONNECTIONS_MAX: usize = 1_000;
 
 impl RunArguments {
     pub(super) fn out(&self) -> &Path {
@@ -247,6 +254,18 @@ impl RunArguments {
             self.target == TargetKind::Giro || self.addresses.is_none(),
             "--addresses are of a server: leave them out, or choose --target=giro"
         );
+        if self.target == TargetKind::Postgres {
+            ensure!(
+                self.workload == Named::Transfers,
+                "PostgreSQL's ledger has no branches: --target=postgres takes transfers"
+            );
+            ensure!(
+                self.in_flight <= CONNECTIONS_MAX,
+                "--in-flight={}: PostgreSQL is asked over a connection for each, at most \
+                 {CONNECTIONS_MAX}",
+                self.in_flight
+            );
+        }
         Ok(())
     }
 }
@@ -283,6 +302,11 @@ mod tests {
             ("transfers --accounts 1", "payer and payee"),
             ("transfers --in-flight 0", "1 to 4096"),
             ("transfers --seconds 0", "0.1 to 86400"),
+            ("tcc --target postgres", "takes transfers"),
+            (
+                "transfers --target postgres --in-flight 1001",
+                "at most 1000",
+            ),
             (
                 "transfers --target library --addresses 3000",
                 "--target=giro",

@@ -1,5 +1,7 @@
 //! Who is asked. All targets are asked in the same way, and audited in the same way.
 
+mod postgres;
+
 use giro::{Ledger, TccParticipant};
 use giro_base::{Account, Transfer};
 use giro_client::{
@@ -7,6 +9,8 @@ use giro_client::{
     CreateTransferStatus,
 };
 use thiserror::Error;
+
+pub use self::postgres::Postgres;
 
 use crate::workload::{Step, expected};
 
@@ -17,6 +21,8 @@ pub enum Target {
     Giro(Client),
     /// A ledger in this process.
     Library(Ledger, TccParticipant),
+    /// A PostgreSQL server, for transfers only.
+    Postgres(Postgres),
 }
 
 /// Why a step has no answer, or not the right one.
@@ -49,6 +55,11 @@ fn broken(error: impl std::fmt::Display) -> StepError {
     StepError::Unknown(error.to_string())
 }
 
+/// Branches where there are none.
+fn no_branches() -> StepError {
+    StepError::Refused("this target has no branches".into())
+}
+
 /// Rows of a lookup.
 const ROWS: usize = 8_000;
 /// Branches of a lookup.
@@ -66,6 +77,7 @@ impl Target {
                 let answers = match self {
                     Self::Giro(client) => client.try_branches(branches).await?,
                     Self::Library(_, tcc) => tcc.try_all(branches.clone()).await.map_err(broken)?,
+                    Self::Postgres(_) => return Err(no_branches()),
                 };
                 all_are(*wanted, branches.len(), answers.iter().map(|a| a.status))
             }
@@ -76,6 +88,7 @@ impl Target {
                         let confirmed = tcc.confirm_all(branches.clone());
                         confirmed.await.map_err(broken)?
                     }
+                    Self::Postgres(_) => return Err(no_branches()),
                 };
                 all_are(*wanted, branches.len(), answers.iter().map(|a| a.status))
             }
@@ -83,6 +96,7 @@ impl Target {
                 let answers = match self {
                     Self::Giro(client) => client.cancel_branches(keys).await?,
                     Self::Library(_, tcc) => tcc.cancel_all(keys.clone()).await.map_err(broken)?,
+                    Self::Postgres(_) => return Err(no_branches()),
                 };
                 all_are(*wanted, keys.len(), answers.iter().map(|a| a.status))
             }
@@ -99,6 +113,7 @@ impl Target {
                 let results = ledger.create_transfers(transfers).await.map_err(broken)?;
                 results.iter().map(|result| result.status).collect()
             }
+            Self::Postgres(postgres) => postgres.create_transfers(transfers).await?,
         };
         if statuses.len() != transfers.len() {
             let (found, sent) = (statuses.len(), transfers.len());
@@ -132,6 +147,10 @@ impl Target {
                     let results = ledger.create_accounts(some).await.map_err(broken)?;
                     results.iter().map(|result| result.status).collect()
                 }
+                Self::Postgres(postgres) => {
+                    postgres.create_accounts(some).await?;
+                    Vec::new()
+                }
             };
             let is_there = |status: &&CreateAccountStatus| !matches!(status, Created | Exists);
             if let Some(status) = statuses.iter().find(is_there) {
@@ -151,6 +170,7 @@ impl Target {
             found.extend(match self {
                 Self::Giro(client) => client.lookup_accounts(some).await?,
                 Self::Library(ledger, _) => ledger.lookup_accounts(some).await.map_err(broken)?,
+                Self::Postgres(postgres) => postgres.accounts(some).await?,
             });
         }
         Ok(found)
@@ -166,6 +186,7 @@ impl Target {
             found.extend(match self {
                 Self::Giro(client) => client.lookup_transfers(some).await?,
                 Self::Library(ledger, _) => ledger.lookup_transfers(some).await.map_err(broken)?,
+                Self::Postgres(postgres) => postgres.transfers(some).await?,
             });
         }
         Ok(found)
@@ -182,6 +203,7 @@ impl Target {
             found.extend(match self {
                 Self::Giro(client) => client.lookup_branches(&some).await?,
                 Self::Library(_, tcc) => tcc.lookup(&some).await.map_err(broken)?,
+                Self::Postgres(_) => return Err(no_branches()),
             });
         }
         Ok(found)

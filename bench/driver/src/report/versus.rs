@@ -1,0 +1,182 @@
+//! Several targets, asked in turn in one go: medians, and ratios with their spread.
+
+use serde::{Deserialize, Serialize};
+
+use super::page::{HEAD, by_percentile, kind, push};
+use super::{Figures, Report};
+
+/// All runs of all targets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Versus {
+    /// In the order they were named; the others are held against the first.
+    pub contenders: Vec<Contender>,
+}
+
+/// A target and its runs, one a round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contender {
+    /// Who, and with how many requests in flight.
+    pub name: String,
+    /// Its runs.
+    pub rounds: Vec<Report>,
+}
+
+/// The middle of some figures, the least and the most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Half of them are less.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
+}
+
+/// How a target did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Who.
+    pub name: String,
+    /// Transfers or payments a second.
+    pub units_per_s: Spread,
+    /// Latency (ms): half are faster.
+    pub p50: Spread,
+    /// Latency (ms): one in a hundred is slower.
+    pub p99: Spread,
+    /// The first target's transfers or payments a second in units of this one's, round by round.
+    pub first_is_times: Spread,
+}
+
+impl Spread {
+    /// Of these; none of none.
+    #[must_use]
+    pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut all: Vec<f64> = figures.into_iter().collect();
+        all.sort_by(f64::total_cmp);
+        let (least, most) = (*all.first()?, *all.last()?);
+        let (low, high) = (all[(all.len() - 1) / 2], all[all.len() / 2]);
+        Some(Self {
+            median: f64::midpoint(low, high),
+            least,
+            most,
+        })
+    }
+
+    /// Such as `2.0 (1.0 to 3.0)`, with so many digits behind the point.
+    #[must_use]
+    pub fn show(&self, digits: usize) -> String {
+        format!(
+            "{:.digits$} ({:.digits$} to {:.digits$})",
+            self.median, self.least, self.most
+        )
+    }
+}
+
+impl Contender {
+    /// Of all its runs; none when one has none.
+    fn figures(&self) -> Option<Vec<&Figures>> {
+        let rounds = self.rounds.iter();
+        rounds.map(|report| report.figures.as_ref()).collect()
+    }
+}
+
+impl Versus {
+    /// How each did.
+    ///
+    /// # Errors
+    /// When a run has no figures.
+    pub fn standings(&self) -> Result<Vec<Standing>, String> {
+        let none = |of: &Contender| format!("a run of {} has no figures", of.name);
+        let Some(first) = self.contenders.first() else {
+            return Ok(Vec::new());
+        };
+        let first = first.figures().ok_or_else(|| none(first))?;
+        let standing = |contender: &Contender| {
+            let rounds = contender.figures().ok_or_else(|| none(contender))?;
+            let spread = |figure: fn(&Figures) -> f64| {
+                let spread = Spread::of(rounds.iter().map(|round| figure(round)));
+                spread.ok_or_else(|| none(contender))
+            };
+            let pairs = first.iter().zip(&rounds);
+            let ratios = pairs.map(|(first, this)| first.units_per_s / this.units_per_s);
+            Ok(Standing {
+                name: contender.name.clone(),
+                units_per_s: spread(|round| round.units_per_s)?,
+                p50: spread(|round| round.latency.p50)?,
+                p99: spread(|round| round.latency.p99)?,
+                first_is_times: Spread::of(ratios).ok_or_else(|| none(contender))?,
+            })
+        };
+        self.contenders.iter().map(standing).collect()
+    }
+
+    /// One page that needs nothing else.
+    #[must_use]
+    pub fn page(&self) -> String {
+        let mut page = String::from(HEAD);
+        let reports = || self.contenders.iter().flat_map(|one| &one.rounds);
+        let what = reports().next().map_or("nothing", kind);
+        push(&mut page, "h1", &format!("{what}: targets in turn"));
+        match self.standings() {
+            Ok(standings) => table(&mut page, &standings),
+            Err(why) => push(&mut page, "p class=\"bad\"", &format!("No figures: {why}")),
+        }
+        let middle = |one| -> Option<(&str, &Figures)> {
+            let one: &Contender = one;
+            let mut rounds = one.figures()?;
+            rounds.sort_by(|a, b| a.units_per_s.total_cmp(&b.units_per_s));
+            Some((one.name.as_str(), rounds.get(rounds.len() / 2).copied()?))
+        };
+        let middles: Vec<_> = self.contenders.iter().filter_map(middle).collect();
+        push(&mut page, "p", "Of each target's run in the middle:");
+        page.push_str(&by_percentile(&middles));
+        for report in reports().filter(|report| report.partial.is_some()) {
+            let why = report.partial.as_deref().unwrap_or_default();
+            let text = format!("Partial, {}: {why}", report.target);
+            push(&mut page, "p class=\"bad\"", &text);
+        }
+        push(&mut page, "h2", "Settings and machine");
+        let settings = self.contenders.iter().filter_map(|one| one.rounds.first());
+        for report in settings {
+            let settings = serde_json::to_string_pretty(&Report {
+                figures: None,
+                ..report.clone()
+            });
+            push(&mut page, "pre", &settings.unwrap_or_default());
+        }
+        page.push_str("</body></html>\n");
+        page
+    }
+}
+
+fn table(page: &mut String, standings: &[Standing]) {
+    page.push_str("<table>");
+    let heads = ["", "a second", "p50, ms", "p99, ms", "the first is"];
+    for head in heads {
+        push(page, "th", head);
+    }
+    for standing in standings {
+        page.push_str("<tr>");
+        push(page, "th", &standing.name);
+        push(page, "td", &standing.units_per_s.show(0));
+        push(page, "td", &standing.p50.show(2));
+        push(page, "td", &standing.p99.show(2));
+        let times = format!("{} times", standing.first_is_times.show(2));
+        push(page, "td", &times);
+        page.push_str("</tr>");
+    }
+    page.push_str("</table>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_in_the_middle_and_of_two_between_them() {
+        let spread = Spread::of([3.0, 1.0, 2.0]).unwrap();
+        assert_eq!((spread.median, spread.least, spread.most), (2.0, 1.0, 3.0));
+        assert_eq!(Spread::of([1.0, 2.0]).unwrap().median, 1.5);
+        assert_eq!(Spread::of([]), None);
+    }
+}
