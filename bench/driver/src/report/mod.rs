@@ -12,7 +12,7 @@ pub use self::compare::{Difference, compare};
 pub use self::histograms::write_log;
 pub use self::machine::Machine;
 pub use self::page::page;
-pub use self::versus::{Contender, Spread, Standing, Versus};
+pub use self::versus::{Contender, Standing, Summary, Versus};
 
 use crate::audit::Audited;
 use crate::record::Latencies;

@@ -17,16 +17,16 @@ const COLOURS: [RGBColor; 4] = [
 ];
 
 /// A curve.
-pub(super) struct Curve<'a> {
-    pub(super) name: &'a str,
-    pub(super) points: Vec<(f64, f64)>,
+struct Curve<'a> {
+    name: &'a str,
+    points: Vec<(f64, f64)>,
 }
 
 /// A plot's words.
-pub(super) struct Words<'a> {
-    pub(super) title: &'a str,
-    pub(super) x: &'a str,
-    pub(super) y: &'a str,
+struct Words<'a> {
+    title: &'a str,
+    x: &'a str,
+    y: &'a str,
 }
 
 /// The page of a run.
@@ -45,14 +45,21 @@ pub fn page(report: &Report) -> String {
             push(&mut page, "p class=\"bad\"", &format!("No figures: {why}"));
         }
     }
-    push(&mut page, "h2", "Settings and machine");
-    let settings = serde_json::to_string_pretty(&Report {
-        figures: None,
-        ..report.clone()
-    });
-    push(&mut page, "pre", &settings.unwrap_or_default());
-    page.push_str("</body></html>\n");
+    settings_of(&mut page, std::iter::once(report));
     page
+}
+
+/// The end of a page: all of the reports but their figures.
+pub(super) fn settings_of<'a>(page: &mut String, reports: impl Iterator<Item = &'a Report>) {
+    push(page, "h2", "Settings and machine");
+    for report in reports {
+        let settings = serde_json::to_string_pretty(&Report {
+            figures: None,
+            ..report.clone()
+        });
+        push(page, "pre", &settings.unwrap_or_default());
+    }
+    page.push_str("</body></html>\n");
 }
 
 pub(super) const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -176,7 +183,7 @@ pub(super) fn by_percentile(of: &[(&str, &Figures)]) -> String {
 }
 
 /// A plot as SVG; an empty text when there is nothing to be seen.
-pub(super) fn plot(words: &Words<'_>, curves: &[Curve<'_>], logarithmic: bool) -> String {
+fn plot(words: &Words<'_>, curves: &[Curve<'_>], logarithmic: bool) -> String {
     let mut text = String::new();
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let end = points().map(|(x, _)| *x).fold(1.0, f64::max);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::page::{HEAD, by_percentile, kind, push};
+use super::page::{HEAD, by_percentile, kind, push, settings_of};
 use super::{Figures, Report};
 
 /// All runs of all targets.
@@ -23,7 +23,7 @@ pub struct Contender {
 
 /// The middle of some figures, the least and the most.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
+pub struct Summary {
     /// Half of them are less.
     pub median: f64,
     /// The least.
@@ -38,16 +38,16 @@ pub struct Standing {
     /// Who.
     pub name: String,
     /// Transfers or payments a second.
-    pub units_per_s: Spread,
+    pub units_per_s: Summary,
     /// Latency (ms): half are faster.
-    pub p50: Spread,
+    pub p50: Summary,
     /// Latency (ms): one in a hundred is slower.
-    pub p99: Spread,
+    pub p99: Summary,
     /// The first target's transfers or payments a second in units of this one's, round by round.
-    pub first_is_times: Spread,
+    pub first_is_times: Summary,
 }
 
-impl Spread {
+impl Summary {
     /// Of these; none of none.
     #[must_use]
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
@@ -78,6 +78,13 @@ impl Contender {
         let rounds = self.rounds.iter();
         rounds.map(|report| report.figures.as_ref()).collect()
     }
+
+    /// Its name, and the figures of its run in the middle.
+    fn middle(&self) -> Option<(&str, &Figures)> {
+        let mut rounds = self.figures()?;
+        rounds.sort_by(|a, b| a.units_per_s.total_cmp(&b.units_per_s));
+        Some((&self.name, rounds.get(rounds.len() / 2).copied()?))
+    }
 }
 
 impl Versus {
@@ -93,18 +100,18 @@ impl Versus {
         let first = first.figures().ok_or_else(|| none(first))?;
         let standing = |contender: &Contender| {
             let rounds = contender.figures().ok_or_else(|| none(contender))?;
-            let spread = |figure: fn(&Figures) -> f64| {
-                let spread = Spread::of(rounds.iter().map(|round| figure(round)));
-                spread.ok_or_else(|| none(contender))
+            let summary_of = |figure: fn(&Figures) -> f64| {
+                let summary = Summary::of(rounds.iter().map(|round| figure(round)));
+                summary.ok_or_else(|| none(contender))
             };
             let pairs = first.iter().zip(&rounds);
             let ratios = pairs.map(|(first, this)| first.units_per_s / this.units_per_s);
             Ok(Standing {
                 name: contender.name.clone(),
-                units_per_s: spread(|round| round.units_per_s)?,
-                p50: spread(|round| round.latency.p50)?,
-                p99: spread(|round| round.latency.p99)?,
-                first_is_times: Spread::of(ratios).ok_or_else(|| none(contender))?,
+                units_per_s: summary_of(|round| round.units_per_s)?,
+                p50: summary_of(|round| round.latency.p50)?,
+                p99: summary_of(|round| round.latency.p99)?,
+                first_is_times: Summary::of(ratios).ok_or_else(|| none(contender))?,
             })
         };
         self.contenders.iter().map(standing).collect()
@@ -121,13 +128,11 @@ impl Versus {
             Ok(standings) => table(&mut page, &standings),
             Err(why) => push(&mut page, "p class=\"bad\"", &format!("No figures: {why}")),
         }
-        let middle = |one| -> Option<(&str, &Figures)> {
-            let one: &Contender = one;
-            let mut rounds = one.figures()?;
-            rounds.sort_by(|a, b| a.units_per_s.total_cmp(&b.units_per_s));
-            Some((one.name.as_str(), rounds.get(rounds.len() / 2).copied()?))
-        };
-        let middles: Vec<_> = self.contenders.iter().filter_map(middle).collect();
+        let middles: Vec<_> = self
+            .contenders
+            .iter()
+            .filter_map(Contender::middle)
+            .collect();
         push(&mut page, "p", "Of each target's run in the middle:");
         page.push_str(&by_percentile(&middles));
         for report in reports().filter(|report| report.partial.is_some()) {
@@ -135,16 +140,8 @@ impl Versus {
             let text = format!("Partial, {}: {why}", report.target);
             push(&mut page, "p class=\"bad\"", &text);
         }
-        push(&mut page, "h2", "Settings and machine");
-        let settings = self.contenders.iter().filter_map(|one| one.rounds.first());
-        for report in settings {
-            let settings = serde_json::to_string_pretty(&Report {
-                figures: None,
-                ..report.clone()
-            });
-            push(&mut page, "pre", &settings.unwrap_or_default());
-        }
-        page.push_str("</body></html>\n");
+        let firsts = self.contenders.iter().filter_map(|one| one.rounds.first());
+        settings_of(&mut page, firsts);
         page
     }
 }
@@ -174,9 +171,12 @@ mod tests {
 
     #[test]
     fn a_median_is_in_the_middle_and_of_two_between_them() {
-        let spread = Spread::of([3.0, 1.0, 2.0]).unwrap();
-        assert_eq!((spread.median, spread.least, spread.most), (2.0, 1.0, 3.0));
-        assert_eq!(Spread::of([1.0, 2.0]).unwrap().median, 1.5);
-        assert_eq!(Spread::of([]), None);
+        let summary = Summary::of([3.0, 1.0, 2.0]).unwrap();
+        assert_eq!(
+            (summary.median, summary.least, summary.most),
+            (2.0, 1.0, 3.0)
+        );
+        assert_eq!(Summary::of([1.0, 2.0]).unwrap().median, 1.5);
+        assert_eq!(Summary::of([]), None);
     }
 }
