@@ -70,6 +70,8 @@ pub struct Recorder {
     in_flight: u64,
     /// When something was answered rightly, or nothing was asked.
     heard: Instant,
+    /// Whether the last answer was none, or not the right one.
+    is_failing: bool,
     /// When the last one that counts was answered.
     pub ended: Duration,
 }
@@ -89,6 +91,7 @@ impl Recorder {
             errors: 0,
             in_flight: 0,
             heard: began,
+            is_failing: false,
             ended: warm_up,
         }
     }
@@ -96,7 +99,8 @@ impl Recorder {
     /// A request was due.
     pub fn due(&mut self, due: Instant) {
         self.current.offered += 1;
-        if self.in_flight == 0 {
+        // A target that fails at once has nothing in flight, and is as gone as a silent one.
+        if self.in_flight == 0 && !self.is_failing {
             self.heard = self.heard.max(due);
         }
         self.in_flight += 1;
@@ -110,6 +114,7 @@ impl Recorder {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.current.served += 1;
         let counts = due.duration_since(self.began) >= self.counts_from;
+        self.is_failing = !is_right;
         if !is_right {
             self.current.errors += 1;
             self.errors += u64::from(counts);
@@ -184,5 +189,30 @@ mod tests {
         let second = &recorder.intervals[1];
         assert_eq!((second.offered, second.served, second.in_flight), (3, 2, 1));
         assert_eq!(recorder.intervals[0].latencies.len(), 1);
+    }
+    #[test]
+    fn a_target_that_fails_at_once_is_as_silent_as_one_that_does_not_answer() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let silent = Duration::from_millis;
+        let mut recorder = Recorder::new(began, Duration::ZERO);
+        recorder.due(at(0));
+        recorder.done(at(0), at(10), true);
+        // Nothing is asked meanwhile.
+        recorder.tick(at(1000));
+        assert_eq!(recorder.silent(at(1000)), Duration::ZERO);
+        for second in 1..4 {
+            for ms in [100, 500, 900] {
+                let due = at(second * 1000 + ms);
+                recorder.due(due);
+                recorder.done(due, due, false);
+            }
+            recorder.tick(at(second * 1000 + 1000));
+        }
+        assert_eq!(recorder.silent(at(4000)), silent(2900));
+        recorder.due(at(4100));
+        recorder.done(at(4100), at(4110), true);
+        recorder.tick(at(5000));
+        assert_eq!(recorder.silent(at(5000)), Duration::ZERO);
     }
 }
