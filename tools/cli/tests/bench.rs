@@ -244,6 +244,69 @@ fn postgres_does_the_same_work_and_is_audited_in_the_same_way() {
 }
 
 #[test]
+fn postgres_that_dies_ends_the_run_with_a_partial_report() {
+    if !has_postgres() {
+        return;
+    }
+    let dir = open_folder();
+    let line = "transfers --target postgres --rate 500 --seconds 60 --batch 5 --deadline 0.5";
+    let child = start(dir.path(), line);
+    let pid_file = format!("bench-{}/data/postmaster.pid", child.id());
+    std::thread::sleep(Duration::from_secs(6));
+    let pid = std::fs::read_to_string(dir.path().join(pid_file)).unwrap();
+    let pid = pid.lines().next().unwrap().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::QUIT).unwrap();
+    let (said, report) = finish(dir.path(), child);
+    assert!(!said.succeeded, "{said:?}");
+    assert!(said.error.contains("the audit could not ask"), "{said:?}");
+    let why = report.unwrap().partial.unwrap();
+    assert!(why.starts_with("the target is gone"), "{why}");
+}
+
+#[test]
+fn a_target_that_cannot_start_is_said_and_a_comparison_keeps_what_it_has() {
+    let dir = folder();
+    let nowhere = "--postgres-bin /nonexistent --batch 5 --seconds 0.5";
+    let (said, report) = bench(
+        dir.path(),
+        &format!("transfers --target postgres {nowhere}"),
+    );
+    assert!(!said.succeeded && report.is_none());
+    assert!(said.error.contains("no initdb in /nonexistent"), "{said:?}");
+    assert!(!said.error.contains("stays"), "nothing was made: {said:?}");
+
+    let out = dir.path().join("versus");
+    let versus = "bench versus transfers --targets library,postgres --warm-up 0 --accounts 50";
+    let line = format!("{versus} --prefault-mib 1 {nowhere}");
+    let mut command = giro(&line.split_whitespace().collect::<Vec<_>>());
+    command.arg("--dir").arg(dir.path()).arg("--out").arg(&out);
+    let said = Said::from(command.output().unwrap());
+    assert!(!said.succeeded, "{said:?}");
+    let json = std::fs::read(out.with_extension("json")).unwrap();
+    let versus: Versus = serde_json::from_slice(&json).unwrap();
+    assert_eq!(
+        versus.contenders[0].rounds.len(),
+        1,
+        "the library's is kept"
+    );
+    let why = versus.partial.unwrap();
+    assert!(why.contains("no initdb in /nonexistent"), "{why}");
+    let page = std::fs::read_to_string(out.with_extension("html")).unwrap();
+    assert!(page.contains("Partial: round 1, postgres"), "{page}");
+    // What would be ignored is refused.
+    for (more, other) in [
+        ("--target library", "--targets names"),
+        ("--open --closed", "--closed"),
+    ] {
+        let line = format!("bench versus transfers --targets giro --rounds 1 --seconds 0.1 {more}");
+        let mut command = giro(&line.split_whitespace().collect::<Vec<_>>());
+        command.arg("--dir").arg(dir.path()).arg("--out").arg(&out);
+        let said = Said::from(command.output().unwrap());
+        assert!(!said.succeeded && said.error.contains(other), "{said:?}");
+    }
+}
+
+#[test]
 fn targets_are_compared_in_turn() {
     if !has_postgres() {
         return;

@@ -10,6 +10,8 @@ use super::{Figures, Report};
 pub struct Versus {
     /// In the order they were named; the others are held against the first.
     pub contenders: Vec<Contender>,
+    /// Why it ended early.
+    pub partial: Option<String>,
 }
 
 /// A target and its runs, one a round.
@@ -121,9 +123,12 @@ impl Versus {
     #[must_use]
     pub fn page(&self) -> String {
         let mut page = String::from(HEAD);
-        let reports = || self.contenders.iter().flat_map(|one| &one.rounds);
-        let what = reports().next().map_or("nothing", kind);
+        let mut reports = self.contenders.iter().flat_map(|one| &one.rounds);
+        let what = reports.next().map_or("nothing", kind);
         push(&mut page, "h1", &format!("{what}: targets in turn"));
+        if let Some(why) = &self.partial {
+            push(&mut page, "p class=\"bad\"", &format!("Partial: {why}"));
+        }
         match self.standings() {
             Ok(standings) => table(&mut page, &standings),
             Err(why) => push(&mut page, "p class=\"bad\"", &format!("No figures: {why}")),
@@ -135,11 +140,6 @@ impl Versus {
             .collect();
         push(&mut page, "p", "Of each target's run in the middle:");
         page.push_str(&by_percentile(&middles));
-        for report in reports().filter(|report| report.partial.is_some()) {
-            let why = report.partial.as_deref().unwrap_or_default();
-            let text = format!("Partial, {}: {why}", report.target);
-            push(&mut page, "p class=\"bad\"", &text);
-        }
         let firsts = self.contenders.iter().filter_map(|one| one.rounds.first());
         settings_of(&mut page, firsts);
         page

@@ -51,9 +51,9 @@ pub(super) struct RunArguments {
     /// What to ask for.
     #[arg(value_enum)]
     workload: Named,
-    /// Whom to ask.
-    #[arg(long, value_enum, default_value = "giro")]
-    pub(super) target: TargetKind,
+    /// Whom to ask [default: giro].
+    #[arg(long, value_enum)]
+    pub(super) target: Option<TargetKind>,
     /// A running server, or all replicas of a group; without it the driver starts a server.
     #[arg(long, value_name = "HOST:PORT,...")]
     pub(super) addresses: Option<String>,
@@ -143,6 +143,10 @@ const CONNECTIONS_MAX: usize = 1_000;
 impl RunArguments {
     pub(super) fn out(&self) -> &Path {
         &self.out
+    }
+
+    pub(super) fn target(&self) -> TargetKind {
+        self.target.unwrap_or(TargetKind::Giro)
     }
 
     pub(super) fn deadline(&self) -> Duration {
@@ -251,10 +255,10 @@ impl RunArguments {
             );
         }
         ensure!(
-            self.target == TargetKind::Giro || self.addresses.is_none(),
+            self.target() == TargetKind::Giro || self.addresses.is_none(),
             "--addresses are of a server: leave them out, or choose --target=giro"
         );
-        if self.target == TargetKind::Postgres {
+        if self.target() == TargetKind::Postgres {
             ensure!(
                 self.workload == Named::Transfers,
                 "PostgreSQL's ledger has no branches: --target=postgres takes transfers"

@@ -1,7 +1,7 @@
 //! Where a run runs; what was made for it is removed with it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::Context;
 use giro::{Ledger, TccParticipant};
@@ -41,15 +41,24 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
+        let removed = fs::remove_dir_all(&self.0);
+        // It is not there when its user could not even begin.
+        if let Err(error) = removed.or_else(unless_missing) {
             eprintln!("giro: {} stays: {error}", self.0.display());
         }
     }
 }
 
+fn unless_missing(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    }
+}
+
 impl Place {
     pub(super) async fn new(arguments: &RunArguments) -> anyhow::Result<Self> {
-        match (arguments.target, &arguments.addresses) {
+        match (arguments.target(), &arguments.addresses) {
             (TargetKind::Library, _) => Self::library(arguments),
             (TargetKind::Postgres, _) => Self::postgres(arguments).await,
             (TargetKind::Giro, None) => {

@@ -1,7 +1,8 @@
 //! `giro bench versus`: several targets in turn, in one go.
 
 use std::str::FromStr;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
@@ -27,7 +28,7 @@ pub(super) struct VersusArguments {
     rounds: usize,
     /// Offer the rate to each, instead of letting as many callers as are in flight wait for their
     /// answers.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "closed")]
     open: bool,
     #[command(flatten)]
     run: RunArguments,
@@ -61,10 +62,14 @@ impl FromStr for Entry {
 impl VersusArguments {
     /// The runs of a round, each with its name.
     fn runs(&self) -> anyhow::Result<Vec<(String, RunArguments)>> {
+        ensure!(
+            self.run.target.is_none(),
+            "--target is of a single run: --targets names whom to compare"
+        );
         ensure!((1..=100).contains(&self.rounds), "--rounds: 1 to 100");
         let runs = self.targets.iter().map(|entry| {
             let mut run = self.run.clone();
-            run.target = entry.kind;
+            run.target = Some(entry.kind);
             run.closed |= !self.open;
             run.in_flight = entry.in_flight.unwrap_or(run.in_flight);
             if entry.kind != TargetKind::Giro {
@@ -90,36 +95,42 @@ pub(super) fn run(arguments: &VersusArguments) -> anyhow::Result<()> {
     };
     let mut versus = Versus {
         contenders: runs.iter().map(contender).collect(),
+        partial: None,
     };
-    let mut failed = None;
-    'rounds: for round in 1..=arguments.rounds {
-        for (place, (name, run)) in runs.iter().enumerate() {
-            println!("round {round} of {}: {name}", arguments.rounds);
-            let options = run.options()?;
-            // A runtime for each: nothing of one target's is there when the next is asked.
-            let measured = runtime()?.block_on(measure(run, &options, &stop));
-            let (report, _) = measured.with_context(|| name.clone())?;
-            let concluded = conclude(&report);
-            versus.contenders[place].rounds.push(report);
-            if let Err(why) = concluded {
-                failed = Some(why.context(format!("round {round}, {name}")));
-                break 'rounds;
-            }
-            if stop.load(Ordering::Relaxed) {
-                failed = Some(anyhow::anyhow!("interrupted in round {round}"));
-                break 'rounds;
-            }
-        }
-    }
+    // Whatever ends it, there is a report of what was measured before.
+    let ended = ask_in_turn(arguments.rounds, &runs, &mut versus, &stop);
+    versus.partial = ended.as_ref().err().map(|why| format!("{why:#}"));
     let out = arguments.run.out();
     make_parent(out)?;
     let json = serde_json::to_vec_pretty(&versus)?;
     write(&out.with_extension("json"), &json)?;
     write(&out.with_extension("html"), versus.page().as_bytes())?;
-    match failed {
-        Some(why) => Err(why.context("the comparison ended early, its report is partial")),
-        None => print(&versus),
+    ended.context("the comparison ended early, its report is partial")?;
+    print(&versus)
+}
+
+fn ask_in_turn(
+    rounds: usize,
+    runs: &[(String, RunArguments)],
+    versus: &mut Versus,
+    stop: &Arc<AtomicBool>,
+) -> anyhow::Result<()> {
+    for round in 1..=rounds {
+        for ((name, run), contender) in runs.iter().zip(&mut versus.contenders) {
+            println!("round {round} of {rounds}: {name}");
+            let options = run.options()?;
+            // A runtime for each: nothing of one target's is there when the next is asked.
+            let measured = runtime()?.block_on(measure(run, &options, stop));
+            let concluded = measured.and_then(|(report, _)| {
+                let concluded = conclude(&report);
+                contender.rounds.push(report);
+                concluded
+            });
+            concluded.with_context(|| format!("round {round}, {name}"))?;
+            ensure!(!stop.load(Ordering::Relaxed), "interrupted");
+        }
     }
+    Ok(())
 }
 
 fn print(versus: &Versus) -> anyhow::Result<()> {
