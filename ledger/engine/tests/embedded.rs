@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use giro::{Account, CreateAccountStatus, CreateTransferStatus, Error, Ledger, Options, Transfer};
+use giro_base::AccountFlags;
+use giro_base::filter::{AccountFilter, QueryFilter};
 
 fn small() -> Options {
     Options {
@@ -235,4 +237,41 @@ impl std::task::Wake for Flag {
         *self.set.lock().unwrap() = true;
         self.changed.notify_all();
     }
+}
+
+#[test]
+fn queries_answer_as_they_do_over_the_network() {
+    let ledger = Ledger::in_memory(small()).unwrap();
+    let with_history = Account {
+        flags: AccountFlags::HISTORY,
+        ..account(1)
+    };
+    ledger
+        .create_accounts(&[with_history, account(2)])
+        .wait()
+        .unwrap();
+    let transfers: Vec<Transfer> = (1..=5).map(|id| transfer(id, id)).collect();
+    ledger.create_transfers(&transfers).wait().unwrap();
+    let newest = AccountFilter {
+        account_id: 1,
+        limit: 2,
+        flags: AccountFilter::DEBITS | AccountFilter::REVERSED,
+        ..AccountFilter::default()
+    };
+    let found = ledger.get_account_transfers(newest).wait().unwrap();
+    let ids: Vec<u128> = found.iter().map(|transfer| transfer.id).collect();
+    assert_eq!(ids, [5, 4]);
+    let balances = ledger.get_account_balances(newest).wait().unwrap();
+    let posted: Vec<u128> = balances.iter().map(|after| after.debits_posted).collect();
+    assert_eq!(posted, [15, 10]);
+    let all = QueryFilter {
+        ledger: 1,
+        limit: 10,
+        ..QueryFilter::default()
+    };
+    assert_eq!(ledger.query_accounts(all).wait().unwrap().len(), 2);
+    assert_eq!(ledger.query_transfers(all).wait().unwrap().len(), 5);
+    // A limit of 0 is not valid, and answers nothing.
+    let none = QueryFilter { limit: 0, ..all };
+    assert_eq!(ledger.query_transfers(none).wait().unwrap(), []);
 }

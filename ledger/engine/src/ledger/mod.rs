@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 use giro_base::change::{ChangeEventsFilter, ChangesAfter};
+use giro_base::filter::{AccountBalance, AccountFilter, QueryFilter};
 use giro_base::limits::EVENTS_MAX;
 use giro_base::multi_batch::{trailer_bytes, write_trailer};
 use giro_base::{
@@ -178,6 +179,27 @@ impl Ledger {
     /// The transfers with these ids; missing ones are left out. At most 8,189.
     pub fn lookup_transfers(&self, ids: &[u128]) -> Pending<Vec<Transfer>> {
         self.request(Operation::LookupTransfers, ids, pending::rows)
+    }
+
+    /// An account's transfers, at most 8,189.
+    pub fn get_account_transfers(&self, filter: AccountFilter) -> Pending<Vec<Transfer>> {
+        self.request(Operation::GetAccountTransfers, &[filter], pending::rows)
+    }
+
+    /// The balances after each of an account's transfers, at most 8,189. The account must have
+    /// been created with [`AccountFlags::HISTORY`](giro_base::AccountFlags::HISTORY).
+    pub fn get_account_balances(&self, filter: AccountFilter) -> Pending<Vec<AccountBalance>> {
+        self.request(Operation::GetAccountBalances, &[filter], pending::rows)
+    }
+
+    /// The accounts that a filter selects, at most 8,189.
+    pub fn query_accounts(&self, filter: QueryFilter) -> Pending<Vec<Account>> {
+        self.request(Operation::QueryAccounts, &[filter], pending::rows)
+    }
+
+    /// The transfers that a filter selects, at most 8,189.
+    pub fn query_transfers(&self, filter: QueryFilter) -> Pending<Vec<Transfer>> {
+        self.request(Operation::QueryTransfers, &[filter], pending::rows)
     }
 
     /// Change events in a window of time, by their timestamps; at most 2,730.
