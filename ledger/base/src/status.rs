@@ -3,7 +3,7 @@
 //! The order in which checks run, and so which code wins, is in `docs/reference/state-machine.md`.
 
 use num_enum::{IntoPrimitive, TryFromPrimitive};
-use strum::{Display, EnumIter, IntoStaticStr};
+use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
 /// Outcome of one event of `create_accounts`.
 #[derive(
@@ -17,6 +17,7 @@ use strum::{Display, EnumIter, IntoStaticStr};
     IntoPrimitive,
     Display,
     EnumIter,
+    EnumString,
     IntoStaticStr,
 )]
 #[strum(serialize_all = "snake_case")]
@@ -93,6 +94,7 @@ pub enum CreateAccountStatus {
     IntoPrimitive,
     Display,
     EnumIter,
+    EnumString,
     IntoStaticStr,
 )]
 #[strum(serialize_all = "snake_case")]

@@ -91,6 +91,8 @@ class Group:
         self.network = network
         self.options = options
         self.members = {}
+        # Members or not: whoever was made may run.
+        self.made = []
         self.count = 0
         for _ in range(REPLICAS):
             replica = self.make()
@@ -102,6 +104,7 @@ class Group:
     def make(self):
         """A new replica, with a number that none had before."""
         replica = Replica(self, self.count)
+        self.made.append(replica)
         self.count += 1
         self.network.add(replica.number)
         replica.format()
@@ -148,16 +151,25 @@ class Group:
         """A new replica takes the place of one whose directory is gone."""
         new = self.make()
         new.start()
-        leader = self.leader()
         peer = f"{self.network.host(new.number)}:{PORT + 1000}"
         words = ["cluster", "recover", f"--lost={lost.number}", f"--replica={new.number}"]
-        self.giro(*words, f"--peer={peer}", "--wait=60", leader.dir)
+        words += [f"--peer={peer}", "--wait=60"]
+        deadline = time.monotonic() + 2 * PATIENCE_SECONDS
+        while True:
+            try:
+                self.giro(*words, self.leader().dir)
+                break
+            except Violation as refused:
+                # Leadership may pass on meanwhile: then the order goes on in another directory.
+                elsewhere = "give the order in the directory of" in str(refused)
+                if not elsewhere or time.monotonic() > deadline:
+                    raise
         del self.members[lost.number]
         self.members[new.number] = new
 
     def close(self):
         """Ends every process."""
-        for replica in self.members.values():
+        for replica in self.made:
             if replica.process and replica.process.poll() is None:
                 os.killpg(replica.process.pid, signal.SIGKILL)
                 replica.process.wait()

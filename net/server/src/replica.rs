@@ -17,7 +17,7 @@ use giro_log::disk::SLOT_COUNT;
 use giro_log::uring::{Completion, Ring};
 use giro_node::transfer::{HELLO_BYTES, Hello};
 use giro_node::{NodeError, ReceiveError, Refused, Replica};
-use giro_replication::NodeId;
+use giro_replication::{NodeId, RoleChange};
 
 use crate::ledger::{Ledger, Standing, Told};
 use crate::old::OldReader;
@@ -58,6 +58,8 @@ pub struct ServedReplica {
     transfers: Transfers,
     /// When a checkpoint was last made for a peer (ns).
     made: u64,
+    /// The log says this of the node's part.
+    told: Option<RoleChange>,
 }
 
 struct Question {
@@ -135,6 +137,7 @@ impl ServedReplica {
             resigning_until: None,
             transfers,
             made: 0,
+            told: None,
         };
         Ok((served, commander))
     }
@@ -263,6 +266,16 @@ impl ServedReplica {
         }
     }
 
+    fn tell_role(&mut self) {
+        let role = self.replica.role();
+        if self.told == Some(role) {
+            return;
+        }
+        self.told = Some(role);
+        let leader = role.leader.map(|id| id - 1);
+        tracing::info!(role = ?role.role, term = role.term, leader, serves = role.serving, "role");
+    }
+
     fn sweep(&mut self) {
         let now = self.now;
         self.peers.sweep(now);
@@ -353,6 +366,7 @@ impl Ledger for ServedReplica {
                 self.replica.tick()?;
             }
         }
+        self.tell_role();
         if now.saturating_sub(self.swept) >= SWEEP_NS {
             self.swept = now;
             self.sweep();

@@ -221,6 +221,11 @@ async fn a_lost_replica_is_replaced_by_a_new_one() {
         .collect();
     expected.sort_unstable();
     assert_eq!(voters, expected);
+    // Given again, the order finds that nothing is left to do.
+    assert_eq!(
+        trio.cluster(leader, &arguments).unwrap()["members"],
+        status["members"]
+    );
     // The number is never given again.
     let again = trio
         .cluster(leader, &["add", "--replica", &lost_number])

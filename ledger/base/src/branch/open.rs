@@ -1,7 +1,7 @@
 //! What the ledger says of branches when asked.
 
 use num_enum::{IntoPrimitive, TryFromPrimitive};
-use strum::{Display, EnumIter, IntoStaticStr};
+use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::limits::BRANCH_TEXT_BYTES_MAX;
@@ -18,6 +18,7 @@ use crate::limits::BRANCH_TEXT_BYTES_MAX;
     IntoPrimitive,
     Display,
     EnumIter,
+    EnumString,
     IntoStaticStr,
 )]
 #[strum(serialize_all = "snake_case")]

@@ -1,7 +1,7 @@
 //! What a request about a branch is answered.
 
 use num_enum::{IntoPrimitive, TryFromPrimitive};
-use strum::{Display, EnumIter, IntoStaticStr};
+use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What became of one branch of a request. `docs/reference/tcc.md` has the whole table.
@@ -16,6 +16,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
     IntoPrimitive,
     Display,
     EnumIter,
+    EnumString,
     IntoStaticStr,
 )]
 #[strum(serialize_all = "snake_case")]

@@ -129,8 +129,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             replica,
             peer,
         } => {
-            target.add(*replica, peer)?;
-            let report = target.replace(*lost, *replica)?;
+            let report = target.recover(*lost, *replica, peer)?;
             show(target, &report)
         }
     }
@@ -141,6 +140,18 @@ impl Target {
         let peer = peer.to_owned();
         self.ask(&Asked::Add { replica, peer })?;
         self.until("the replica is a learner", |report| report.has(replica))
+    }
+
+    /// Goes on where an order that was given before has stopped.
+    fn recover(&self, lost: u8, replica: u8, peer: &str) -> anyhow::Result<Report> {
+        let report = self.ask(&Asked::Status)?;
+        if report.votes(replica) && !report.has(lost) {
+            return Ok(report);
+        }
+        if !report.has(replica) {
+            self.add(replica, peer)?;
+        }
+        self.replace(lost, replica)
     }
 
     fn replace(&self, lost: u8, replica: u8) -> anyhow::Result<Report> {

@@ -173,7 +173,13 @@ impl From<Result<Standings, OrderError>> for Answered {
                 let passes = matches!(
                     error,
                     OrderError::Refused(
-                        UnderWay | Silent(_) | Lagging { .. } | Propose(ProposeError::Busy(_))
+                        UnderWay
+                            | Silent(_)
+                            | Lagging { .. }
+                            // Somebody will soon, and it may be this one.
+                            | Propose(
+                                ProposeError::Busy(_) | ProposeError::NotLeader { leader: None }
+                            )
                     )
                 );
                 if passes {
@@ -246,6 +252,16 @@ mod tests {
             said.starts_with("number 1 ") && said.ends_with("--replica=4"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn an_order_waits_out_a_moment_without_a_leader() {
+        let refused = |leader| {
+            let elsewhere = ChangeRefused::Propose(ProposeError::NotLeader { leader });
+            Answered::from(Err(OrderError::Refused(elsewhere)))
+        };
+        assert!(matches!(refused(None), Answered::Later(_)));
+        assert!(matches!(refused(Some(3)), Answered::Refused(_)));
     }
 
     #[test]
