@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::run::Fate;
 use crate::target::{StepError, Target};
-use crate::workload::{Job, Step, Workload, WorkloadOptions, expected};
+use crate::workload::{GROWTH_BATCH, Job, Step, Workload, WorkloadOptions, expected};
 
 /// What was found to be right.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -67,7 +67,9 @@ pub async fn audit(
         part: 1.0,
         rng: ChaCha8Rng::seed_from_u64(options.seed),
     };
-    let units = fates.len() as f64 * options.batch as f64;
+    let grown = options.grown.min(fates.len() as u64);
+    let units = (fates.len() as u64 - grown) as f64 * options.batch as f64
+        + grown as f64 * GROWTH_BATCH as f64;
     audit.part = (look_up_most as f64 / units.max(1.0)).min(1.0);
     for fate in fates {
         let job = workload.next_job();
@@ -113,7 +115,12 @@ impl Audit<'_> {
                     let keys = branches.iter().map(|branch| branch.key.clone());
                     self.note(keys.map(|key| (key, BranchState::Suspended)));
                 }
-                Step::Try(..) | Step::Confirm(..) | Step::Cancel(..) => {}
+                Step::Try(..)
+                | Step::Confirm(..)
+                | Step::Cancel(..)
+                | Step::Accounts(_)
+                | Step::LookUp(_)
+                | Step::Statement(..) => {}
             }
         }
         if self.transfers.len() >= CHUNK || self.branches.len() >= CHUNK {
@@ -195,12 +202,7 @@ impl Audit<'_> {
             }
             Fate::Unknown => {
                 let keys: Vec<_> = branches.iter().map(|branch| branch.key.clone()).collect();
-                let infos = self.target.branches(&keys).await?;
-                let state = |info: &giro_client::BranchInfo| {
-                    let known = BranchState::try_from(info.state);
-                    known.map_err(|_| AuditError::Failed(format!("a state {}", info.state)))
-                };
-                infos.iter().map(state).collect::<Result<Vec<_>, _>>()?
+                self.target.branches(&keys).await?
             }
         };
         for (branch, state) in branches.iter().zip(states) {
@@ -252,10 +254,10 @@ impl Audit<'_> {
         }
         let branches = std::mem::take(&mut self.branches);
         let keys: Vec<BranchKey> = branches.iter().map(|(key, _)| key.clone()).collect();
-        let infos = self.target.branches(&keys).await?;
-        for ((key, state), info) in branches.iter().zip(&infos) {
-            if BranchState::try_from(info.state) != Ok(*state) {
-                let what = format!("branch {} is in state {}, not {state}", key.gid, info.state);
+        let found = self.target.branches(&keys).await?;
+        for ((key, state), found) in branches.iter().zip(&found) {
+            if found != state {
+                let what = format!("branch {} is {found}, not {state}", key.gid);
                 return Err(AuditError::Failed(what));
             }
         }

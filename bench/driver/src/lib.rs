@@ -7,12 +7,14 @@
 //! - [`target`]: who is asked.
 //! - [`run`]: one run, from the first request to the last answer.
 //! - [`record`]: what was seen, second by second.
+//! - [`peak`]: the highest rate that a target bears.
 //! - [`audit`]: whether the target has what it acknowledged, once.
 //! - [`report`]: the figures as JSON, as a page, as logs of histograms, and against each other.
 //!
 //! `docs/bench/README.md` says what a run is and what its figures mean.
 
 pub mod audit;
+pub mod peak;
 pub mod record;
 pub mod report;
 pub mod run;

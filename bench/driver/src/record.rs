@@ -1,8 +1,11 @@
 //! What was seen, second by second.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+
+use crate::workload::JobKind;
 
 /// Latencies in microseconds, three digits, from 1 us on.
 pub type Latencies = Histogram<u64>;
@@ -51,6 +54,21 @@ impl Interval {
     }
 }
 
+/// A request that is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// What it was.
+    pub kind: JobKind,
+    /// Transfers or payments in it.
+    pub units: u64,
+    /// When it was due.
+    pub due: Instant,
+    /// When its last answer came.
+    pub ended: Instant,
+    /// Whether that was the right one.
+    pub is_right: bool,
+}
+
 /// Takes note of a run.
 pub struct Recorder {
     began: Instant,
@@ -61,6 +79,12 @@ pub struct Recorder {
     pub intervals: Vec<Interval>,
     /// Of all that counts.
     pub total: Latencies,
+    /// And of each kind of request.
+    pub kinds: BTreeMap<JobKind, Latencies>,
+    /// Transfers and payments served, since it counts.
+    pub units: u64,
+    /// The longest time without a right answer while something was asked, since it counts.
+    pub silence: Duration,
     /// Requests offered, and answered rightly, since it counts.
     pub offered: u64,
     /// See `offered`.
@@ -86,6 +110,9 @@ impl Recorder {
             current: Interval::at(0.0),
             intervals: Vec::new(),
             total: latencies(),
+            kinds: BTreeMap::new(),
+            units: 0,
+            silence: Duration::ZERO,
             offered: 0,
             served: 0,
             errors: 0,
@@ -109,24 +136,29 @@ impl Recorder {
         }
     }
 
-    /// The request that was due then is over.
-    pub fn done(&mut self, due: Instant, ended: Instant, is_right: bool) {
+    /// A request is over.
+    pub fn done(&mut self, of: &Answered) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.current.served += 1;
-        let counts = due.duration_since(self.began) >= self.counts_from;
-        self.is_failing = !is_right;
-        if !is_right {
+        let counts = of.due.duration_since(self.began) >= self.counts_from;
+        self.is_failing = !of.is_right;
+        if !of.is_right {
             self.current.errors += 1;
             self.errors += u64::from(counts);
             return;
         }
-        self.heard = self.heard.max(ended);
-        let took = ended.saturating_duration_since(due).as_micros().max(1) as u64;
+        let silent = of.ended.saturating_duration_since(self.heard);
+        self.heard = self.heard.max(of.ended);
+        let took = of.ended.saturating_duration_since(of.due);
+        let took = took.as_micros().max(1) as u64;
         note(&mut self.current.latencies, took);
         if counts {
             self.served += 1;
+            self.units += of.units;
+            self.silence = self.silence.max(silent);
             note(&mut self.total, took);
-            self.ended = self.ended.max(ended.duration_since(self.began));
+            note(self.kinds.entry(of.kind).or_insert_with(latencies), took);
+            self.ended = self.ended.max(of.ended.duration_since(self.began));
         }
     }
 
@@ -167,29 +199,43 @@ impl Recorder {
 mod tests {
     use super::*;
 
+    fn answer(due: Instant, ended: Instant, is_right: bool) -> Answered {
+        Answered {
+            kind: JobKind::Transfers,
+            units: 10,
+            due,
+            ended,
+            is_right,
+        }
+    }
+
     #[test]
     fn latency_counts_from_when_a_request_was_due_and_the_warm_up_does_not() {
         let began = Instant::now();
         let at = |ms| began + Duration::from_millis(ms);
         let mut recorder = Recorder::new(began, Duration::from_secs(1));
         recorder.due(at(500));
-        recorder.done(at(500), at(520), true);
+        recorder.done(&answer(at(500), at(520), true));
         recorder.tick(at(1000));
         recorder.due(at(1100));
         recorder.due(at(1100));
-        recorder.done(at(1100), at(1150), true);
-        recorder.done(at(1100), at(1200), false);
+        recorder.done(&answer(at(1100), at(1150), true));
+        recorder.done(&answer(at(1100), at(1200), false));
         recorder.due(at(1900));
         recorder.tick(at(2000));
         assert_eq!(
             (recorder.offered, recorder.served, recorder.errors),
             (3, 1, 1)
         );
+        assert_eq!(recorder.units, 10);
+        // Nothing was asked between the first answer and the second request.
+        assert_eq!(recorder.silence, Duration::from_millis(50));
         assert!((50_000..50_050).contains(&recorder.total.max()), "50 ms");
         let second = &recorder.intervals[1];
         assert_eq!((second.offered, second.served, second.in_flight), (3, 2, 1));
         assert_eq!(recorder.intervals[0].latencies.len(), 1);
     }
+
     #[test]
     fn a_target_that_fails_at_once_is_as_silent_as_one_that_does_not_answer() {
         let began = Instant::now();
@@ -197,7 +243,7 @@ mod tests {
         let silent = Duration::from_millis;
         let mut recorder = Recorder::new(began, Duration::ZERO);
         recorder.due(at(0));
-        recorder.done(at(0), at(10), true);
+        recorder.done(&answer(at(0), at(10), true));
         // Nothing is asked meanwhile.
         recorder.tick(at(1000));
         assert_eq!(recorder.silent(at(1000)), Duration::ZERO);
@@ -205,13 +251,13 @@ mod tests {
             for ms in [100, 500, 900] {
                 let due = at(second * 1000 + ms);
                 recorder.due(due);
-                recorder.done(due, due, false);
+                recorder.done(&answer(due, due, false));
             }
             recorder.tick(at(second * 1000 + 1000));
         }
         assert_eq!(recorder.silent(at(4000)), silent(2900));
         recorder.due(at(4100));
-        recorder.done(at(4100), at(4110), true);
+        recorder.done(&answer(at(4100), at(4110), true));
         recorder.tick(at(5000));
         assert_eq!(recorder.silent(at(5000)), Duration::ZERO);
     }

@@ -9,10 +9,10 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::record::{Interval, Recorder};
+use crate::record::{Answered, Interval, Recorder};
 use crate::schedule::Schedule;
 use crate::target::{StepError, Target};
-use crate::workload::{Job, Workload, WorkloadOptions};
+use crate::workload::{Job, JobKind, Workload, WorkloadOptions};
 
 /// How a run asks.
 #[derive(Clone, Debug)]
@@ -67,6 +67,9 @@ struct Due {
 
 struct Done {
     number: u64,
+    kind: JobKind,
+    /// Transfers or payments in it.
+    units: u64,
     due: Instant,
     ended: Instant,
     result: Result<(), StepError>,
@@ -96,51 +99,40 @@ pub async fn run(
     stop: &Arc<AtomicBool>,
     watch: &mut dyn FnMut(&Interval),
 ) -> Outcome {
+    let mut workload = Workload::new(&options.workload);
+    let mut outcome = Outcome {
+        recorder: Recorder::new(Instant::now(), options.warm_up),
+        fates: Vec::new(),
+        stopped: None,
+        first_error: None,
+    };
+    grow(options, target, &mut workload, &mut outcome, stop).await;
     let (events, mut heard) = channel(EVENTS);
     // So that the first requests have their time, too.
     let began = Instant::now() + Duration::from_millis(100);
     let mut tasks = JoinSet::new();
     if options.closed {
-        spawn_callers(options, target, (began, stop), &events, &mut tasks);
+        spawn_callers(
+            options,
+            target,
+            (began, stop),
+            (workload, &events),
+            &mut tasks,
+        );
     } else {
-        spawn_clock(options, target, (began, stop), &events, &mut tasks);
+        spawn_clock(
+            options,
+            target,
+            (began, stop),
+            (workload, &events),
+            &mut tasks,
+        );
     }
     drop(events);
-    let mut outcome = Outcome {
-        recorder: Recorder::new(began, options.warm_up),
-        fates: Vec::new(),
-        stopped: None,
-        first_error: None,
-    };
-    let mut seconds = tokio::time::interval_at(
-        (began + Duration::from_secs(1)).into(),
-        Duration::from_secs(1),
-    );
-    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut give_up: Option<tokio::time::Instant> = None;
-    loop {
-        let until =
-            give_up.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(60));
-        tokio::select! {
-            biased;
-            _ = seconds.tick() => {
-                watch(outcome.recorder.tick(Instant::now()));
-                outcome.look(options.silence, stop);
-            }
-            event = heard.recv() => match event {
-                None => break,
-                Some(Event::Scheduled) => {
-                    give_up = Some(tokio::time::Instant::now() + options.drain);
-                }
-                Some(event) => outcome.take(event, stop),
-            },
-            () = tokio::time::sleep_until(until), if give_up.is_some() => {
-                let left = outcome.recorder.in_flight();
-                outcome.stop(format!("{left} requests were not answered in time"), stop);
-                break;
-            }
-        }
-    }
+    outcome.recorder = Recorder::new(began, options.warm_up);
+    outcome
+        .listen(options, (&mut heard, began), stop, watch)
+        .await;
     watch(outcome.recorder.tick(Instant::now()));
     if stop.load(Ordering::Relaxed) && outcome.stopped.is_none() {
         outcome.stopped = Some("interrupted".into());
@@ -149,6 +141,45 @@ pub async fn run(
 }
 
 impl Outcome {
+    /// Takes note of everything until the last answer, or until it is not waited for any more.
+    async fn listen(
+        &mut self,
+        options: &RunOptions,
+        (heard, began): (&mut Receiver<Event>, Instant),
+        stop: &AtomicBool,
+        watch: &mut dyn FnMut(&Interval),
+    ) {
+        let mut seconds = tokio::time::interval_at(
+            (began + Duration::from_secs(1)).into(),
+            Duration::from_secs(1),
+        );
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut give_up: Option<tokio::time::Instant> = None;
+        loop {
+            let until =
+                give_up.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(60));
+            tokio::select! {
+                biased;
+                _ = seconds.tick() => {
+                    watch(self.recorder.tick(Instant::now()));
+                    self.look(options.silence, stop);
+                }
+                event = heard.recv() => match event {
+                    None => break,
+                    Some(Event::Scheduled) => {
+                        give_up = Some(tokio::time::Instant::now() + options.drain);
+                    }
+                    Some(event) => self.take(event, stop),
+                },
+                () = tokio::time::sleep_until(until), if give_up.is_some() => {
+                    let left = self.recorder.in_flight();
+                    self.stop(format!("{left} requests were not answered in time"), stop);
+                    break;
+                }
+            }
+        }
+    }
+
     fn stop(&mut self, why: String, stop: &AtomicBool) {
         stop.store(true, Ordering::Relaxed);
         self.stopped.get_or_insert(why);
@@ -175,6 +206,15 @@ impl Outcome {
         }
     }
 
+    fn settle(&mut self, done: &Done) {
+        self.expect(done.number);
+        self.fates[done.number as usize] = match &done.result {
+            Ok(()) => Fate::Done,
+            Err(StepError::Refused(_)) if done.steps == 0 => Fate::Refused,
+            Err(_) => Fate::Unknown,
+        };
+    }
+
     fn take(&mut self, event: Event, stop: &AtomicBool) {
         let done = match event {
             Event::Due(at, number) => {
@@ -188,14 +228,15 @@ impl Outcome {
             Event::Scheduled => return,
             Event::Done(done) => done,
         };
-        self.recorder
-            .done(done.due, done.ended, done.result.is_ok());
-        self.expect(done.number);
-        self.fates[done.number as usize] = match &done.result {
-            Ok(()) => Fate::Done,
-            Err(StepError::Refused(_)) if done.steps == 0 => Fate::Refused,
-            Err(_) => Fate::Unknown,
+        let answered = Answered {
+            kind: done.kind,
+            units: done.units,
+            due: done.due,
+            ended: done.ended,
+            is_right: done.result.is_ok(),
         };
+        self.recorder.done(&answered);
+        self.settle(&done);
         match done.result {
             Ok(()) => {}
             Err(wrong @ StepError::Wrong(_)) => self.stop(wrong.to_string(), stop),
@@ -206,19 +247,47 @@ impl Outcome {
     }
 }
 
+/// Makes the ledger large before the run, by as many callers as may be in flight.
+async fn grow(
+    options: &RunOptions,
+    target: &Target,
+    workload: &mut Workload,
+    outcome: &mut Outcome,
+    stop: &AtomicBool,
+) {
+    let mut under_way = JoinSet::new();
+    let mut left = options.workload.grown;
+    while left > 0 || !under_way.is_empty() {
+        if left > 0 && under_way.len() < options.in_flight && !stop.load(Ordering::Relaxed) {
+            left -= 1;
+            let (target, job) = (target.clone(), workload.next_job());
+            outcome.expect(job.number);
+            under_way.spawn(async move { work(&target, Instant::now(), &job).await });
+            continue;
+        }
+        let Some(Ok(done)) = under_way.join_next().await else {
+            break;
+        };
+        outcome.settle(&done);
+        if let Err(error) = done.result {
+            // Without the ledger it was to have, the run would say nothing.
+            outcome.stop(format!("the ledger could not be made large: {error}"), stop);
+        }
+    }
+}
+
 /// An open loop: a thread of its own keeps the time, and is never held up by the target.
 fn spawn_clock(
     options: &RunOptions,
     target: &Target,
     (began, stop): (Instant, &Arc<AtomicBool>),
-    events: &Sender<Event>,
+    (mut workload, events): (Workload, &Sender<Event>),
     tasks: &mut JoinSet<()>,
 ) {
     let (due, waiting) = channel(options.backlog.max(1));
-    let (schedule, workload) = (options.schedule.clone(), options.workload.clone());
+    let schedule = options.schedule.clone();
     let (events_of_clock, stop) = (events.clone(), Arc::clone(stop));
     std::thread::spawn(move || {
-        let mut workload = Workload::new(&workload);
         for second in schedule.times() {
             let at = began + Duration::from_secs_f64(second);
             let job = workload.next_job();
@@ -269,11 +338,11 @@ fn spawn_callers(
     options: &RunOptions,
     target: &Target,
     (began, stop): (Instant, &Arc<AtomicBool>),
-    events: &Sender<Event>,
+    (workload, events): (Workload, &Sender<Event>),
     tasks: &mut JoinSet<()>,
 ) {
     let end = began + Duration::from_secs_f64(options.schedule.seconds());
-    let workload = Arc::new(Mutex::new(Workload::new(&options.workload)));
+    let workload = Arc::new(Mutex::new(workload));
     for _ in 0..options.in_flight {
         let (target, events) = (target.clone(), events.clone());
         let (workload, stop) = (Arc::clone(&workload), Arc::clone(stop));
@@ -307,6 +376,8 @@ async fn work(target: &Target, due: Instant, job: &Job) -> Done {
     }
     Done {
         number: job.number,
+        kind: job.kind,
+        units: job.units(),
         due,
         ended: Instant::now(),
         result,
@@ -332,6 +403,8 @@ mod tests {
         }
         let done = Done {
             number: 1,
+            kind: JobKind::Transfers,
+            units: 1,
             due: now,
             ended: now,
             result: Ok(()),

@@ -64,6 +64,9 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// Calm and ramp of [`double_eleven`](Self::double_eleven) (s).
+    pub const BEFORE_THE_PEAK: f64 = 6.0;
+
     /// Midnight of a shopping festival, with so many requests a second at the peak: calm at a
     /// hundredth of it, up to all of it within a second, the plateau, and a tail.
     #[must_use]

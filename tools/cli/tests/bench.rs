@@ -231,16 +231,26 @@ fn postgres_does_the_same_work_and_is_audited_in_the_same_way() {
         "--batch 1 --rate 100 --rejected 0.2 --pending 0.3",
         "--batch 20 --rate 1000 --rejected 0.2 --pending 0.3 --spread hot --random-ids",
     ] {
-        let dir = open_folder();
-        let line = format!("transfers --target postgres --in-flight 4 --seconds 1 {arguments}");
-        let (said, report) = bench(dir.path(), &line);
-        assert!(said.succeeded, "{arguments}: {said:?}");
-        let report = report.unwrap();
-        assert!(report.target.contains("PostgreSQL"), "{}", report.target);
-        let (figures, audit) = (report.figures.unwrap(), report.audit.unwrap());
-        assert!(figures.served > 20 && figures.errors == 0, "{figures:?}");
-        assert_eq!((audit.accounts, audit.looked_up), (50, audit.acknowledged));
+        let line = format!("transfers --seconds 1 {arguments}");
+        works_on_postgres(&line);
     }
+    // All that can become of a payment, one by one and many at once.
+    let odd = "--cancelled 0.3 --late 0.2 --repeated 0.3";
+    works_on_postgres(&format!("tcc --batch 1 --rate 60 --seconds 1.5 {odd}"));
+    works_on_postgres(&format!("tcc --batch 20 --rate 800 --seconds 1.5 {odd}"));
+    works_on_postgres("read-mix --batch 5 --rate 500 --seconds 1.5 --reads 0.5");
+}
+
+fn works_on_postgres(line: &str) {
+    let dir = open_folder();
+    let line = format!("{line} --target postgres --in-flight 4");
+    let (said, report) = bench(dir.path(), &line);
+    assert!(said.succeeded, "{line}: {said:?}");
+    let report = report.unwrap();
+    assert!(report.target.contains("PostgreSQL"), "{}", report.target);
+    let (figures, audit) = (report.figures.unwrap(), report.audit.unwrap());
+    assert!(figures.served > 20 && figures.errors == 0, "{figures:?}");
+    assert_eq!((audit.accounts, audit.looked_up), (50, audit.acknowledged));
 }
 
 #[test]

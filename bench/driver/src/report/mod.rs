@@ -15,10 +15,11 @@ pub use self::page::page;
 pub use self::versus::{Contender, Standing, Summary, Versus};
 
 use crate::audit::Audited;
+use crate::peak::Peak;
 use crate::record::Latencies;
 use crate::run::{Outcome, RunOptions};
 use crate::schedule::Schedule;
-use crate::workload::WorkloadOptions;
+use crate::workload::{JobKind, WorkloadOptions};
 
 /// Version of the layout.
 pub const VERSION: u32 = 1;
@@ -44,6 +45,12 @@ pub struct Report {
     pub warm_up: f64,
     /// Where it ran.
     pub machine: Machine,
+    /// When the server was killed and started again (s), if it was.
+    #[serde(default)]
+    pub killed_at: Option<f64>,
+    /// What was tried before, when this is the highest rate that the target bears.
+    #[serde(default)]
+    pub peak: Option<Peak>,
     /// Why it ended early: then its figures are of a part.
     pub partial: Option<String>,
     /// What the audit found; none when it could not be done, and then there are no figures.
@@ -71,10 +78,27 @@ pub struct Figures {
     pub units_per_s: f64,
     /// From when requests were due to their last answer (ms).
     pub latency: Percentiles,
+    /// Of each kind of request, where there are several.
+    #[serde(default)]
+    pub kinds: Vec<KindFigures>,
+    /// The longest time without a right answer while something was asked (ms).
+    #[serde(default)]
+    pub silence: f64,
     /// Latency by percentile: percent, and ms.
     pub distribution: Vec<(f64, f64)>,
     /// Each second, the warm-up's too.
     pub seconds: Vec<Second>,
+}
+
+/// Figures of one kind of request.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KindFigures {
+    /// Which.
+    pub kind: JobKind,
+    /// Requests that were answered rightly.
+    pub served: u64,
+    /// From when they were due to their last answer (ms).
+    pub latency: Percentiles,
 }
 
 /// Latencies in ms.
@@ -146,6 +170,8 @@ impl Report {
             in_flight: options.in_flight,
             warm_up: options.warm_up.as_secs_f64(),
             machine,
+            killed_at: None,
+            peak: None,
             partial: outcome.stopped.clone(),
             audit,
             audit_failed,
@@ -157,11 +183,19 @@ impl Report {
 fn figures(options: &RunOptions, outcome: &Outcome) -> Figures {
     let recorder = &outcome.recorder;
     let seconds = (recorder.ended - options.warm_up).as_secs_f64();
-    let requests_per_s = if seconds > 0.0 {
-        recorder.served as f64 / seconds
-    } else {
-        0.0
+    let per_s = |count: u64| {
+        if seconds > 0.0 {
+            count as f64 / seconds
+        } else {
+            0.0
+        }
     };
+    let kinds = recorder.kinds.iter().map(|(kind, latencies)| KindFigures {
+        kind: *kind,
+        served: latencies.len(),
+        latency: Percentiles::of(latencies),
+    });
+    let kinds: Vec<KindFigures> = kinds.collect();
     let second = |interval: &crate::record::Interval| Second {
         second: interval.second,
         offered: interval.offered,
@@ -178,9 +212,11 @@ fn figures(options: &RunOptions, outcome: &Outcome) -> Figures {
         served: recorder.served,
         errors: recorder.errors,
         first_error: outcome.first_error.clone(),
-        requests_per_s,
-        units_per_s: requests_per_s * options.workload.batch as f64,
+        requests_per_s: per_s(recorder.served),
+        units_per_s: per_s(recorder.units),
         latency: Percentiles::of(&recorder.total),
+        kinds: if kinds.len() > 1 { kinds } else { Vec::new() },
+        silence: recorder.silence.as_secs_f64() * 1e3,
         distribution: distribution.collect(),
         seconds: recorder.intervals.iter().map(second).collect(),
     }

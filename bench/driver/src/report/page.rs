@@ -7,6 +7,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use super::{Figures, Report, Second};
+use crate::peak::Peak;
 
 const SIZE: (u32, u32) = (960, 300);
 const COLOURS: [RGBColor; 4] = [
@@ -74,6 +75,7 @@ pub(super) fn kind(report: &Report) -> &'static str {
     match report.workload.kind {
         crate::workload::Kind::Transfers(_) => "transfers",
         crate::workload::Kind::Tcc(_) => "TCC payments",
+        crate::workload::Kind::Mix(_) => "writes and reads",
     }
 }
 
@@ -92,6 +94,17 @@ fn body(page: &mut String, report: &Report, figures: &Figures) {
         "Open loop: requests have their times, and latency counts from then."
     };
     push(page, "p", how);
+    if let Some(second) = report.killed_at {
+        let text = format!(
+            "The server was killed after {second:.0} s and started again; the longest time without \
+             an answer was {:.0} ms.",
+            figures.silence
+        );
+        push(page, "p", &text);
+    }
+    if let Some(peak) = &report.peak {
+        probes(page, peak);
+    }
     table(page, figures);
     if let Some(audit) = &report.audit {
         let text = format!(
@@ -124,10 +137,57 @@ fn table(page: &mut String, figures: &Figures) {
         ("p99, ms", format!("{:.2}", latency.p99)),
         ("p99.9, ms", format!("{:.2}", latency.p999)),
         ("slowest, ms", format!("{:.2}", latency.max)),
+        (
+            "longest without an answer, ms",
+            format!("{:.2}", figures.silence),
+        ),
     ];
     page.push_str("<table>");
     for (name, value) in rows {
         write!(page, "<tr><th>{name}</th><td>{value}</td></tr>").expect("memory takes all");
+    }
+    page.push_str("</table>\n");
+    kinds(page, figures);
+}
+
+fn probes(page: &mut String, peak: &Peak) {
+    let bound = peak.p99_below;
+    let text = format!("The highest rate with p99 below {bound} ms, of those that were tried:");
+    push(page, "p", &text);
+    page.push_str("<table><tr><th>a second</th><th>p99, ms</th><th></th></tr>");
+    for probe in &peak.probes {
+        page.push_str("<tr>");
+        push(page, "td", &format!("{:.0}", probe.rate));
+        push(page, "td", &format!("{:.2}", probe.p99));
+        push(page, "td", probe.failed.as_deref().unwrap_or("borne"));
+        page.push_str("</tr>");
+    }
+    page.push_str("</table>\n");
+}
+
+fn kinds(page: &mut String, figures: &Figures) {
+    if figures.kinds.is_empty() {
+        return;
+    }
+    let heads = [
+        "",
+        "served",
+        "p50, ms",
+        "p99, ms",
+        "p99.9, ms",
+        "slowest, ms",
+    ];
+    let heads: String = heads.map(|head| format!("<th>{head}</th>")).concat();
+    write!(page, "<table><tr>{heads}</tr>").expect("memory takes all");
+    for one in &figures.kinds {
+        let (name, served, latency) = (one.kind.name(), one.served, one.latency);
+        write!(
+            page,
+            "<tr><th>{name}</th><td>{served}</td><td>{:.2}</td><td>{:.2}</td><td>{:.2}</td>\
+             <td>{:.2}</td></tr>",
+            latency.p50, latency.p99, latency.p999, latency.max
+        )
+        .expect("memory takes all");
     }
     page.push_str("</table>\n");
 }

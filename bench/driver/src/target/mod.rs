@@ -1,17 +1,21 @@
 //! Who is asked. All targets are asked in the same way, and audited in the same way.
 
+mod books;
+mod giro;
+mod http;
 mod postgres;
+mod tigerbeetle;
 
-use giro::{Ledger, TccParticipant};
-use giro_base::{Account, Transfer};
-use giro_client::{
-    BranchInfo, BranchKey, BranchStatus, CallError, Client, CreateAccountStatus,
-    CreateTransferStatus,
-};
+use giro_base::{Account, CreateAccountStatus, Transfer};
+use giro_client::{BranchKey, BranchState, BranchStatus, Client};
 use thiserror::Error;
 
+pub use self::giro::Library;
+pub use self::http::Http;
 pub use self::postgres::Postgres;
+pub use self::tigerbeetle::TigerBeetle;
 
+use self::books::Books;
 use crate::workload::{Step, expected};
 
 /// A target, connected; clones share the connection.
@@ -20,9 +24,26 @@ pub enum Target {
     /// A Giro server by its binary protocol.
     Giro(Client),
     /// A ledger in this process.
-    Library(Ledger, TccParticipant),
-    /// A PostgreSQL server, for transfers only.
+    Library(Library),
+    /// A Giro server by its HTTP port.
+    Http(Http),
+    /// A server of the field's protocol by TigerBeetle's own client; it has no branches.
+    TigerBeetle(TigerBeetle),
+    /// A PostgreSQL server.
     Postgres(Postgres),
+}
+
+/// Asks a target in its own way.
+macro_rules! ask {
+    ($this:expr, $books:ident => $asked:expr) => {
+        match $this {
+            Target::Giro($books) => $asked,
+            Target::Library($books) => $asked,
+            Target::Http($books) => $asked,
+            Target::TigerBeetle($books) => $asked,
+            Target::Postgres($books) => $asked,
+        }
+    };
 }
 
 /// Why a step has no answer, or not the right one.
@@ -41,25 +62,6 @@ pub enum StepError {
 
 type Answered<T> = Result<T, StepError>;
 
-impl From<CallError> for StepError {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::Refused(why) => Self::Refused(why.to_string()),
-            CallError::Unknown(why) => Self::Unknown(why.to_string()),
-        }
-    }
-}
-
-/// A ledger in this process fails as a whole.
-fn broken(error: impl std::fmt::Display) -> StepError {
-    StepError::Unknown(error.to_string())
-}
-
-/// Branches where there are none.
-fn no_branches() -> StepError {
-    StepError::Refused("this target has no branches".into())
-}
-
 /// Rows of a lookup.
 const ROWS: usize = 8_000;
 /// Branches of a lookup.
@@ -74,47 +76,34 @@ impl Target {
         match step {
             Step::Transfers(transfers) => self.create(transfers).await,
             Step::Try(branches, wanted) => {
-                let answers = match self {
-                    Self::Giro(client) => client.try_branches(branches).await?,
-                    Self::Library(_, tcc) => tcc.try_all(branches.clone()).await.map_err(broken)?,
-                    Self::Postgres(_) => return Err(no_branches()),
-                };
-                all_are(*wanted, branches.len(), answers.iter().map(|a| a.status))
+                let answers = ask!(self, books => Books::try_branches(books, branches).await?);
+                all_are(*wanted, branches.len(), &answers)
             }
             Step::Confirm(branches, wanted) => {
-                let answers = match self {
-                    Self::Giro(client) => client.confirm_branches(branches).await?,
-                    Self::Library(_, tcc) => {
-                        let confirmed = tcc.confirm_all(branches.clone());
-                        confirmed.await.map_err(broken)?
-                    }
-                    Self::Postgres(_) => return Err(no_branches()),
-                };
-                all_are(*wanted, branches.len(), answers.iter().map(|a| a.status))
+                let answers = ask!(self, books => Books::confirm_branches(books, branches).await?);
+                all_are(*wanted, branches.len(), &answers)
             }
             Step::Cancel(keys, wanted) => {
-                let answers = match self {
-                    Self::Giro(client) => client.cancel_branches(keys).await?,
-                    Self::Library(_, tcc) => tcc.cancel_all(keys.clone()).await.map_err(broken)?,
-                    Self::Postgres(_) => return Err(no_branches()),
-                };
-                all_are(*wanted, keys.len(), answers.iter().map(|a| a.status))
+                let answers = ask!(self, books => Books::cancel_branches(books, keys).await?);
+                all_are(*wanted, keys.len(), &answers)
+            }
+            Step::Accounts(ids) => {
+                let found = ask!(self, books => Books::accounts(books, ids).await?);
+                all_there(ids, &found)
+            }
+            Step::LookUp(ids) => {
+                let found = ask!(self, books => Books::transfers(books, ids).await?);
+                some_of(ids, &found)
+            }
+            Step::Statement(account, limit) => {
+                let found = ask!(self, books => books.statement(*account, *limit).await?);
+                a_statement(*account, *limit, &found)
             }
         }
     }
 
     async fn create(&self, transfers: &[Transfer]) -> Answered<()> {
-        let statuses: Vec<CreateTransferStatus> = match self {
-            Self::Giro(client) => {
-                let results = client.create_transfers(transfers).await?;
-                results.iter().map(|result| result.status).collect()
-            }
-            Self::Library(ledger, _) => {
-                let results = ledger.create_transfers(transfers).await.map_err(broken)?;
-                results.iter().map(|result| result.status).collect()
-            }
-            Self::Postgres(postgres) => postgres.create_transfers(transfers).await?,
-        };
+        let statuses = ask!(self, books => Books::create_transfers(books, transfers).await?);
         if statuses.len() != transfers.len() {
             let (found, sent) = (statuses.len(), transfers.len());
             let what = format!("{found} results for {sent} transfers");
@@ -138,22 +127,9 @@ impl Target {
     pub async fn create_accounts(&self, accounts: &[Account]) -> Answered<()> {
         use CreateAccountStatus::{Created, Exists};
         for some in accounts.chunks(ROWS) {
-            let statuses: Vec<CreateAccountStatus> = match self {
-                Self::Giro(client) => {
-                    let results = client.create_accounts(some).await?;
-                    results.iter().map(|result| result.status).collect()
-                }
-                Self::Library(ledger, _) => {
-                    let results = ledger.create_accounts(some).await.map_err(broken)?;
-                    results.iter().map(|result| result.status).collect()
-                }
-                Self::Postgres(postgres) => {
-                    postgres.create_accounts(some).await?;
-                    Vec::new()
-                }
-            };
-            let is_there = |status: &&CreateAccountStatus| !matches!(status, Created | Exists);
-            if let Some(status) = statuses.iter().find(is_there) {
+            let statuses = ask!(self, books => Books::create_accounts(books, some).await?);
+            let is_refused = |status: &&CreateAccountStatus| !matches!(status, Created | Exists);
+            if let Some(status) = statuses.iter().find(is_refused) {
                 return Err(StepError::Wrong(format!("an account is refused: {status}")));
             }
         }
@@ -167,11 +143,7 @@ impl Target {
     pub async fn accounts(&self, ids: &[u128]) -> Answered<Vec<Account>> {
         let mut found = Vec::with_capacity(ids.len());
         for some in ids.chunks(ROWS) {
-            found.extend(match self {
-                Self::Giro(client) => client.lookup_accounts(some).await?,
-                Self::Library(ledger, _) => ledger.lookup_accounts(some).await.map_err(broken)?,
-                Self::Postgres(postgres) => postgres.accounts(some).await?,
-            });
+            found.extend(ask!(self, books => Books::accounts(books, some).await?));
         }
         Ok(found)
     }
@@ -183,11 +155,7 @@ impl Target {
     pub async fn transfers(&self, ids: &[u128]) -> Answered<Vec<Transfer>> {
         let mut found = Vec::with_capacity(ids.len());
         for some in ids.chunks(ROWS) {
-            found.extend(match self {
-                Self::Giro(client) => client.lookup_transfers(some).await?,
-                Self::Library(ledger, _) => ledger.lookup_transfers(some).await.map_err(broken)?,
-                Self::Postgres(postgres) => postgres.transfers(some).await?,
-            });
+            found.extend(ask!(self, books => Books::transfers(books, some).await?));
         }
         Ok(found)
     }
@@ -196,25 +164,17 @@ impl Target {
     ///
     /// # Errors
     /// [`StepError`].
-    pub async fn branches(&self, keys: &[BranchKey]) -> Answered<Vec<BranchInfo>> {
+    pub async fn branches(&self, keys: &[BranchKey]) -> Answered<Vec<BranchState>> {
         let mut found = Vec::with_capacity(keys.len());
         for some in keys.chunks(BRANCHES) {
             let some = some.to_vec();
-            found.extend(match self {
-                Self::Giro(client) => client.lookup_branches(&some).await?,
-                Self::Library(_, tcc) => tcc.lookup(&some).await.map_err(broken)?,
-                Self::Postgres(_) => return Err(no_branches()),
-            });
+            found.extend(ask!(self, books => Books::branches(books, &some).await?));
         }
         Ok(found)
     }
 }
 
-fn all_are(
-    wanted: BranchStatus,
-    sent: usize,
-    answers: impl ExactSizeIterator<Item = BranchStatus>,
-) -> Answered<()> {
+fn all_are(wanted: BranchStatus, sent: usize, answers: &[BranchStatus]) -> Answered<()> {
     if answers.len() != sent {
         let what = format!("{} answers for {sent} branches", answers.len());
         return Err(StepError::Wrong(what));
@@ -224,11 +184,90 @@ fn all_are(
         let is_repeat = wanted == BranchStatus::Done && found == BranchStatus::DoneBefore;
         found == wanted || is_repeat
     };
-    for (place, found) in answers.enumerate() {
-        if !fits(found) {
+    for (place, found) in answers.iter().enumerate() {
+        if !fits(*found) {
             let what = format!("branch {place} of {sent} was answered {found}, not {wanted}");
             return Err(StepError::Wrong(what));
         }
     }
     Ok(())
+}
+
+/// Accounts are made before the run: each has to be there.
+fn all_there(ids: &[u128], found: &[Account]) -> Answered<()> {
+    if ids.iter().eq(found.iter().map(|account| &account.id)) {
+        return Ok(());
+    }
+    let what = format!("{} of {} accounts were found", found.len(), ids.len());
+    Err(StepError::Wrong(what))
+}
+
+/// Transfers that were asked for may not be there yet; what is found is in the order of the ids.
+fn some_of(ids: &[u128], found: &[Transfer]) -> Answered<()> {
+    let mut ids = ids.iter();
+    let stranger = found
+        .iter()
+        .find(|transfer| !ids.any(|id| *id == transfer.id));
+    match stranger {
+        None => Ok(()),
+        Some(transfer) => {
+            let what = format!("transfer {} was found out of order or unasked", transfer.id);
+            Err(StepError::Wrong(what))
+        }
+    }
+}
+
+/// No more than the limit, all of the account, newest first where a target says when.
+fn a_statement(account: u128, limit: u32, found: &[Transfer]) -> Answered<()> {
+    let is_of = |transfer: &Transfer| {
+        transfer.debit_account_id == account || transfer.credit_account_id == account
+    };
+    let is_right = found.len() <= limit as usize
+        && found.iter().all(is_of)
+        && found.is_sorted_by(|newer, older| newer.timestamp >= older.timestamp);
+    if is_right {
+        return Ok(());
+    }
+    let what = format!(
+        "the {} newest transfers of account {account} are not its own, in order, at most {limit}",
+        found.len()
+    );
+    Err(StepError::Wrong(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transfer(id: u128, debit: u128, timestamp: u64) -> Transfer {
+        Transfer {
+            id,
+            debit_account_id: debit,
+            credit_account_id: 9,
+            timestamp,
+            ..Transfer::default()
+        }
+    }
+
+    #[test]
+    fn answers_to_reads_are_held_against_what_was_asked() {
+        let account = |id| Account {
+            id,
+            ..Account::default()
+        };
+        assert!(all_there(&[1, 2], &[account(1), account(2)]).is_ok());
+        assert!(all_there(&[1, 2], &[account(1)]).is_err());
+        assert!(all_there(&[1, 2], &[account(2), account(1)]).is_err());
+        let found = [transfer(1, 5, 0), transfer(3, 5, 0)];
+        assert!(some_of(&[1, 2, 3], &found).is_ok());
+        assert!(some_of(&[3, 2, 1], &found).is_err());
+        assert!(some_of(&[1, 2], &found).is_err());
+        let newest = [transfer(1, 5, 8), transfer(3, 5, 7)];
+        assert!(a_statement(5, 2, &newest).is_ok());
+        assert!(a_statement(9, 2, &newest).is_ok());
+        assert!(a_statement(5, 1, &newest).is_err());
+        assert!(a_statement(6, 2, &newest).is_err());
+        let oldest = [transfer(1, 5, 7), transfer(3, 5, 8)];
+        assert!(a_statement(5, 2, &oldest).is_err());
+    }
 }

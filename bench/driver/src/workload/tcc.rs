@@ -111,6 +111,8 @@ impl Step {
             Self::Try(branches, _) => branches.is_empty(),
             Self::Confirm(branches, _) => branches.is_empty(),
             Self::Cancel(keys, _) => keys.is_empty(),
+            Self::Accounts(ids) | Self::LookUp(ids) => ids.is_empty(),
+            Self::Statement(..) => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::accounts::{Accounts, LEDGER};
-use super::{Step, WorkloadOptions};
+use super::{Kind, Step, WorkloadOptions};
 
 /// Kinds of transfers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,13 @@ pub(super) struct Transfers {
     options: TransferOptions,
     run: u32,
     next: u64,
+    /// Ids of some that were made; with ids in no order they cannot be made again one by one.
+    made: Vec<u128>,
+    keeps_made: bool,
 }
+
+/// So many ids are kept for reads.
+const MADE: usize = 100_000;
 
 impl Transfers {
     pub(super) fn new(options: &TransferOptions, workload: &WorkloadOptions) -> Self {
@@ -30,7 +36,33 @@ impl Transfers {
             options: options.clone(),
             run: workload.run,
             next: 0,
+            made: Vec::new(),
+            keeps_made: matches!(&workload.kind, Kind::Mix(mix) if mix.reads > 0.0),
         }
+    }
+
+    /// Keeps an id, as likely as any other before it.
+    fn keep(&mut self, id: u128) {
+        if self.made.len() < MADE {
+            self.made.push(id);
+            return;
+        }
+        let lot = self.next.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let place = (lot * self.next) >> 32;
+        if let Some(one) = self.made.get_mut(place as usize) {
+            *one = id;
+        }
+    }
+
+    /// Ids of so many transfers that were made before; none when there are too few.
+    pub(super) fn some_made(&self, rng: &mut impl Rng, count: u32) -> Option<Vec<u128>> {
+        let made = &self.made;
+        let is_enough = made.len() > count as usize;
+        is_enough.then(|| {
+            (0..count)
+                .map(|_| made[rng.random_range(0..made.len())])
+                .collect()
+        })
     }
 
     pub(super) fn steps(&mut self, accounts: &mut Accounts, batch: usize) -> Vec<Step> {
@@ -50,6 +82,9 @@ impl Transfers {
         } else {
             1 << 127 | u128::from(self.run) << 64 | u128::from(self.next)
         };
+        if self.keeps_made {
+            self.keep(id);
+        }
         Transfer {
             id,
             debit_account_id: debit,

@@ -1,16 +1,25 @@
-//! PostgreSQL, with the ledger that one would write in it (`ledger.sql`).
+//! PostgreSQL, with the ledger that one would write in it (`ledger.sql`, `branches.sql`).
+
+mod branches;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use giro_base::{Account, CreateTransferStatus, Transfer, TransferFlags};
+use giro_base::{Account, CreateAccountStatus, CreateTransferStatus, Transfer, TransferFlags};
+use giro_client::{BranchKey, BranchState, BranchStatus, ConfirmBranch, TryBranch};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, NoTls, Row, Statement};
 use uuid::Uuid;
 
-use super::StepError;
+use self::branches::Functions;
+use super::books::Books;
+use super::{Answered, StepError};
 
-const SCHEMA: &str = include_str!("ledger.sql");
+const SCHEMA: [&str; 2] = [include_str!("ledger.sql"), include_str!("branches.sql")];
+
+/// What an account's newest transfers need; what is never asked for them does without.
+const STATEMENTS: &str = "create index on transfers (debit, at); \
+                          create index on transfers (credit, at)";
 
 /// Connections to a server; clones share them.
 #[derive(Clone)]
@@ -29,6 +38,7 @@ struct Connection {
     client: Client,
     one: Statement,
     many: Statement,
+    branches: Functions,
 }
 
 /// One is given back when its request ended, however it ended.
@@ -67,7 +77,8 @@ impl Postgres {
     /// Makes the ledger in an empty database and connects so many times.
     ///
     /// `config` is a connection string, such as `host=127.0.0.1 port=5432 user=giro
-    /// dbname=postgres`.
+    /// dbname=postgres`. With `statements`, transfers have the indexes that an account's newest
+    /// need.
     ///
     /// # Errors
     /// When nobody answers, or the ledger cannot be made.
@@ -75,6 +86,7 @@ impl Postgres {
         config: &str,
         connections: usize,
         deadline: Duration,
+        statements: bool,
     ) -> Result<Self, Error> {
         let open = async || {
             let (client, work) = tokio_postgres::connect(config, NoTls).await?;
@@ -82,7 +94,13 @@ impl Postgres {
             tokio::spawn(async move { drop(work.await) });
             Ok::<_, Error>(client)
         };
-        open().await?.batch_execute(SCHEMA).await?;
+        let first = open().await?;
+        for schema in SCHEMA {
+            first.batch_execute(schema).await?;
+        }
+        if statements {
+            first.batch_execute(STATEMENTS).await?;
+        }
         let mut all = Vec::with_capacity(connections);
         for _ in 0..connections {
             let client = open().await?;
@@ -91,6 +109,7 @@ impl Postgres {
             all.push(Connection {
                 one: client.prepare(one).await?,
                 many: client.prepare(many).await?,
+                branches: Functions::prepare(&client).await?,
                 client,
             });
         }
@@ -123,10 +142,39 @@ impl Postgres {
         }
     }
 
-    pub(super) async fn create_transfers(
+    /// Rows with these ids, in this order.
+    async fn rows(&self, table: &str, ids: &[u128]) -> Result<Vec<Row>, StepError> {
+        let sql = format!(
+            "select {table}.* from unnest($1::uuid[]) with ordinality as asked(id, place) \
+             join {table} using (id) order by place"
+        );
+        let ids: Vec<_> = ids.iter().map(|id| Uuid::from_u128(*id)).collect();
+        let lease = self.lease();
+        self.within(lease.connection().client.query(&sql, &[&ids]))
+            .await
+    }
+}
+
+impl Books for Postgres {
+    /// Those that are there already are left as they are.
+    async fn create_accounts(&self, accounts: &[Account]) -> Answered<Vec<CreateAccountStatus>> {
+        let ids: Vec<_> = accounts.iter().map(|a| Uuid::from_u128(a.id)).collect();
+        let ledgers: Vec<_> = accounts.iter().map(|a| a.ledger.cast_signed()).collect();
+        let codes: Vec<_> = accounts.iter().map(|a| i32::from(a.code)).collect();
+        let sql = "insert into accounts (id, ledger, code) \
+                   select * from unnest($1::uuid[], $2::integer[], $3::integer[]) \
+                   on conflict do nothing";
+        let lease = self.lease();
+        let client = &lease.connection().client;
+        let parameters: [&(dyn ToSql + Sync); 3] = [&ids, &ledgers, &codes];
+        self.within(client.execute(sql, &parameters)).await?;
+        Ok(vec![CreateAccountStatus::Created; accounts.len()])
+    }
+
+    async fn create_transfers(
         &self,
         transfers: &[Transfer],
-    ) -> Result<Vec<CreateTransferStatus>, StepError> {
+    ) -> Answered<Vec<CreateTransferStatus>> {
         let lease = self.lease();
         let connection = lease.connection();
         let columns = Columns::of(transfers);
@@ -142,40 +190,44 @@ impl Postgres {
         statuses.into_iter().map(status).collect()
     }
 
-    pub(super) async fn create_accounts(&self, accounts: &[Account]) -> Result<(), StepError> {
-        let ids: Vec<_> = accounts.iter().map(|a| Uuid::from_u128(a.id)).collect();
-        let ledgers: Vec<_> = accounts.iter().map(|a| a.ledger.cast_signed()).collect();
-        let codes: Vec<_> = accounts.iter().map(|a| i32::from(a.code)).collect();
-        let sql = "insert into accounts (id, ledger, code) \
-                   select * from unnest($1::uuid[], $2::integer[], $3::integer[]) \
-                   on conflict do nothing";
-        let lease = self.lease();
-        let client = &lease.connection().client;
-        let parameters: [&(dyn ToSql + Sync); 3] = [&ids, &ledgers, &codes];
-        self.within(client.execute(sql, &parameters)).await?;
-        Ok(())
-    }
-
-    pub(super) async fn accounts(&self, ids: &[u128]) -> Result<Vec<Account>, StepError> {
+    async fn accounts(&self, ids: &[u128]) -> Answered<Vec<Account>> {
         let rows = self.rows("accounts", ids).await?;
         rows.iter().map(account).collect()
     }
 
-    pub(super) async fn transfers(&self, ids: &[u128]) -> Result<Vec<Transfer>, StepError> {
+    async fn transfers(&self, ids: &[u128]) -> Answered<Vec<Transfer>> {
         let rows = self.rows("transfers", ids).await?;
         rows.iter().map(transfer).collect()
     }
 
-    /// Rows with these ids, in this order.
-    async fn rows(&self, table: &str, ids: &[u128]) -> Result<Vec<Row>, StepError> {
-        let sql = format!(
-            "select {table}.* from unnest($1::uuid[]) with ordinality as asked(id, place) \
-             join {table} using (id) order by place"
-        );
-        let ids: Vec<_> = ids.iter().map(|id| Uuid::from_u128(*id)).collect();
+    async fn statement(&self, account: u128, limit: u32) -> Answered<Vec<Transfer>> {
+        // Each side by its own index.
+        let sql = "(select * from transfers where debit = $1 order by at desc limit $2) \
+                   union all \
+                   (select * from transfers where credit = $1 order by at desc limit $2) \
+                   order by at desc limit $2";
+        let (id, limit) = (Uuid::from_u128(account), i64::from(limit));
         let lease = self.lease();
-        self.within(lease.connection().client.query(&sql, &[&ids]))
-            .await
+        let parameters: [&(dyn ToSql + Sync); 2] = [&id, &limit];
+        let rows = lease.connection().client.query(sql, &parameters);
+        self.within(rows).await?.iter().map(transfer).collect()
+    }
+
+    async fn try_branches(&self, branches: &Vec<TryBranch>) -> Answered<Vec<BranchStatus>> {
+        self.tried(branches).await
+    }
+
+    async fn confirm_branches(&self, branches: &Vec<ConfirmBranch>) -> Answered<Vec<BranchStatus>> {
+        let keys = branches.iter().map(|branch| &branch.key);
+        self.settled(keys, true).await
+    }
+
+    async fn cancel_branches(&self, keys: &Vec<BranchKey>) -> Answered<Vec<BranchStatus>> {
+        self.settled(keys.iter(), false).await
+    }
+
+    async fn branches(&self, keys: &Vec<BranchKey>) -> Answered<Vec<BranchState>> {
+        self.states(keys).await
     }
 }
 

@@ -1,9 +1,12 @@
 //! `giro bench`: rehearsals of peak load.
 
+mod killer;
 mod options;
+mod peak;
 mod place;
 mod postgres;
 mod server;
+mod tigerbeetle;
 mod versus;
 
 use std::fs;
@@ -21,6 +24,7 @@ use giro_driver::workload::Workload;
 use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use self::killer::Killer;
 use self::options::RunArguments;
 use self::place::Place;
 use self::versus::VersusArguments;
@@ -60,6 +64,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn run_one(arguments: &RunArguments) -> anyhow::Result<()> {
     let options = arguments.options()?;
     let stop = stopped_by_signals()?;
+    if arguments.find_peak {
+        return peak::find(arguments, &stop);
+    }
     let report = runtime()?.block_on(measure(arguments, &options, &stop))?;
     save(arguments.out(), &report.0, &report.1)?;
     conclude(&report.0)
@@ -95,13 +102,20 @@ async fn measure(
         .await
         .context("cannot make the accounts")?;
     let view = View::new(options.schedule.seconds());
-    let outcome = drive(options, target, stop, &mut |second| view.show(second)).await;
+    let mut killer = Killer::new(arguments, &place);
+    let mut watch = |second: &Interval| {
+        view.show(second);
+        killer.look(second.second);
+    };
+    let outcome = drive(options, target, stop, &mut watch).await;
     view.finish();
+    let killed_at = killer.finish()?;
     println!("auditing ...");
     let audited = audit(target, &options.workload, &outcome.fates, arguments.look_up).await;
     let audited = audited.map_err(|error| error.to_string());
     let machine = Machine::here(place.dir());
-    let report = Report::new(options, place.name.clone(), machine, &outcome, audited);
+    let mut report = Report::new(options, place.name.clone(), machine, &outcome, audited);
+    report.killed_at = killed_at;
     Ok((report, outcome.recorder.intervals))
 }
 
@@ -195,6 +209,23 @@ fn conclude(report: &Report) -> anyhow::Result<()> {
         figures.offered,
         figures.errors
     );
+    for one in &figures.kinds {
+        println!(
+            "{}: {} served; p50 {:.2} ms, p99 {:.2} ms, slowest {:.2} ms",
+            one.kind.name(),
+            one.served,
+            one.latency.p50,
+            one.latency.p99,
+            one.latency.max
+        );
+    }
+    if let Some(second) = report.killed_at {
+        println!(
+            "killed after {second:.0} s and started again; the longest time without an answer was \
+             {:.0} ms",
+            figures.silence
+        );
+    }
     println!(
         "audit: {} accounts exact, {} acknowledged, {} of them looked up, {} unknown outcomes \
          resolved",

@@ -7,7 +7,9 @@ use anyhow::ensure;
 use clap::ValueEnum;
 use giro_driver::run::RunOptions;
 use giro_driver::schedule::{Arrivals, Schedule, Stretch};
-use giro_driver::workload::{Kind, Spread, TccOptions, TransferOptions, WorkloadOptions};
+use giro_driver::workload::{
+    GROWTH_BATCH, Kind, MixOptions, Spread, TccOptions, TransferOptions, WorkloadOptions,
+};
 
 /// A workload by its name; `docs/bench` has a page for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -19,6 +21,10 @@ pub(super) enum Named {
     /// TCC payments to hot merchants: calm, a hundred times as many within a second, the plateau,
     /// the tail.
     DoubleEleven,
+    /// Transfers and reads at a steady rate: balances, transfers by their ids, an account's newest.
+    ReadMix,
+    /// Transfers, payments and reads at a steady rate on a ledger that was made large before.
+    Soak,
 }
 
 /// Whom to ask.
@@ -28,8 +34,27 @@ pub(super) enum TargetKind {
     Giro,
     /// A ledger in the driver's own process.
     Library,
-    /// PostgreSQL with the ledger one would write in it, started for the run; transfers only.
+    /// A Giro server by its HTTP port: that at `--addresses`, or one started for the run.
+    Http,
+    /// TigerBeetle by its own client: the server at `--addresses`, or one started for the run. It
+    /// has no branches.
+    #[value(name = "tigerbeetle")]
+    TigerBeetle,
+    /// PostgreSQL with the ledger one would write in it, started for the run.
     Postgres,
+}
+
+impl TargetKind {
+    /// As it is called on the command line.
+    pub(super) fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Whether there may be a server already.
+    fn has_addresses(self) -> bool {
+        matches!(self, Self::Giro | Self::Http | Self::TigerBeetle)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -60,9 +85,10 @@ pub(super) struct RunArguments {
     /// The server's cluster.
     #[arg(long, default_value_t = 0)]
     pub(super) cluster: u128,
-    /// Transfers or payments offered a second; of double-eleven at the peak.
+    /// Transfers or payments offered a second; of double-eleven at the peak. Where requests are
+    /// mixed, as many as if each were a batch of transfers.
     #[arg(long, default_value_t = 100_000.0)]
-    rate: f64,
+    pub(super) rate: f64,
     /// How long (s); of double-eleven the plateau.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
@@ -96,6 +122,20 @@ pub(super) struct RunArguments {
     /// Ids of transfers in no order.
     #[arg(long)]
     random_ids: bool,
+    /// Part of the requests that reads [default: 0.9 for read-mix, 0.1 for soak].
+    #[arg(long)]
+    reads: Option<f64>,
+    /// Part of the requests that is payments, where requests are mixed [default: 0 for read-mix,
+    /// 0.2 for soak].
+    #[arg(long)]
+    payments: Option<f64>,
+    /// Most rows of a read.
+    #[arg(long, default_value_t = 20)]
+    page: u32,
+    /// Transfers that are made before the run, so that the ledger is large [default: 5000000 for
+    /// soak, else none].
+    #[arg(long)]
+    grown: Option<u64>,
     /// Part of the payments that is cancelled.
     #[arg(long, default_value_t = 0.05)]
     cancelled: f64,
@@ -126,6 +166,23 @@ pub(super) struct RunArguments {
     /// Further options of the server that is started.
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     pub(super) server_option: Vec<String>,
+    /// Replicas of the server that is started: 1 or 3.
+    #[arg(long, default_value_t = 1)]
+    pub(super) replicas: u8,
+    /// Kills the server in the middle of the plateau (of a group the leader), and starts it again
+    /// at once.
+    #[arg(long)]
+    pub(super) kill_at_peak: bool,
+    /// Tries rates, from `--rate` on, and reports the highest at which the 99th percentile of
+    /// latency stays below `--p99-below`.
+    #[arg(long)]
+    pub(super) find_peak: bool,
+    /// See `--find-peak` (ms).
+    #[arg(long, default_value_t = 50.0, value_name = "MS")]
+    pub(super) p99_below: f64,
+    /// TigerBeetle's server [default: the one on the path].
+    #[arg(long, env = "TIGERBEETLE", value_name = "FILE")]
+    pub(super) tigerbeetle: Option<PathBuf>,
     /// Where PostgreSQL's programs are [default: on the path, or the newest the system has].
     #[arg(long, value_name = "DIR")]
     pub(super) postgres_bin: Option<PathBuf>,
@@ -159,20 +216,6 @@ impl RunArguments {
     /// When it is impossible; says what would work.
     pub(super) fn options(&self) -> anyhow::Result<RunOptions> {
         self.check()?;
-        let is_tcc = self.workload != Named::Transfers;
-        let kind = if is_tcc {
-            Kind::Tcc(TccOptions {
-                cancelled: self.cancelled,
-                late: self.late,
-                repeated: self.repeated,
-            })
-        } else {
-            Kind::Transfers(TransferOptions {
-                pending: self.pending,
-                rejected: self.rejected,
-                random_ids: self.random_ids,
-            })
-        };
         let spread = match (self.spread, self.workload) {
             (Some(SpreadName::Zipf), _) | (None, Named::DoubleEleven) => Spread::Zipf,
             (Some(SpreadName::Hot), _) => Spread::Hot,
@@ -185,7 +228,7 @@ impl RunArguments {
         let rate = self.rate / self.batch as f64;
         let schedule = match self.workload {
             Named::DoubleEleven => Schedule::double_eleven(rate, self.seconds, arrivals, self.seed),
-            Named::Transfers | Named::Tcc => Schedule {
+            Named::Transfers | Named::Tcc | Named::ReadMix | Named::Soak => Schedule {
                 stretches: vec![Stretch::steady(self.warm_up + self.seconds, rate)],
                 arrivals,
                 seed: self.seed,
@@ -198,7 +241,8 @@ impl RunArguments {
                 batch: self.batch,
                 seed: self.seed,
                 run: self.run.unwrap_or_else(draw),
-                kind,
+                grown: self.grown().div_ceil(GROWTH_BATCH as u64),
+                kind: self.kind(),
             },
             schedule,
             closed: self.closed,
@@ -211,10 +255,73 @@ impl RunArguments {
         })
     }
 
+    fn kind(&self) -> Kind {
+        let transfers = TransferOptions {
+            pending: self.pending,
+            rejected: self.rejected,
+            random_ids: self.random_ids,
+        };
+        let tcc = TccOptions {
+            cancelled: self.cancelled,
+            late: self.late,
+            repeated: self.repeated,
+        };
+        match self.workload {
+            Named::Transfers => Kind::Transfers(transfers),
+            Named::Tcc | Named::DoubleEleven => Kind::Tcc(tcc),
+            Named::ReadMix | Named::Soak => Kind::Mix(MixOptions {
+                reads: self.reads(),
+                payments: self.payments(),
+                page: self.page,
+                transfers,
+                tcc,
+            }),
+        }
+    }
+
+    /// Part of the requests that reads.
+    pub(super) fn reads(&self) -> f64 {
+        let default = match self.workload {
+            Named::ReadMix => 0.9,
+            Named::Soak => 0.1,
+            Named::Transfers | Named::Tcc | Named::DoubleEleven => 0.0,
+        };
+        self.reads.unwrap_or(default)
+    }
+
+    /// Part of the requests that is payments.
+    fn payments(&self) -> f64 {
+        match self.workload {
+            Named::Tcc | Named::DoubleEleven => 1.0,
+            Named::Soak => self.payments.unwrap_or(0.2),
+            Named::ReadMix => self.payments.unwrap_or(0.0),
+            Named::Transfers => 0.0,
+        }
+    }
+
+    fn grown(&self) -> u64 {
+        let default = if self.workload == Named::Soak {
+            5_000_000
+        } else {
+            0
+        };
+        self.grown.unwrap_or(default)
+    }
+
+    /// When the plateau is half over (s).
+    pub(super) fn middle(&self) -> f64 {
+        let before = match self.workload {
+            Named::DoubleEleven => Schedule::BEFORE_THE_PEAK,
+            _ => self.warm_up,
+        };
+        before + self.seconds / 2.0
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         let most = match self.workload {
             Named::Transfers => TRANSFERS_MAX,
-            Named::Tcc | Named::DoubleEleven => PAYMENTS_MAX,
+            _ if self.payments() == 0.0 => TRANSFERS_MAX,
+            _ => PAYMENTS_MAX,
         };
         ensure!(
             (1..=most).contains(&self.batch),
@@ -254,22 +361,69 @@ impl RunArguments {
                 "--{name}={part}: a part of 1, such as 0.3"
             );
         }
+        self.check_mix()?;
+        self.check_target()
+    }
+
+    fn check_mix(&self) -> anyhow::Result<()> {
+        let is_mix = matches!(self.workload, Named::ReadMix | Named::Soak);
         ensure!(
-            self.target() == TargetKind::Giro || self.addresses.is_none(),
-            "--addresses are of a server: leave them out, or choose --target=giro"
+            is_mix || (self.reads.is_none() && self.payments.is_none()),
+            "--reads and --payments are of read-mix and soak"
         );
-        if self.target() == TargetKind::Postgres {
-            ensure!(
-                self.workload == Named::Transfers,
-                "PostgreSQL's ledger has no branches: --target=postgres takes transfers"
-            );
-            ensure!(
-                self.in_flight <= CONNECTIONS_MAX,
-                "--in-flight={}: PostgreSQL is asked over a connection for each, at most \
-                 {CONNECTIONS_MAX}",
-                self.in_flight
-            );
-        }
+        ensure!(
+            self.reads() + self.payments() <= 1.0 || !is_mix,
+            "--reads and --payments are parts of all requests: together at most 1"
+        );
+        ensure!(
+            (1..=8_000).contains(&self.page),
+            "--page={}: 1 to 8000 rows",
+            self.page
+        );
+        ensure!(
+            self.grown() <= 10_000_000_000,
+            "--grown: at most ten thousand million transfers"
+        );
+        Ok(())
+    }
+
+    fn check_target(&self) -> anyhow::Result<()> {
+        let target = self.target();
+        ensure!(
+            target.has_addresses() || self.addresses.is_none(),
+            "--addresses are of a server: leave them out, or choose --target=giro, http or \
+             tigerbeetle"
+        );
+        ensure!(
+            target != TargetKind::TigerBeetle || self.payments() == 0.0,
+            "TigerBeetle has no branches: --target=tigerbeetle takes transfers, read-mix, and soak \
+             with --payments=0"
+        );
+        ensure!(
+            target != TargetKind::Postgres || self.in_flight <= CONNECTIONS_MAX,
+            "--in-flight={}: PostgreSQL is asked over a connection for each, at most \
+             {CONNECTIONS_MAX}",
+            self.in_flight
+        );
+        let starts = self.addresses.is_none() && target == TargetKind::Giro;
+        ensure!(
+            matches!(self.replicas, 1 | 3),
+            "--replicas={}: 1 or 3",
+            self.replicas
+        );
+        ensure!(
+            starts || (self.replicas == 1 && !self.kill_at_peak),
+            "--replicas and --kill-at-peak are of a Giro server that the driver starts: \
+             --target=giro without --addresses"
+        );
+        ensure!(
+            !self.find_peak || (!self.closed && self.p99_below > 0.0),
+            "--find-peak offers rates in an open loop, and --p99-below is more than 0"
+        );
+        ensure!(
+            !(self.find_peak && self.kill_at_peak),
+            "--find-peak and --kill-at-peak are two runs: find the peak first"
+        );
         Ok(())
     }
 }
@@ -306,7 +460,19 @@ mod tests {
             ("transfers --accounts 1", "payer and payee"),
             ("transfers --in-flight 0", "1 to 4096"),
             ("transfers --seconds 0", "0.1 to 86400"),
-            ("tcc --target postgres", "takes transfers"),
+            ("tcc --target tigerbeetle", "has no branches"),
+            ("soak --target tigerbeetle", "--payments=0"),
+            ("transfers --reads 0.5", "of read-mix and soak"),
+            ("soak --reads 0.5 --payments 0.6", "together at most 1"),
+            ("read-mix --page 0", "1 to 8000"),
+            ("transfers --replicas 2", "1 or 3"),
+            ("transfers --target http --kill-at-peak", "--target=giro"),
+            (
+                "transfers --addresses 3000 --replicas 3",
+                "without --addresses",
+            ),
+            ("transfers --find-peak --closed", "open loop"),
+            ("transfers --find-peak --kill-at-peak", "two runs"),
             (
                 "transfers --target postgres --in-flight 1001",
                 "at most 1000",

@@ -1,29 +1,32 @@
 //! Where a run runs; what was made for it is removed with it.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::{fs, io};
 
 use anyhow::Context;
-use giro::{Ledger, TccParticipant};
+use giro::Ledger;
 use giro_client::{Client, ClientOptions};
-use giro_driver::target::{Postgres, Target};
+use giro_driver::target::{Http, Library, Postgres, Target, TigerBeetle};
 
 use super::options::{RunArguments, TargetKind};
 use super::postgres::PostgresServer;
 use super::server::Server;
+use super::tigerbeetle::TigerBeetleServer;
 
 /// A target, with what it needs.
 pub(super) struct Place {
     pub(super) target: Target,
     pub(super) name: String,
     // In this order: a server ends before its directory goes.
-    _server: Option<Process>,
+    server: Option<Process>,
     scratch: Option<Scratch>,
 }
 
 /// A server that ends with its owner.
 enum Process {
-    Giro { _server: Server },
+    Giro(Arc<Mutex<Server>>),
+    TigerBeetle { _server: TigerBeetleServer },
     Postgres { _server: PostgresServer },
 }
 
@@ -61,22 +64,53 @@ impl Place {
         match (arguments.target(), &arguments.addresses) {
             (TargetKind::Library, _) => Self::library(arguments),
             (TargetKind::Postgres, _) => Self::postgres(arguments).await,
-            (TargetKind::Giro, None) => {
-                let scratch = Scratch::new(arguments)?;
-                let server = Server::start(&scratch.0, arguments)?;
-                Ok(Self {
-                    target: connect(&server.address, arguments).await?,
-                    name: "giro".into(),
-                    _server: Some(Process::Giro { _server: server }),
-                    scratch: Some(scratch),
-                })
-            }
-            (TargetKind::Giro, Some(addresses)) => Ok(Self {
-                target: connect(addresses, arguments).await?,
-                name: format!("giro at {addresses}"),
-                _server: None,
+            (TargetKind::TigerBeetle, None) => Self::tigerbeetle(arguments),
+            (kind, None) => Self::started(arguments, kind).await,
+            (kind, Some(addresses)) => Ok(Self {
+                target: connect(kind, addresses, arguments).await?,
+                name: format!("{} at {addresses}", kind.name()),
+                server: None,
                 scratch: None,
             }),
+        }
+    }
+
+    async fn started(arguments: &RunArguments, kind: TargetKind) -> anyhow::Result<Self> {
+        let scratch = Scratch::new(arguments)?;
+        let server = Server::start(&scratch.0, arguments, kind == TargetKind::Http)?;
+        let address = server.http.as_ref().unwrap_or(&server.addresses);
+        let target = connect(kind, address, arguments).await?;
+        let name = match arguments.replicas {
+            1 => kind.name(),
+            count => format!("{}, {count} replicas", kind.name()),
+        };
+        Ok(Self {
+            target,
+            name,
+            server: Some(Process::Giro(Arc::new(Mutex::new(server)))),
+            scratch: Some(scratch),
+        })
+    }
+
+    fn tigerbeetle(arguments: &RunArguments) -> anyhow::Result<Self> {
+        let scratch = Scratch::new(arguments)?;
+        let binary = arguments.tigerbeetle.as_deref();
+        let server = TigerBeetleServer::start(&scratch.0, binary, arguments.cluster)?;
+        let target =
+            TigerBeetle::connect(arguments.cluster, &server.address, arguments.deadline())?;
+        Ok(Self {
+            target: Target::TigerBeetle(target),
+            name: server.version.clone(),
+            server: Some(Process::TigerBeetle { _server: server }),
+            scratch: Some(scratch),
+        })
+    }
+
+    /// The server that was started, if it is Giro's.
+    pub(super) fn server(&self) -> Option<Arc<Mutex<Server>>> {
+        match &self.server {
+            Some(Process::Giro(server)) => Some(Arc::clone(server)),
+            _ => None,
         }
     }
 
@@ -87,11 +121,10 @@ impl Place {
             ..giro::Options::default()
         };
         let ledger = Ledger::open(&scratch.0, settings)?;
-        let tcc = TccParticipant::new(ledger.clone());
         Ok(Self {
-            target: Target::Library(ledger, tcc),
+            target: Target::Library(Library::new(ledger)),
             name: "giro, library".into(),
-            _server: None,
+            server: None,
             scratch: Some(scratch),
         })
     }
@@ -101,12 +134,13 @@ impl Place {
         let bin = arguments.postgres_bin.as_deref();
         let mut server = PostgresServer::start(&scratch.0, bin, arguments.in_flight).await?;
         let (config, deadline) = (server.config(), arguments.deadline());
-        let postgres = Postgres::connect(&config, arguments.in_flight, deadline).await;
+        let (connections, reads) = (arguments.in_flight, arguments.reads() > 0.0);
+        let postgres = Postgres::connect(&config, connections, deadline, reads).await;
         let postgres = postgres.with_context(|| server.said())?;
         Ok(Self {
             target: Target::Postgres(postgres),
             name: server.version.clone(),
-            _server: Some(Process::Postgres { _server: server }),
+            server: Some(Process::Postgres { _server: server }),
             scratch: Some(scratch),
         })
     }
@@ -116,14 +150,33 @@ impl Place {
     }
 }
 
-async fn connect(addresses: &str, arguments: &RunArguments) -> anyhow::Result<Target> {
-    let options = ClientOptions {
-        cluster: arguments.cluster,
-        sessions_max: arguments.in_flight,
-        deadline: arguments.deadline(),
-        ..ClientOptions::default()
-    };
-    let client = Client::connect(addresses, options).await;
-    let client = client.with_context(|| format!("no Giro answers at {addresses}"))?;
-    Ok(Target::Giro(client))
+async fn connect(
+    kind: TargetKind,
+    addresses: &str,
+    arguments: &RunArguments,
+) -> anyhow::Result<Target> {
+    let deadline = arguments.deadline();
+    match kind {
+        TargetKind::Http => {
+            let http = Http::connect(addresses, deadline).await;
+            let http = http.with_context(|| format!("no Giro answers HTTP at {addresses}"))?;
+            Ok(Target::Http(http))
+        }
+        TargetKind::TigerBeetle => {
+            let client = TigerBeetle::connect(arguments.cluster, addresses, deadline);
+            let client = client.with_context(|| format!("the addresses {addresses}"))?;
+            Ok(Target::TigerBeetle(client))
+        }
+        _ => {
+            let options = ClientOptions {
+                cluster: arguments.cluster,
+                sessions_max: arguments.in_flight,
+                deadline,
+                ..ClientOptions::default()
+            };
+            let client = Client::connect(addresses, options).await;
+            let client = client.with_context(|| format!("no Giro answers at {addresses}"))?;
+            Ok(Target::Giro(client))
+        }
+    }
 }

@@ -54,9 +54,15 @@ impl FromStr for Entry {
             None => (text, None),
         };
         let kind = TargetKind::from_str(name, true)
-            .map_err(|_| format!("{name} is no target: giro, library or postgres"))?;
+            .map_err(|_| format!("{name} is no target: {}", names()))?;
         Ok(Self { kind, in_flight })
     }
+}
+
+/// All targets there are.
+fn names() -> String {
+    let all = TargetKind::value_variants().iter();
+    all.map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
 }
 
 impl VersusArguments {
@@ -67,6 +73,10 @@ impl VersusArguments {
             "--target is of a single run: --targets names whom to compare"
         );
         ensure!((1..=100).contains(&self.rounds), "--rounds: 1 to 100");
+        ensure!(
+            !self.run.find_peak && !self.run.kill_at_peak,
+            "--find-peak and --kill-at-peak are of a single run: giro bench run"
+        );
         let runs = self.targets.iter().map(|entry| {
             let mut run = self.run.clone();
             run.target = Some(entry.kind);
@@ -74,10 +84,9 @@ impl VersusArguments {
             run.in_flight = entry.in_flight.unwrap_or(run.in_flight);
             if entry.kind != TargetKind::Giro {
                 run.addresses = None;
+                run.replicas = 1;
             }
-            let name = entry.kind.to_possible_value();
-            let name = name.context("a target has a name")?;
-            let name = format!("{}, {} in flight", name.get_name(), run.in_flight);
+            let name = format!("{}, {} in flight", entry.kind.name(), run.in_flight);
             // What is impossible is refused before anything is started.
             run.options().with_context(|| name.clone())?;
             Ok((name, run))

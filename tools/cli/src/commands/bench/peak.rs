@@ -1,0 +1,84 @@
+//! `giro bench run --find-peak`: run after run, each on a ledger of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, bail, ensure};
+use giro_driver::peak::{Peak, Probe, Search};
+use giro_driver::record::Interval;
+use giro_driver::report::Report;
+
+use super::options::RunArguments;
+use super::{conclude, measure, runtime, save};
+
+pub(super) fn find(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let mut search = Search::new(arguments.rate);
+    let mut peak = Peak {
+        p99_below: arguments.p99_below,
+        probes: Vec::new(),
+    };
+    let mut best: Option<(Report, Vec<Interval>)> = None;
+    while let Some(rate) = search.next() {
+        println!("offering {rate:.0} a second");
+        let mut run = arguments.clone();
+        run.rate = rate;
+        let options = run.options()?;
+        // A run that is given up sets its own flag; Ctrl-C is seen in the other.
+        let own = Arc::new(AtomicBool::new(false));
+        let runtime = runtime()?;
+        let (watched, passed) = (Arc::clone(stop), Arc::clone(&own));
+        runtime.spawn(async move { pass_on(&watched, &passed).await });
+        let measured = runtime.block_on(measure(&run, &options, &own))?;
+        ensure!(!stop.load(Ordering::Relaxed), "interrupted");
+        let probe = judge(rate, arguments.p99_below, &measured.0)?;
+        search.tell(probe.failed.is_none());
+        match &probe.failed {
+            None => println!("borne: p99 {:.2} ms", probe.p99),
+            Some(why) => println!("not borne: {why}"),
+        }
+        if probe.failed.is_none() {
+            best = Some(measured);
+        }
+        peak.probes.push(probe);
+    }
+    let (mut report, seconds) = best.with_context(|| {
+        format!(
+            "no rate that was tried has its p99 below {} ms",
+            arguments.p99_below
+        )
+    })?;
+    let found = peak.probes.last().map_or(0.0, |probe| probe.rate);
+    println!(
+        "the highest rate with p99 below {} ms: {found:.0} a second",
+        arguments.p99_below
+    );
+    report.peak = Some(peak);
+    save(arguments.out(), &report, &seconds)?;
+    conclude(&report)
+}
+
+async fn pass_on(from: &AtomicBool, to: &AtomicBool) {
+    loop {
+        if from.load(Ordering::Relaxed) {
+            to.store(true, Ordering::Relaxed);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// Whether a run bore its rate.
+///
+/// # Errors
+/// When its books are wrong: then no rate counts.
+fn judge(rate: f64, p99_below: f64, report: &Report) -> anyhow::Result<Probe> {
+    if let Some(why) = &report.audit_failed {
+        bail!("at {rate:.0} a second: {why}");
+    }
+    let figures = report.figures.as_ref().context("a run without figures")?;
+    let p99 = figures.latency.p99;
+    let failed = report.partial.clone().or_else(|| {
+        let errors = (figures.errors > 0).then(|| format!("{} errors", figures.errors));
+        errors.or_else(|| (p99 > p99_below).then(|| format!("p99 is {p99:.2} ms")))
+    });
+    Ok(Probe { rate, failed, p99 })
+}
