@@ -7,6 +7,7 @@
 //! - [`target`]: who is asked.
 //! - [`run`]: one run, from the first request to the last answer.
 //! - [`record`]: what was seen, second by second.
+//! - [`echo`]: a server without a ledger, for the driver's own limits.
 //! - [`peak`]: the highest rate that a target bears.
 //! - [`audit`]: whether the target has what it acknowledged, once.
 //! - [`report`]: the figures as JSON, as a page, as logs of histograms, and against each other.
@@ -14,6 +15,7 @@
 //! `docs/bench/README.md` says what a run is and what its figures mean.
 
 pub mod audit;
+pub mod echo;
 pub mod peak;
 pub mod record;
 pub mod report;

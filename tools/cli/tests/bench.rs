@@ -345,3 +345,23 @@ fn targets_are_compared_in_turn() {
     let said = Said::from(unknown.output().unwrap());
     assert!(said.error.contains("mysql is no target"), "{said:?}");
 }
+
+#[test]
+fn the_driver_measures_its_own_limits() {
+    let line = [
+        "bench",
+        "self",
+        "--seconds",
+        "0.5",
+        "--rate",
+        "500",
+        "--json",
+    ];
+    let said = Said::from(giro(&line).output().unwrap());
+    assert!(said.succeeded, "{said:?}");
+    let limits: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    for figure in ["transfers_per_s", "requests_per_s"] {
+        assert!(limits[figure].as_f64().unwrap() > 100.0, "{limits}");
+    }
+    assert!(limits["latency"]["p50"].as_f64().unwrap() > 0.0, "{limits}");
+}

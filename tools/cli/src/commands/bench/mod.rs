@@ -1,6 +1,7 @@
 //! `giro bench`: rehearsals of peak load.
 
 mod killer;
+mod limits;
 mod options;
 mod peak;
 mod place;
@@ -25,6 +26,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use self::killer::Killer;
+use self::limits::LimitsArguments;
 use self::options::RunArguments;
 use self::place::Place;
 use self::versus::VersusArguments;
@@ -42,6 +44,9 @@ enum What {
     Run(Box<RunArguments>),
     /// Run a workload against several targets in turn, in one go, and compare them.
     Versus(Box<VersusArguments>),
+    /// Measure what the driver itself can offer, and what it adds to latency.
+    #[command(name = "self")]
+    Limits(LimitsArguments),
     /// Compare two runs by their JSON.
     Compare {
         /// The first.
@@ -57,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.what {
         What::Run(arguments) => run_one(arguments),
         What::Versus(arguments) => versus::run(arguments),
+        What::Limits(arguments) => limits::run(arguments),
         What::Compare { first, second } => print_differences(first, second),
     }
 }
