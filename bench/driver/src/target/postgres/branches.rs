@@ -34,6 +34,13 @@ impl Functions {
     }
 }
 
+/// One answers a number, the other an array of them.
+#[derive(Clone, Copy)]
+enum Function<'a> {
+    One(&'a Statement),
+    Many(&'a Statement),
+}
+
 /// Branches as the functions' arrays.
 struct Keys<'a> {
     gids: Vec<&'a str>,
@@ -71,8 +78,8 @@ impl Postgres {
         // A workload's amounts are small.
         let amounts: Vec<_> = legs.iter().map(|leg| leg.amount as i64).collect();
         let lease = self.lease();
-        let functions = &lease.connection().branches;
-        let statements = (&functions.try_one, &functions.try_many);
+        let connection = lease.connection();
+        let functions = &connection.branches;
         if branches.len() == 1 {
             let one: [&(dyn ToSql + Sync); 5] = [
                 &keys.gids[0],
@@ -81,13 +88,12 @@ impl Postgres {
                 &credits[0],
                 &amounts[0],
             ];
-            return self
-                .one(&lease.connection().client, statements.0, &one)
-                .await;
+            let function = Function::One(&functions.try_one);
+            return self.call(&connection.client, function, &one).await;
         }
         let all: [&(dyn ToSql + Sync); 5] = [&keys.gids, &keys.names, &debits, &credits, &amounts];
-        self.many(&lease.connection().client, statements.1, &all)
-            .await
+        let function = Function::Many(&functions.try_many);
+        self.call(&connection.client, function, &all).await
     }
 
     pub(super) async fn settled(
@@ -106,30 +112,29 @@ impl Postgres {
         };
         if keys.gids.len() == 1 {
             let first: [&(dyn ToSql + Sync); 2] = [&keys.gids[0], &keys.names[0]];
-            return self.one(&connection.client, one, &first).await;
+            return self
+                .call(&connection.client, Function::One(one), &first)
+                .await;
         }
         let all: [&(dyn ToSql + Sync); 2] = [&keys.gids, &keys.names];
-        self.many(&connection.client, many, &all).await
+        self.call(&connection.client, Function::Many(many), &all)
+            .await
     }
 
-    async fn one(
+    /// The answers of a function for one branch, or for many.
+    async fn call(
         &self,
         client: &Client,
-        function: &Statement,
+        function: Function<'_>,
         of: &[&(dyn ToSql + Sync)],
     ) -> Answered {
-        let row = self.within(client.query_one(function, of)).await?;
-        Ok(vec![status(row.get(0))?])
-    }
-
-    async fn many(
-        &self,
-        client: &Client,
-        function: &Statement,
-        of: &[&(dyn ToSql + Sync)],
-    ) -> Answered {
-        let row = self.within(client.query_one(function, of)).await?;
-        row.get::<_, Vec<i32>>(0).into_iter().map(status).collect()
+        let (Function::One(statement) | Function::Many(statement)) = function;
+        let row = self.within(client.query_one(statement, of)).await?;
+        let found = match function {
+            Function::One(_) => vec![row.get(0)],
+            Function::Many(_) => row.get(0),
+        };
+        found.into_iter().map(status).collect()
     }
 
     pub(super) async fn states(&self, keys: &[BranchKey]) -> Result<Vec<BranchState>, StepError> {

@@ -5,6 +5,7 @@ mod limits;
 mod options;
 mod peak;
 mod place;
+mod ports;
 mod postgres;
 mod server;
 mod tigerbeetle;

@@ -1,7 +1,6 @@
 //! A PostgreSQL server that is started for a run, from the programs that the machine has.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+
+use super::ports::free_port;
 
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(30);
@@ -50,8 +51,7 @@ impl PostgresServer {
             .output()?;
         let why = String::from_utf8_lossy(&made.stderr);
         ensure!(made.status.success(), "initdb: {why}");
-        // Free a moment ago; somebody else may be quicker, and then the server says so.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let child = command(&bin.join("postgres"), owner)
             .arg("-D")
             .arg(&data)

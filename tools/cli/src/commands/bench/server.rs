@@ -1,7 +1,6 @@
 //! A server, or a group of three, that is started for a run: this very program.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 use super::options::RunArguments;
+use super::ports::free_ports;
 
 /// How long a group may take to have a leader.
 const ELECTION: Duration = Duration::from_secs(30);
@@ -129,15 +129,6 @@ fn giro() -> anyhow::Result<Command> {
     Ok(Command::new(
         std::env::current_exe().context("where this program is")?,
     ))
-}
-
-/// Free a moment ago; should somebody else be quicker, the server says so.
-fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    let open = || TcpListener::bind("127.0.0.1:0");
-    // All at once, so that they differ.
-    let all = (0..count).map(|_| open()).collect::<Result<Vec<_>, _>>()?;
-    let ports = all.iter().map(|listener| Ok(listener.local_addr()?.port()));
-    ports.collect()
 }
 
 fn format(dir: &Path, place: &Path, replica: u8, arguments: &RunArguments) -> anyhow::Result<()> {

@@ -2,12 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+
+use super::ports::free_port;
 
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(60);
@@ -49,8 +51,7 @@ impl TigerBeetleServer {
             "--replica-count=1".into(),
             data.display().to_string(),
         ])?;
-        // Free a moment ago; somebody else may be quicker, and then the server says so.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = format!("127.0.0.1:{}", free_port()?);
         let child = Command::new(binary)
             .arg("start")
             .arg(format!("--addresses={address}"))
@@ -62,7 +63,7 @@ impl TigerBeetleServer {
         let mut server = Self {
             child,
             log,
-            address: address.to_string(),
+            address,
             version,
         };
         server.wait()?;
