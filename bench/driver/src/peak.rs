@@ -25,7 +25,7 @@ pub struct Probe {
 pub struct Peak {
     /// The bound on the 99th percentile (ms).
     pub p99_below: f64,
-    /// The last one is the highest rate that was borne.
+    /// The last one is the highest rate that was borne, unless the search was interrupted.
     pub probes: Vec<Probe>,
 }
 

@@ -3,9 +3,12 @@
 mod support;
 
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use giro_driver::report::Report;
 use giro_driver::workload::JobKind;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Said, folder, giro};
 
@@ -19,11 +22,15 @@ fn bench(line: &str) -> Report {
 }
 
 fn run(dir: &Path, line: &str) -> Said {
+    Said::from(command(dir, line).output().unwrap())
+}
+
+fn command(dir: &Path, line: &str) -> Command {
     let line = format!("bench run {line} --accounts 50 --warm-up 0 --prefault-mib 1");
     let mut command = giro(&line.split_whitespace().collect::<Vec<_>>());
     command.arg("--dir").arg(dir);
     command.arg("--out").arg(dir.join("report"));
-    Said::from(command.output().unwrap())
+    command
 }
 
 fn is_whole(report: &Report) {
@@ -148,4 +155,37 @@ fn the_highest_rate_is_found_by_trying() {
     assert!(said.out.contains("the highest rate with p99 below 30 ms"));
     let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
     assert!(page.contains("borne"), "the page shows what was tried");
+}
+
+#[test]
+fn an_interrupted_search_reports_what_was_borne_so_far() {
+    let dir = folder();
+    let line = "transfers --target library --rate 200 --batch 10 --seconds 1 --find-peak";
+    let mut search = command(dir.path(), line);
+    let search = search.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let search = search.spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(6));
+    kill_process(Pid::from_child(&search), Signal::INT).unwrap();
+    let said = Said::from(search.wait_with_output().unwrap());
+    assert!(!said.succeeded, "{said:?}");
+    assert!(said.error.contains("the search was not over"), "{said:?}");
+    let json = std::fs::read(dir.path().join("report.json")).unwrap();
+    let report: Report = serde_json::from_slice(&json).unwrap();
+    is_whole(&report);
+    assert!(report.partial.unwrap().starts_with("interrupted"));
+    let probes = report.peak.unwrap().probes;
+    assert!(probes.iter().any(|probe| probe.failed.is_none()));
+}
+
+#[test]
+fn a_target_that_is_not_there_is_said() {
+    let dir = folder();
+    for (target, what) in [
+        ("http", "no Giro answers HTTP at 127.0.0.1:1"),
+        ("tigerbeetle", "no answer by the deadline"),
+    ] {
+        let line = format!("transfers --target {target} --addresses 127.0.0.1:1 --deadline 0.5");
+        let said = run(dir.path(), &line);
+        assert!(!said.succeeded && said.error.contains(what), "{said:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use giro_driver::peak::{Peak, Probe, Search};
 use giro_driver::record::Interval;
 use giro_driver::report::Report;
@@ -18,6 +18,7 @@ pub(super) fn find(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> anyhow::
         probes: Vec::new(),
     };
     let mut best: Option<(Report, Vec<Interval>)> = None;
+    let mut is_interrupted = false;
     while let Some(rate) = search.next() {
         println!("offering {rate:.0} a second");
         let mut run = arguments.clone();
@@ -29,7 +30,10 @@ pub(super) fn find(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> anyhow::
         let (watched, passed) = (Arc::clone(stop), Arc::clone(&own));
         runtime.spawn(async move { pass_on(&watched, &passed).await });
         let measured = runtime.block_on(measure(&run, &options, &own))?;
-        ensure!(!stop.load(Ordering::Relaxed), "interrupted");
+        if stop.load(Ordering::Relaxed) {
+            is_interrupted = true;
+            break;
+        }
         let probe = judge(rate, arguments.p99_below, &measured.0)?;
         search.tell(probe.failed.is_none());
         match &probe.failed {
@@ -41,17 +45,20 @@ pub(super) fn find(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> anyhow::
         }
         peak.probes.push(probe);
     }
-    let (mut report, seconds) = best.with_context(|| {
-        format!(
-            "no rate that was tried has its p99 below {} ms",
-            arguments.p99_below
-        )
+    let below = arguments.p99_below;
+    let (mut report, seconds) = best.with_context(|| match is_interrupted {
+        true => "interrupted before a rate was borne".to_owned(),
+        false => format!("no rate that was tried has its p99 below {below} ms"),
     })?;
-    let found = peak.probes.last().map_or(0.0, |probe| probe.rate);
-    println!(
-        "the highest rate with p99 below {} ms: {found:.0} a second",
-        arguments.p99_below
-    );
+    let mut borne = peak.probes.iter().rev();
+    let found = borne.find(|probe| probe.failed.is_none());
+    let found = found.map_or(0.0, |probe| probe.rate);
+    if is_interrupted {
+        report.partial = Some("interrupted: the search was not over".into());
+        println!("borne so far with p99 below {below} ms: {found:.0} a second");
+    } else {
+        println!("the highest rate with p99 below {below} ms: {found:.0} a second");
+    }
     report.peak = Some(peak);
     save(arguments.out(), &report, &seconds)?;
     conclude(&report)
