@@ -3,7 +3,7 @@
 //!
 //! It does no I/O of its own. Whoever drives it (a reactor, the library's thread, a simulator)
 //! calls, turn by turn: `submit_*` and [`Engine::read`] for requests, [`Engine::flush`] to start
-//! writes, [`Engine::resolve_ahead`] once the kernel has them, [`Engine::on_write`] for
+//! writes, [`Engine::decide_ahead`] once the kernel has them, [`Engine::on_write`] for
 //! completions, and [`Engine::execute`] while it says there is more.
 
 mod replicated;
@@ -265,7 +265,8 @@ impl Engine {
 
     /// Does some of the work that a read needs beforehand. False when there is more to do: call it
     /// again, with other work in between ([`flush`](Self::flush) begins a turn). A read that was
-    /// not prepared does all of it at once. `key` tells this request from others.
+    /// not prepared does all of it at once. While the state [is ahead](Self::is_ahead) no read can
+    /// be prepared. `key` tells this request from others.
     ///
     /// # Errors
     /// The history's, when it cannot be read or is damaged.
@@ -275,6 +276,9 @@ impl Engine {
         operation: Operation,
         body: &Body<'_>,
     ) -> Result<bool, Error> {
+        if self.is_ahead() {
+            return Ok(false);
+        }
         match operation.kind() {
             _ if is_query(operation) => self.executor.prepare_query(key, operation, body),
             kind @ (Kind::GetChangeEvents | Kind::GetChangesAfter) => {
@@ -296,6 +300,9 @@ impl Engine {
     ///
     /// # Errors
     /// The history's, when it cannot be read or is damaged.
+    ///
+    /// # Panics
+    /// When the state [is ahead](Self::is_ahead).
     pub fn read(
         &mut self,
         key: u128,
@@ -304,6 +311,7 @@ impl Engine {
         out: &mut [u8],
     ) -> Result<usize, Error> {
         assert!(out.len() >= BODY_BYTES_MAX);
+        assert!(!self.is_ahead(), "what is not durable is not shown");
         self.settle();
         run::read(&mut self.executor, (key, operation), body, out)
     }
@@ -374,7 +382,8 @@ impl Engine {
             .has_room(self.events_in_flight + EXPIRIES_PER_PULSE_MAX)
     }
 
-    /// The state. Lookups by id are right only when it [is settled](Self::is_settled).
+    /// The state. Lookups by id are right only when it [is settled](Self::is_settled); nothing of it
+    /// may be shown while it [is ahead](Self::is_ahead).
     #[must_use]
     pub fn machine(&self) -> &StateMachine {
         self.executor.machine()

@@ -29,6 +29,15 @@ pub struct BranchOp<'a> {
     branches: Branches<'a>,
 }
 
+impl Ahead {
+    fn resolved(op: u64) -> Self {
+        Self {
+            op,
+            is_decided: false,
+        }
+    }
+}
+
 impl<'a> BranchOp<'a> {
     /// Reads an operation's body.
     ///
@@ -59,14 +68,23 @@ impl<'a> BranchOp<'a> {
     }
 }
 
+/// An operation that was begun ahead of its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ahead {
+    /// Its number.
+    op: u64,
+    /// Not only are its keys looked up: the state has its changes.
+    is_decided: bool,
+}
+
 /// A state machine and the threads that share its work.
 pub struct Executor {
     machine: StateMachine,
     /// What left memory; none where all stays.
     past: Option<Past>,
     workers: Workers,
-    /// The operation whose keys were looked up ahead of its turn.
-    resolved: Option<u64>,
+    /// The next operation, when it was begun ahead of its turn.
+    ahead: Option<Ahead>,
     /// The last operation's ids, when they are not in the indexes yet.
     unapplied: Option<Made>,
     /// The branches of the operation being executed.
@@ -93,7 +111,7 @@ impl Executor {
             machine,
             past,
             workers: Workers::start(shards as usize, pin)?,
-            resolved: None,
+            ahead: None,
             unapplied: None,
             expanded: Some(Box::default()),
             feeds: Feeds::default(),
@@ -107,11 +125,30 @@ impl Executor {
     /// # Errors
     /// The history's, when it cannot be read or is damaged: nothing more can be executed.
     pub fn resolve_ahead(&mut self, op: u64, batch: &Batch<'_>) -> Result<(), Error> {
-        if self.resolved != Some(op) {
+        if self.begins(op) {
             self.resolve(batch)?;
-            self.resolved = Some(op);
+            self.ahead = Some(Ahead::resolved(op));
         }
         Ok(())
+    }
+
+    /// Decides the next operation, number `op`, ahead of its turn. Until it is
+    /// [executed](Self::execute) the state must be shown to nobody: it is not durable what it shows.
+    /// Only right where nothing can come between this and it, not even a loss of leadership.
+    ///
+    /// # Errors
+    /// As [`resolve_ahead`](Self::resolve_ahead).
+    pub fn decide_ahead(&mut self, op: u64, batch: &Batch<'_>) -> Result<(), Error> {
+        self.assert_next(op);
+        self.resolve_ahead(op, batch)?;
+        self.decide_resolved(op, batch);
+        Ok(())
+    }
+
+    /// Whether the state has changes of an operation that was not executed yet.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        self.ahead.is_some_and(|ahead| ahead.is_decided)
     }
 
     /// Executes operation `op`, writes the reply's body to `out` and returns its length.
@@ -125,16 +162,17 @@ impl Executor {
     /// # Panics
     /// When another operation was resolved ahead, or as [`StateMachine::execute`] does.
     pub fn execute(&mut self, op: u64, batch: &Batch<'_>, out: &mut [u8]) -> Result<usize, Error> {
-        match self.resolved.take() {
-            None => self.resolve(batch)?,
-            Some(resolved) => assert_eq!(resolved, op, "operations run in order"),
-        }
-        Ok(self.execute_resolved(batch, out))
+        self.decide_ahead(op, batch)?;
+        Ok(self.finish(batch, out))
     }
 
     /// Nothing counts as looked up ahead: another operation may be the next one.
-    pub(crate) fn forget_resolved(&mut self) {
-        self.resolved = None;
+    ///
+    /// # Panics
+    /// When it was decided: that cannot be undone.
+    pub(crate) fn forget_ahead(&mut self) {
+        assert!(!self.is_ahead(), "what was decided stays");
+        self.ahead = None;
     }
 
     /// As [`resolve_ahead`](Self::resolve_ahead), for an operation on branches.
@@ -142,10 +180,21 @@ impl Executor {
     /// # Errors
     /// As there.
     pub fn resolve_branches_ahead(&mut self, op: u64, asked: &BranchOp<'_>) -> Result<(), Error> {
-        if self.resolved != Some(op) {
+        if self.begins(op) {
             self.with_expanded(|this, expanded| this.resolve_branches(asked, expanded))?;
-            self.resolved = Some(op);
+            self.ahead = Some(Ahead::resolved(op));
         }
+        Ok(())
+    }
+
+    /// As [`decide_ahead`](Self::decide_ahead), for an operation on branches.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn decide_branches_ahead(&mut self, op: u64, asked: &BranchOp<'_>) -> Result<(), Error> {
+        self.assert_next(op);
+        self.resolve_branches_ahead(op, asked)?;
+        self.with_expanded(|this, expanded| this.decide_resolved(op, &asked.batch(expanded)));
         Ok(())
     }
 
@@ -162,13 +211,8 @@ impl Executor {
         asked: &BranchOp<'_>,
         out: &mut [u8],
     ) -> Result<usize, Error> {
-        self.with_expanded(|this, expanded| {
-            match this.resolved.take() {
-                None => this.resolve_branches(asked, expanded)?,
-                Some(resolved) => assert_eq!(resolved, op, "operations run in order"),
-            }
-            Ok(this.execute_resolved(&asked.batch(expanded), out))
-        })
+        self.decide_branches_ahead(op, asked)?;
+        Ok(self.with_expanded(|this, expanded| this.finish(&asked.batch(expanded), out)))
     }
 
     /// Lends the memory that branches are expanded in.
@@ -188,9 +232,32 @@ impl Executor {
         self.resolve(&asked.batch(expanded))
     }
 
-    fn execute_resolved(&mut self, batch: &Batch<'_>, out: &mut [u8]) -> usize {
-        assert!(self.unapplied.is_none(), "resolve settles");
-        self.machine.decide(batch);
+    /// Whether operation `op` has to be looked up. What was looked up for another one is forgotten.
+    fn begins(&self, op: u64) -> bool {
+        let is_begun = self.ahead.is_some_and(|ahead| ahead.op == op);
+        assert!(is_begun || !self.is_ahead(), "what was decided stays");
+        !is_begun
+    }
+
+    fn assert_next(&self, op: u64) {
+        let next = self.ahead.map_or(op, |ahead| ahead.op);
+        assert_eq!(next, op, "operations run in order");
+    }
+
+    fn decide_resolved(&mut self, op: u64, batch: &Batch<'_>) {
+        if !self.is_ahead() {
+            assert!(self.unapplied.is_none(), "resolve settles");
+            self.machine.decide(batch);
+            self.ahead = Some(Ahead {
+                op,
+                is_decided: true,
+            });
+        }
+    }
+
+    /// Answers the operation that was decided. The state may be shown again.
+    fn finish(&mut self, batch: &Batch<'_>, out: &mut [u8]) -> usize {
+        self.ahead = None;
         let length = self.machine.encode(batch, out);
         self.unapplied = Some(batch.made());
         if batch.len() < EVENTS_TO_SHARE_MIN {
@@ -213,7 +280,7 @@ impl Executor {
         let Some(past) = &mut self.past else {
             return Ok(());
         };
-        assert_eq!(self.resolved, None, "operations run in order");
+        assert_eq!(self.ahead, None, "operations run in order");
         let is_complete = past.is_complete(&self.machine, place);
         let mut complete = None;
         if is_complete {
@@ -246,7 +313,7 @@ impl Executor {
         let may_forget = !self.readings.are_in_memory();
         // Places that were looked up ahead must stay where they are.
         match &mut self.past {
-            Some(past) if self.resolved.is_none() => {
+            Some(past) if self.ahead.is_none() => {
                 Ok(past.turn_over(&mut self.machine, None, may_forget)?)
             }
             _ => Ok(()),
@@ -366,7 +433,7 @@ impl Executor {
     /// # Panics
     /// When another operation was resolved ahead.
     pub fn expire(&mut self, timestamp: Timestamp) {
-        assert_eq!(self.resolved, None, "operations run in order");
+        assert_eq!(self.ahead, None, "operations run in order");
         self.settle();
         self.machine.expire(timestamp);
     }
@@ -376,7 +443,8 @@ impl Executor {
         (&mut self.machine, self.past.as_mut())
     }
 
-    /// The state. Lookups by id are right only when it [is settled](Self::is_settled).
+    /// The state. Lookups by id are right only when it [is settled](Self::is_settled); nothing of it
+    /// may be shown while it [is ahead](Self::is_ahead).
     #[must_use]
     pub fn machine(&self) -> &StateMachine {
         &self.machine

@@ -29,7 +29,7 @@ use zerocopy::IntoBytes;
 
 use differential::{Budget, Maker, Subject, Wanted, run};
 
-/// An executor, driven as the engine does: sometimes it looks keys up ahead.
+/// An executor, driven as the engine does: sometimes it looks keys up or decides ahead.
 struct Threads {
     executor: Executor,
     op: u64,
@@ -42,6 +42,9 @@ impl Subject for Threads {
         self.op += 1;
         if self.op.is_multiple_of(3) {
             self.executor.resolve_ahead(self.op, batch).unwrap();
+        }
+        if self.op.is_multiple_of(2) {
+            self.executor.decide_ahead(self.op, batch).unwrap();
         }
         let length = self.executor.execute(self.op, batch, out).unwrap();
         self.executor
@@ -64,6 +67,11 @@ impl Subject for Threads {
         if self.op.is_multiple_of(3) {
             self.executor
                 .resolve_branches_ahead(self.op, &asked)
+                .unwrap();
+        }
+        if self.op.is_multiple_of(2) {
+            self.executor
+                .decide_branches_ahead(self.op, &asked)
                 .unwrap();
         }
         let length = self

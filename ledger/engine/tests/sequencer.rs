@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use giro::{Account, Engine, Operation, Options, RequestMeta, Transfer, Verdict};
+use giro_base::limits::BODY_BYTES_MAX;
 use giro_base::multi_batch::{Body, trailer_bytes, write_trailer};
 use giro_base::result::CreateResult;
 use giro_base::{Buffer, checksum};
@@ -100,6 +101,24 @@ impl Bench {
         }
     }
 
+    /// What account 1 has paid, if reads are answered now.
+    fn debits_of_account_1(&mut self) -> Option<u128> {
+        let body = body_of(&[1_u128]);
+        let operation = Operation::LookupAccounts;
+        let parsed = Body::parse(operation, &body).unwrap();
+        let can_read = self.engine.prepare_read(1, operation, &parsed).unwrap();
+        can_read.then(|| self.read_account_1().debits_posted)
+    }
+
+    fn read_account_1(&mut self) -> Account {
+        let body = body_of(&[1_u128]);
+        let operation = Operation::LookupAccounts;
+        let parsed = Body::parse(operation, &body).unwrap();
+        let mut out = vec![0; BODY_BYTES_MAX];
+        self.engine.read(1, operation, &parsed, &mut out).unwrap();
+        Account::read_from_bytes(&out[..size_of::<Account>()]).unwrap()
+    }
+
     /// The requests answered and their results.
     fn execute(&mut self) -> Vec<(u32, Vec<CreateResult>)> {
         let mut replies = Vec::new();
@@ -163,7 +182,7 @@ fn nothing_is_answered_or_visible_before_it_is_durable() {
     let request = bench.next_request;
     bench.submit(200, Operation::CreateTransfers, request, &body);
     bench.flush();
-    bench.engine.resolve_ahead().unwrap();
+    bench.engine.decide_ahead().unwrap();
     assert!(bench.execute().is_empty());
     assert!(bench.engine.machine().transfer(9).is_none());
     let again = bench.meta(Operation::CreateTransfers, request, &body);
@@ -175,6 +194,45 @@ fn nothing_is_answered_or_visible_before_it_is_durable() {
     assert_eq!(bench.execute().len(), 1);
     assert!(bench.engine.machine().transfer(9).is_some());
     assert_eq!(bench.engine.check(&again), Verdict::Resend);
+}
+
+#[test]
+fn what_is_decided_ahead_is_shown_to_nobody_before_it_is_durable() {
+    let mut bench = Bench::new();
+    bench.create(100, Operation::CreateAccounts, &accounts());
+    let large: Vec<Transfer> = (1..=100).map(transfer).collect();
+    let body = body_of(&large);
+    let request = bench.next_request;
+    bench.submit(200, Operation::CreateTransfers, request, &body);
+    bench.flush();
+    assert!(bench.engine.can_decide_ahead());
+    bench.engine.decide_ahead().unwrap();
+    bench.engine.decide_ahead().unwrap();
+    assert!(bench.engine.is_ahead());
+    assert!(bench.execute().is_empty(), "no reply yet");
+    assert_eq!(bench.debits_of_account_1(), None, "reads wait");
+    let op = bench.engine.commit_op();
+    // The history is told of nothing either: its turn comes behind the write.
+    bench.flush();
+    bench.finish_writes();
+    assert_eq!(bench.debits_of_account_1(), None, "not executed yet");
+    let [(_, results)] = bench.execute().try_into().expect("one reply");
+    assert_eq!(results.len(), 100);
+    assert!(!bench.engine.is_ahead());
+    assert_eq!(bench.engine.commit_op(), op + 1);
+    assert_eq!(bench.debits_of_account_1(), Some(500), "once, not twice");
+}
+
+#[test]
+#[should_panic(expected = "what is not durable is not shown")]
+fn a_read_that_does_not_wait_for_what_is_ahead_is_a_bug() {
+    let mut bench = Bench::new();
+    bench.create(100, Operation::CreateAccounts, &accounts());
+    let large: Vec<Transfer> = (1..=100).map(transfer).collect();
+    bench.submit(200, Operation::CreateTransfers, 2, &body_of(&large));
+    bench.flush();
+    bench.engine.decide_ahead().unwrap();
+    bench.read_account_1();
 }
 
 #[test]

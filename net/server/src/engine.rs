@@ -9,7 +9,7 @@ use giro_log::disk::SLOT_COUNT;
 use giro_log::uring::Ring;
 use giro_log::{MemoryDisk, UringDisk};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Told};
 
 /// An engine that is driven by the port.
 pub struct ServedEngine {
@@ -46,6 +46,14 @@ impl Ledger for ServedEngine {
             return Ok(());
         }
         ring.register_files_sparse(SLOT_COUNT)
+    }
+
+    fn may_tell(&mut self, _key: u128) -> Told {
+        if self.engine.is_ahead() {
+            Told::Later
+        } else {
+            Told::Now
+        }
     }
 
     fn supports(&self, operation: Operation) -> bool {
@@ -127,12 +135,12 @@ impl Ledger for ServedEngine {
         Ok(())
     }
 
-    fn can_resolve_ahead(&self) -> bool {
-        self.engine.can_resolve_ahead()
+    fn can_decide_ahead(&self) -> bool {
+        self.engine.can_decide_ahead()
     }
 
-    fn resolve_ahead(&mut self) -> Result<(), Error> {
-        self.engine.resolve_ahead()
+    fn decide_ahead(&mut self) -> Result<(), Error> {
+        self.engine.decide_ahead()
     }
 
     fn on_write(&mut self, value: u64, result: io::Result<usize>) -> Result<(), Error> {

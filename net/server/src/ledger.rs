@@ -59,7 +59,7 @@ pub trait Ledger {
     }
 
     /// Whether the state may be told to the request with this key: another node may have taken
-    /// over unnoticed. A ledger that is alone knows at once.
+    /// over unnoticed, or the state has what is not durable yet.
     fn may_tell(&mut self, _key: u128) -> Told {
         Told::Now
     }
@@ -178,10 +178,10 @@ pub trait Ledger {
     ///
     /// # Errors
     /// Those that must end the process.
-    fn resolve_ahead(&mut self) -> Result<(), Self::Error>;
+    fn decide_ahead(&mut self) -> Result<(), Self::Error>;
 
     /// Whether that is enough work to hand the writes to the kernel for.
-    fn can_resolve_ahead(&self) -> bool;
+    fn can_decide_ahead(&self) -> bool;
 
     /// A disk operation ended: the token's value and the result.
     ///

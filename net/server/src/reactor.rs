@@ -240,12 +240,12 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
         if ledger.is_idle() {
             return Ok(false);
         }
-        if ledger.is_ready() || ledger.can_resolve_ahead() {
+        if ledger.is_ready() || ledger.can_decide_ahead() {
             // The disk works while the ledger does.
             ring.submit_and_wait(0, None).map_err(ServerError::Ring)?;
         }
         if !ledger.is_ready() {
-            ledger.resolve_ahead().map_err(ServerError::Ledger)?;
+            ledger.decide_ahead().map_err(ServerError::Ledger)?;
             return Ok(false);
         }
         let more = ledger.execute(&mut |reply| desk.deliver(&reply, front));

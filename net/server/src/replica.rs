@@ -498,11 +498,11 @@ impl Ledger for ServedReplica {
         Ok(())
     }
 
-    fn can_resolve_ahead(&self) -> bool {
+    fn can_decide_ahead(&self) -> bool {
         self.replica.can_resolve_ahead()
     }
 
-    fn resolve_ahead(&mut self) -> Result<(), NodeError> {
+    fn decide_ahead(&mut self) -> Result<(), NodeError> {
         self.replica.resolve_ahead()
     }
 

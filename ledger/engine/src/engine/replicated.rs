@@ -261,7 +261,7 @@ impl Engine {
         self.gathering = None;
         self.waiting.clear();
         self.flying.clear();
-        self.executor.forget_resolved();
+        self.executor.forget_ahead();
         self.next_op = self.executed_op + 1;
         self.sequenced_at = self.executed_at;
         self.events_in_flight = 0;

@@ -19,30 +19,43 @@ use crate::reading::is_query;
 use crate::session::{Executed, Reply, RequestMeta};
 
 impl Engine {
-    /// Whether [`Self::resolve_ahead`] has something to do that is worth handing the writes to the
+    /// Whether [`Self::decide_ahead`] has something to do that is worth handing the writes to the
     /// kernel for.
     #[must_use]
-    pub fn can_resolve_ahead(&self) -> bool {
+    pub fn can_decide_ahead(&self) -> bool {
         // A group of many ops gains nothing: each op may create what the next one names.
         self.flying.front().is_some_and(|group| {
             !group.durable && group.op_count == 1 && group.ops_bytes >= RESOLVE_AHEAD_FROM
         })
     }
 
-    /// Looks up what the oldest group not yet durable names, while the disk works. Call it when
-    /// the kernel has the writes.
+    /// Decides the oldest group not yet durable, while the disk works. Call it when the kernel has
+    /// the writes. Nobody sees what came of it before it is durable: replies are made by
+    /// [`execute`](Self::execute), and reads wait ([`is_ahead`](Self::is_ahead)). A write that
+    /// fails ends the process, and the state with it.
     ///
     /// # Errors
     /// The history's, when it cannot be read or is damaged.
-    pub fn resolve_ahead(&mut self) -> Result<(), Error> {
-        if !self.can_resolve_ahead() {
+    pub fn decide_ahead(&mut self) -> Result<(), Error> {
+        if !self.can_decide_ahead() {
             return Ok(());
         }
         let Some(group) = self.flying.front() else {
             return Ok(());
         };
         let (header, body) = ops(&group.buffer).next().expect("a group has an op");
-        resolve_op_ahead(&mut self.executor, header, &group.buffer[body])
+        let body = &group.buffer[body];
+        match task_of(header, body) {
+            Some(Task::Create(batch)) => self.executor.decide_ahead(header.op, &batch),
+            Some(Task::Branches(asked)) => self.executor.decide_branches_ahead(header.op, &asked),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the state has changes that are not durable. Reads are answered later then.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        self.executor.is_ahead()
     }
 
     /// Executes the oldest group if it is durable, hands out the replies, and says whether there

@@ -217,7 +217,7 @@ impl Driver {
         match self.held.front() {
             Some(Command::Branches { .. }) => self.gathered.is_empty(),
             Some(Command::Request { body, .. }) => full || self.engine.can_submit(body.len()),
-            Some(Command::Look(_)) => true,
+            Some(Command::Look(_)) => !self.engine.is_ahead(),
             None => false,
         }
     }
@@ -226,6 +226,9 @@ impl Driver {
     fn take(&mut self, command: Command) -> Result<Option<Command>, Error> {
         let (operation, body, answer) = match command {
             Command::Look(look) => {
+                if self.engine.is_ahead() {
+                    return Ok(Some(Command::Look(look)));
+                }
                 look(&self.engine);
                 return Ok(None);
             }
@@ -307,7 +310,7 @@ impl Driver {
                 self.engine.flush(&mut disk)?;
                 ring.submit_and_wait(0, None)
                     .map_err(|source| ring_failed(&source))?;
-                self.engine.resolve_ahead()?;
+                self.engine.decide_ahead()?;
             }
             Storage::Memory(disk) => {
                 self.engine.flush(disk)?;
@@ -338,7 +341,9 @@ impl Driver {
         // The history makes room without a completion.
         let commands = commands || self.can_take_held();
         let done = self.closed && self.engine.is_idle();
-        let busy = more || commands || done || !self.preparing.is_empty();
+        // Reads wait for the write that makes durable what they would show.
+        let reads = !self.preparing.is_empty() && !self.engine.is_ahead();
+        let busy = more || commands || done || reads;
         match &mut self.storage {
             Storage::Ring(ring) => {
                 let sleep = if self.engine.is_stalled() {

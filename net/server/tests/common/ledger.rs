@@ -196,11 +196,11 @@ impl Ledger for SimpleLedger {
         assert!(self.sessions.contains_key(&client), "only sessions read");
     }
 
-    fn can_resolve_ahead(&self) -> bool {
+    fn can_decide_ahead(&self) -> bool {
         false
     }
 
-    fn resolve_ahead(&mut self) -> Result<(), Infallible> {
+    fn decide_ahead(&mut self) -> Result<(), Infallible> {
         Ok(())
     }
 
