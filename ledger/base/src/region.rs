@@ -55,6 +55,23 @@ impl<T: FromBytes + IntoBytes + Immutable + Copy> Region<T> {
         self.len += 1;
     }
 
+    /// Appends a copy of an element, made straight from where it lies, and gives it to be changed.
+    ///
+    /// # Panics
+    /// As [`push`](Self::push).
+    #[inline(always)]
+    pub fn push_copy(&mut self, value: &T) -> &mut T {
+        assert!(self.len < self.len_max, "region is full");
+        // SAFETY: as in `push`; `value` cannot lie in the slot, which nobody was given yet.
+        let slot = unsafe {
+            let slot = self.base.add(self.len);
+            slot.copy_from_nonoverlapping(value, 1);
+            &mut *slot
+        };
+        self.len += 1;
+        slot
+    }
+
     /// Sets the length. Elements above the old length are zero bytes or what was there before a
     /// shrink.
     ///
@@ -126,6 +143,8 @@ mod tests {
         }
         assert_eq!(first, std::ptr::from_ref(&region[0]));
         assert_eq!(region[99_998], 99_999);
+        *region.push_copy(&7) += 1;
+        assert_eq!(region[99_999], 8);
         region.set_len(1);
         assert_eq!(region.len(), 1);
     }

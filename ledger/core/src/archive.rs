@@ -19,6 +19,9 @@ pub trait Archive: Sync {
     /// Whether the history may know the id. False is certain.
     fn may_hold(&self, hash: u64, id: u128) -> bool;
 
+    /// Largest id that the history may know; 0 if there is none.
+    fn id_max(&self) -> u128;
+
     /// Whether a transfer of the history may have this timestamp. False is certain.
     fn may_hold_timestamp(&self, timestamp: Timestamp) -> bool;
 }
@@ -76,17 +79,17 @@ pub(crate) fn questions(found: &Found, events: Events<'_>, questions: &mut Vec<Q
     match events {
         Events::Accounts(accounts) => {
             for (event, account) in accounts.iter().enumerate() {
-                if found.pending.get(event) == ASK {
+                if found.at(event).pending.get() == ASK {
                     push(event, Subject::Timestamp(account.timestamp));
                 }
             }
         }
         Events::Transfers(_) | Events::Branches(..) => {
             for (event, transfer) in events.transfers().iter().enumerate() {
-                if found.existing.get(event) == ASK {
+                if found.at(event).existing.get() == ASK {
                     push(event, Subject::Id(transfer.id));
                 }
-                if found.pending.get(event) == ASK {
+                if found.at(event).pending.get() == ASK {
                     push(event, Subject::PendingId(transfer.pending_id));
                 }
             }

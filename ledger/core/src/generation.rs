@@ -24,6 +24,11 @@ pub struct Generation {
     /// Balances of accounts as the generation began, of every account it changed. An account may
     /// occur more than once: its first occurrence counts.
     pub openings: Region<Opening>,
+    /// The same accounts as the generation ended, if there are few ([`Self::ends`]).
+    endings: Region<Opening>,
+    has_endings: bool,
+    /// There are no pending transfers among the rows, as far as is known.
+    is_single_phase: bool,
     /// Ids of transfers that failed in a way that must stay failed.
     pub burned: Region<u128>,
     /// Branches that were tried in it, by row.
@@ -36,6 +41,10 @@ pub struct Generation {
     /// The accounts made in it, as they were made.
     pub accounts: Region<Account>,
 }
+
+/// Most openings to which a generation has endings: taking them holds up the ledger, for less than
+/// a millisecond.
+const ENDINGS_MAX: usize = 1 << 15;
 
 /// Unit in which texts of branches are kept.
 pub const TEXT_UNIT_BYTES: usize = 16;
@@ -129,6 +138,19 @@ pub struct Opening {
     pub reserved: [u8; 10],
 }
 
+impl Opening {
+    /// An account as it is now.
+    #[must_use]
+    pub fn of(slot: u32, account: &Account) -> Self {
+        Self {
+            balances: Balances::of(account),
+            slot,
+            flags: account.flags,
+            reserved: [0; 10],
+        }
+    }
+}
+
 /// The four balances of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
@@ -195,6 +217,9 @@ impl Generation {
             closings: Region::new(rows_max)?,
             expiries: Region::new(rows_max)?,
             openings: Region::new(openings_max)?,
+            endings: Region::new(openings_max.min(ENDINGS_MAX))?,
+            has_endings: false,
+            is_single_phase: false,
             burned: Region::new(rows_max)?,
             branches: Region::new(kept_max)?,
             texts: Region::new(kept_max * TEXT_UNITS_MAX)?,
@@ -213,10 +238,38 @@ impl Generation {
         self.closings.set_len(0);
         self.expiries.set_len(0);
         self.openings.set_len(0);
+        self.endings.set_len(0);
+        (self.has_endings, self.is_single_phase) = (false, false);
         self.burned.set_len(0);
         self.branches.set_len(0);
         self.texts.set_len(0);
         self.accounts.set_len(0);
+    }
+
+    /// Takes note of how it ends, for whoever writes it: given all accounts, and whether it has
+    /// pending transfers.
+    pub(crate) fn end(&mut self, accounts: &[Account], has_pendings: bool) {
+        self.is_single_phase = !has_pendings;
+        self.has_endings = self.openings.len() <= self.endings.len_max();
+        if self.has_endings {
+            for opening in &self.openings {
+                let account = &accounts[opening.slot as usize];
+                self.endings.push(Opening::of(opening.slot, account));
+            }
+        }
+    }
+
+    /// The accounts of the openings as the generation ended. None where they have to be worked out
+    /// from the rows.
+    #[must_use]
+    pub fn ends(&self) -> Option<&[Opening]> {
+        self.has_endings.then_some(&self.endings[..])
+    }
+
+    /// Whether there may be pending transfers among its rows.
+    #[must_use]
+    pub fn may_have_pendings(&self) -> bool {
+        !self.is_single_phase
     }
 
     /// Whether this many events are sure to fit.

@@ -198,11 +198,11 @@ impl StateMachine {
                     Stored::Past(past.len() as u32 - 1).place()
                 }
             };
-            let column = match question.subject {
-                Subject::Id(_) => &found.existing,
-                Subject::PendingId(_) | Subject::Timestamp(_) => &found.pending,
-            };
-            column.set(question.event, place);
+            let event = found.at(question.event);
+            match question.subject {
+                Subject::Id(_) => event.existing.set(place),
+                Subject::PendingId(_) | Subject::Timestamp(_) => event.pending.set(place),
+            }
         }
         found.set_answered();
     }
@@ -218,7 +218,7 @@ impl StateMachine {
         for (shard, index) in self.shards.iter_mut().zip(spare.indexes) {
             shard.rotate(index);
         }
-        let generation = self.tables.window.rotate(spare.rows);
+        let generation = self.tables.rotate(spare.rows);
         self.tables.sweep_heads(generation.transfers.len());
         generation
     }

@@ -22,29 +22,49 @@ pub struct Scratch {
     pub past: Vec<Past>,
 }
 
-/// What resolve found for each event. [`NONE`] where there is nothing.
+/// What resolve found for each event.
 pub struct Found {
-    /// Hash of the event's id.
-    pub hash: Column64,
-    /// Place of the object that has the event's id: an account's slot, or what
-    /// [`Stored`](crate::place::Stored) says.
-    pub existing: Column,
-    /// The nearest earlier event of this operation with the same id.
-    pub earlier: Column,
-    /// Slot of the debit account.
-    pub debit: Column,
-    /// Slot of the credit account.
-    pub credit: Column,
-    /// Place of the transfer that `pending_id` names. For an imported account: anything but
-    /// [`NONE`] says that a transfer of the history has its timestamp.
-    pub pending: Column,
-    /// The nearest earlier event of this operation whose id is `pending_id`.
-    pub pending_earlier: Column,
+    events: Box<[FoundEvent]>,
     /// Some place is [`ASK`].
     asked: AtomicBool,
 }
 
+/// What resolve found for an event: what decide needs together lies together. [`NONE`] where there
+/// is nothing.
+#[repr(align(32))]
+pub struct FoundEvent {
+    /// Hash of the event's id.
+    pub hash: Hash,
+    /// Place of the object that has the event's id: an account's slot, or what
+    /// [`Stored`](crate::place::Stored) says.
+    pub existing: Place,
+    /// The nearest earlier event of this operation with the same id.
+    pub earlier: Place,
+    /// Slot of the debit account.
+    pub debit: Place,
+    /// Slot of the credit account.
+    pub credit: Place,
+    /// Place of the transfer that `pending_id` names. For an imported account: anything but
+    /// [`NONE`] says that a transfer of the history has its timestamp.
+    pub pending: Place,
+    /// The nearest earlier event of this operation whose id is `pending_id`.
+    pub pending_earlier: Place,
+}
+
 impl Found {
+    /// What was found for event `i`.
+    #[inline(always)]
+    #[must_use]
+    pub fn at(&self, i: usize) -> &FoundEvent {
+        &self.events[i]
+    }
+
+    /// What was found for the first `count` events.
+    #[must_use]
+    pub fn of(&self, count: usize) -> &[FoundEvent] {
+        &self.events[..count]
+    }
+
     /// The place that has the history asked.
     #[inline(always)]
     pub(crate) fn ask(&self) -> u32 {
@@ -74,57 +94,58 @@ pub struct Decided {
     pub effect: Vec<u64>,
     /// The answer to each branch.
     pub branches: Vec<BranchResult>,
+    /// Some event asked for a pending transfer with a timeout.
+    pub has_timeouts: bool,
 }
 
-/// One 32-bit number an event.
-pub struct Column(Box<[AtomicU32]>);
+/// A place that one shard sets.
+pub struct Place(AtomicU32);
 
-/// One 64-bit number an event.
-pub struct Column64(Box<[AtomicU64]>);
+/// A hash that one shard sets.
+pub struct Hash(AtomicU64);
 
-impl Column {
-    fn new() -> Self {
-        Self(
-            (0..EVENTS_MAX_UNBATCHED)
-                .map(|_| AtomicU32::new(NONE))
-                .collect(),
-        )
-    }
-
-    /// The number of event `i`.
+impl Place {
+    /// The place.
     #[inline(always)]
     #[must_use]
-    pub fn get(&self, i: usize) -> u32 {
-        self.0[i].load(Relaxed)
+    pub fn get(&self) -> u32 {
+        self.0.load(Relaxed)
     }
 
-    /// Sets the number of event `i`.
+    /// Sets it.
     #[inline(always)]
-    pub fn set(&self, i: usize, value: u32) {
-        self.0[i].store(value, Relaxed);
+    pub fn set(&self, value: u32) {
+        self.0.store(value, Relaxed);
     }
 }
 
-impl Column64 {
-    fn new() -> Self {
-        Self(
-            (0..EVENTS_MAX_UNBATCHED)
-                .map(|_| AtomicU64::new(0))
-                .collect(),
-        )
-    }
-
-    /// The number of event `i`.
+impl Hash {
+    /// The hash.
     #[inline(always)]
     #[must_use]
-    pub fn get(&self, i: usize) -> u64 {
-        self.0[i].load(Relaxed)
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
     }
 
-    /// Sets the number of event `i`.
+    /// Sets it.
     #[inline(always)]
-    pub fn set(&self, i: usize, value: u64) {
-        self.0[i].store(value, Relaxed);
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+}
+
+impl Default for FoundEvent {
+    fn default() -> Self {
+        let nothing = || Place(AtomicU32::new(NONE));
+        Self {
+            hash: Hash(AtomicU64::new(0)),
+            existing: nothing(),
+            earlier: nothing(),
+            debit: nothing(),
+            credit: nothing(),
+            pending: nothing(),
+            pending_earlier: nothing(),
+        }
     }
 }
 
@@ -137,13 +158,9 @@ impl Default for Scratch {
         };
         Self {
             found: Found {
-                hash: Column64::new(),
-                existing: Column::new(),
-                earlier: Column::new(),
-                debit: Column::new(),
-                credit: Column::new(),
-                pending: Column::new(),
-                pending_earlier: Column::new(),
+                events: (0..EVENTS_MAX_UNBATCHED)
+                    .map(|_| FoundEvent::default())
+                    .collect(),
                 asked: AtomicBool::new(false),
             },
             decided: Decided {
@@ -151,6 +168,7 @@ impl Default for Scratch {
                 results: vec![empty; EVENTS_MAX_UNBATCHED],
                 effect: vec![0; EVENTS_MAX_UNBATCHED],
                 branches: vec![BranchResult::default(); BRANCHES_MAX],
+                has_timeouts: false,
             },
             past: Vec::new(),
         }

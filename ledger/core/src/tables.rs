@@ -1,6 +1,8 @@
 //! What the ledger remembers: accounts by slot, recent transfers by row, both in order of their
 //! timestamps, older pending transfers that are open, and the ids that failed for good.
 
+use std::sync::Arc;
+
 use giro_base::hash::IdHasher;
 use giro_base::prefetch::prefetch;
 use giro_base::{Account, Region, Transfer};
@@ -8,11 +10,11 @@ use giro_base::{Account, Region, Transfer};
 use crate::branches::OpenBranches;
 use crate::conservation::Totals;
 use crate::expiry::ExpiryQueue;
-use crate::generation::{Balances, Opening};
+use crate::generation::Generation;
 use crate::pendings::{Pending, Pendings};
 use crate::phase::Phase;
 use crate::place::Stored;
-use crate::window::{Kept, Window};
+use crate::window::{Kept, SpareRows, Window};
 
 pub use crate::place::NONE;
 
@@ -110,8 +112,7 @@ impl Tables {
     #[inline(always)]
     pub fn note_opening(&mut self, slot: u32) {
         let account = &self.accounts[slot as usize];
-        self.window
-            .note_opening(account.reserved, || opening_of(slot, account));
+        self.window.note_opening(slot, account);
     }
 
     /// The pending transfer in `row`, wherever it is, if it is open.
@@ -142,6 +143,11 @@ impl Tables {
         } else {
             self.window.set_phase(row, phase);
         }
+    }
+
+    /// Completes the generation being filled; see [`Window::rotate`].
+    pub fn rotate(&mut self, spare: SpareRows) -> Arc<Generation> {
+        self.window.rotate(spare, &self.accounts)
     }
 
     /// Lets the oldest complete generation leave memory; its open pending transfers stay.
@@ -181,14 +187,5 @@ impl Tables {
     #[must_use]
     pub fn transfer(&self, row: u64) -> &Transfer {
         self.window.transfer(row)
-    }
-}
-
-fn opening_of(slot: u32, account: &Account) -> Opening {
-    Opening {
-        slot,
-        flags: account.flags,
-        balances: Balances::of(account),
-        ..Opening::default()
     }
 }

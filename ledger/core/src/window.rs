@@ -93,6 +93,8 @@ struct Extra {
     first_burned: u64,
     /// Smallest and largest of its ids, burned ones too.
     ids: (u128, u128),
+    /// A row was pending; a broken chain may have taken it back.
+    has_pendings: bool,
     /// How pending transfers of earlier generations ended in this one, by row: their own
     /// generation may have left memory by then.
     ended: HashMap<u64, Phase>,
@@ -104,6 +106,7 @@ impl Extra {
             phases: Region::new(rows_max)?,
             first_burned,
             ids: NO_IDS,
+            has_pendings: false,
             ended: HashMap::new(),
         })
     }
@@ -117,6 +120,7 @@ impl Extra {
     fn reset(&mut self, first_burned: u64) {
         self.first_burned = first_burned;
         self.ids = NO_IDS;
+        self.has_pendings = false;
         self.phases.set_len(0);
         self.ended.clear();
     }
@@ -207,6 +211,13 @@ impl Window {
         ranges.map(move |(min, max)| (min..=max).contains(&id))
     }
 
+    /// Largest id that is or was in memory; 0 if there is none.
+    #[must_use]
+    pub fn id_max(&self) -> u128 {
+        let sealed = self.sealed.iter().map(|kept| kept.extra.ids.1);
+        sealed.fold(self.open_extra.ids.1, u128::max)
+    }
+
     /// Complete generations in memory.
     #[must_use]
     pub fn sealed_count(&self) -> usize {
@@ -283,13 +294,14 @@ impl Window {
         phases[at] = phase as u8;
     }
 
-    /// Adds a row.
+    /// Adds a row: a copy of `transfer`, of which amount and timestamp may be changed.
     #[inline(always)]
-    pub fn push(&mut self, transfer: Transfer, links: Links, phase: Phase) {
+    pub fn push(&mut self, transfer: &Transfer, links: Links, phase: Phase) -> &mut Transfer {
         self.open_extra.note_id(transfer.id);
-        self.open.transfers.push(transfer);
+        self.open_extra.has_pendings |= phase == Phase::Pending;
         self.open.links.push(links);
         self.open_extra.phases.push(phase as u8);
+        self.open.transfers.push_copy(transfer)
     }
 
     /// Takes the last row back, with the closing it may have made.
@@ -342,12 +354,18 @@ impl Window {
     /// Takes note of an account before a change, unless its head shows that this was done for an
     /// earlier row of the generation.
     #[inline(always)]
-    pub fn note_opening(&mut self, head: u32, opening: impl FnOnce() -> Opening) {
+    pub fn note_opening(&mut self, slot: u32, account: &Account) {
         let rows = self.open.transfers.len() as u64;
+        let head = account.reserved;
         let is_noted = head != 0 && self.rows_back(head) < rows;
         if !is_noted && self.is_archived {
-            self.open.openings.push(opening());
+            self.push_opening(slot, account);
         }
+    }
+
+    #[cold]
+    fn push_opening(&mut self, slot: u32, account: &Account) {
+        self.open.openings.push(Opening::of(slot, account));
     }
 
     /// Takes note of the accounts that were made since the last time, given all there are. No
@@ -487,8 +505,9 @@ impl Window {
     }
 
     /// Completes the generation being filled and begins the next in the memory of `spare`. What
-    /// it held stays in memory until [`Self::forget_oldest`].
-    pub fn rotate(&mut self, spare: SpareRows) -> Arc<Generation> {
+    /// it held stays in memory until [`Self::forget_oldest`]. `accounts` are all there are.
+    pub fn rotate(&mut self, spare: SpareRows, accounts: &[Account]) -> Arc<Generation> {
+        self.open.end(accounts, self.open_extra.has_pendings);
         let SpareRows {
             generation: mut next,
             mut extra,

@@ -118,6 +118,10 @@ impl Archive for Filters<'_> {
         self.0.may_hold(hash, id)
     }
 
+    fn id_max(&self) -> u128 {
+        self.0.id_max()
+    }
+
     fn may_hold_timestamp(&self, timestamp: Timestamp) -> bool {
         self.0.segment_at_or_after(timestamp).is_some()
     }
@@ -360,8 +364,22 @@ impl Past {
     }
 
     /// Whether so much waits for the history that requests should.
+    ///
+    /// Near the limit they are taken as fast as the history writes, a few at a time. Without that
+    /// they would all wait for a whole generation once the limit is reached.
     pub(crate) fn is_behind(&self, machine: &StateMachine) -> bool {
-        !self.unoffered.is_empty() || machine.tables().window.sealed_count() >= SEALED_MAX
+        let window = &machine.tables().window;
+        let sealed = window.sealed_count();
+        if !self.unoffered.is_empty() || sealed >= SEALED_MAX {
+            return true;
+        }
+        match self.generation_rows {
+            Some(rows) if sealed + 1 == SEALED_MAX => {
+                let filled = window.open().transfers.len() as f64 / rows as f64;
+                filled > self.history.done()
+            }
+            _ => false,
+        }
     }
 
     /// Whether requests wait for somebody to make room on the disk.

@@ -5,13 +5,15 @@
 //! most of the time until the next generation is complete.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Part of the time between two generations that writing one may take.
 const SHARE: f64 = 0.6;
 /// The longest rest: a generation is never held back for long.
 const REST_MAX: Duration = Duration::from_millis(20);
+/// A generation is expected to take so many times what the last one took.
+const CAUTION: f64 = 1.1;
 /// Rest of who merges files, for which nobody waits.
 const MERGER_REST: Duration = Duration::from_millis(2);
 
@@ -26,6 +28,52 @@ pub struct Pace {
     /// After each write, so that payments have processor and disk in between.
     rest: Duration,
     writes: Arc<AtomicU32>,
+    progress: Arc<Progress>,
+}
+
+/// How far writing a generation has come, for another thread.
+#[derive(Debug)]
+struct Progress {
+    origin: Instant,
+    /// When writing began (ns since the origin); 0 while nothing is written.
+    began: AtomicU64,
+    /// How long it took the last time (ns).
+    took: AtomicU64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            origin: Instant::now(),
+            began: AtomicU64::new(0),
+            took: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Progress {
+    fn now(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64
+    }
+
+    fn begin(&self) {
+        self.began.store(self.now().max(1), Ordering::Relaxed);
+    }
+
+    fn end(&self, took: Duration) {
+        self.took.store(took.as_nanos() as u64, Ordering::Relaxed);
+        self.began.store(0, Ordering::Relaxed);
+    }
+
+    fn done(&self, now: u64) -> f64 {
+        let began = self.began.load(Ordering::Relaxed);
+        let took = self.took.load(Ordering::Relaxed);
+        if began == 0 || took == 0 {
+            return 0.0;
+        }
+        let elapsed = now.saturating_sub(began) as f64;
+        (elapsed / (took as f64 * CAUTION)).min(1.0)
+    }
 }
 
 impl Pace {
@@ -64,6 +112,13 @@ impl Pace {
         self.haste.store(true, Ordering::Relaxed);
     }
 
+    /// How much of the generation being written is done, of 1, as far as can be told from how long
+    /// the one before took. 0 when none is being written.
+    #[must_use]
+    pub(crate) fn done(&self) -> f64 {
+        self.progress.done(self.progress.now())
+    }
+
     /// After a write.
     pub(crate) fn rest(&self) {
         self.writes.fetch_add(1, Ordering::Relaxed);
@@ -93,12 +148,14 @@ impl Tempo {
     pub(crate) fn begin(&mut self, pace: &Pace, complete: Instant, alone: bool) {
         let before = self.complete.replace(complete);
         self.interval = before.map(|before| complete.saturating_duration_since(before));
+        pace.progress.begin();
         pace.writes.store(0, Ordering::Relaxed);
         pace.haste.store(!alone, Ordering::Relaxed);
     }
 
     /// It was written in `took`. Sets the rest for the next one.
     pub(crate) fn end(&self, pace: &mut Pace, took: Duration) {
+        pace.progress.end(took);
         let writes = pace.writes.load(Ordering::Relaxed).max(1);
         let rested = if pace.haste.load(Ordering::Relaxed) {
             // Perhaps it did for a while: then the next rests are too short, not too long.
@@ -155,6 +212,21 @@ mod tests {
         // Once an hour.
         generation(&mut tempo, &mut pace, at(3_600_000), 50, true);
         assert_eq!(pace.rest, REST_MAX);
+    }
+
+    #[test]
+    fn how_much_is_done_is_told_by_the_generation_before() {
+        let progress = Progress::default();
+        progress.begin();
+        let began = progress.began.load(Ordering::Relaxed);
+        assert_eq!(progress.done(began + 10), 0.0, "nobody knows yet");
+        progress.end(Duration::from_nanos(1000));
+        assert_eq!(progress.done(began + 10), 0.0, "none is being written");
+        progress.begin();
+        let began = progress.began.load(Ordering::Relaxed);
+        let half = progress.done(began + 500);
+        assert!(half > 0.4 && half < 0.5, "rather too little than too much");
+        assert_eq!(progress.done(began + 5000), 1.0);
     }
 
     #[test]

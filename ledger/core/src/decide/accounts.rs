@@ -68,7 +68,7 @@ impl Decider for AccountDecider<'_> {
         if imported
             && (a.timestamp <= self.tables.account_timestamp_last()
                 || self.tables.transfer_has_timestamp(a.timestamp)
-                || self.found.pending.get(i) != NONE)
+                || self.found.at(i).pending.get() != NONE)
         {
             return refuse(ImportedEventTimestampMustNotRegress);
         }
@@ -118,17 +118,17 @@ impl AccountDecider<'_> {
     /// The account that has event `i`'s id, whether it was there before or an earlier event of
     /// this operation made it.
     fn existing(&self, i: usize) -> Option<u32> {
-        let slot = self.found.existing.get(i);
+        let slot = self.found.at(i).existing.get();
         if slot != NONE {
             return Some(slot);
         }
-        let mut earlier = self.found.earlier.get(i);
+        let mut earlier = self.found.at(i).earlier.get();
         while earlier != NONE {
             let place = self.decided.place[earlier as usize];
             if place != NONE {
                 return Some(place);
             }
-            earlier = self.found.earlier.get(earlier as usize);
+            earlier = self.found.at(earlier as usize).earlier.get();
         }
         None
     }

@@ -1,9 +1,10 @@
 //! What transfers do to accounts, and how a broken chain takes it back.
 
 use giro_base::CreateTransferStatus::LinkedEventFailed;
-use giro_base::{Account, AccountFlags, Transfer, TransferFlags as Flags};
+use giro_base::{Account, AccountFlags, Timestamp, Transfer, TransferFlags as Flags};
 
 use super::transfers::TransferDecider;
+use crate::conservation::Totals;
 use crate::digest::effect;
 use crate::generation::{Closing, Links};
 use crate::pendings::Pending;
@@ -23,20 +24,45 @@ pub(super) enum Direction {
 
 use Direction::{Backward, Forward};
 
+/// What a single-phase or pending transfer has otherwise than its event.
+#[derive(Clone, Copy)]
+pub(super) struct Made {
+    pub(super) amount: u128,
+    pub(super) timestamp: Timestamp,
+}
+
 impl TransferDecider<'_> {
     /// Stores a single-phase or pending transfer and moves its amount.
     #[inline(always)]
-    pub(super) fn insert(&mut self, i: usize, stored: Transfer, debit: u32, credit: u32) {
-        let pending = stored.flags & Flags::PENDING != 0;
-        self.tables.note_opening(debit);
-        self.tables.note_opening(credit);
-        self.tables.move_amount(&stored, debit, credit, Forward);
-        let phase = if pending {
-            Phase::Pending
-        } else {
+    pub(super) fn insert(&mut self, i: usize, made: Made, [debit, credit]: [u32; 2]) {
+        let t = &self.events[i];
+        let tables = &mut *self.tables;
+        let sides = [debit as usize, credit as usize];
+        let sides = tables.accounts.get_disjoint_mut(sides);
+        let [dr, cr] = sides.expect("two accounts, and there are such");
+        tables.window.note_opening(debit, dr);
+        tables.window.note_opening(credit, cr);
+        let phase = if t.flags & Flags::PENDING == 0 {
+            move_posted(&mut tables.totals, made.amount, dr, cr);
             Phase::Single
+        } else {
+            self.decided.has_timeouts |= t.timeout != 0;
+            reserve(&mut tables.totals, t, made.amount, dr, cr);
+            Phase::Pending
         };
-        self.push(i, stored, debit, credit, phase);
+        let row = tables.window.end_row();
+        let new_head = Window::head_of(row);
+        let links = Links {
+            debit,
+            credit,
+            debit_previous: std::mem::replace(&mut dr.reserved, new_head),
+            credit_previous: std::mem::replace(&mut cr.reserved, new_head),
+        };
+        self.decided.effect[i] = effect_on(dr, cr);
+        self.decided.place[i] = Window::place_of(row);
+        let stored = tables.window.push(t, links, phase);
+        stored.amount = made.amount;
+        stored.timestamp = made.timestamp;
     }
 
     /// Stores a post or void of the pending transfer and releases that one's amount.
@@ -52,11 +78,10 @@ impl TransferDecider<'_> {
             pending_flags: pending.transfer.flags,
             ..Closing::default()
         });
-        self.push(i, stored, debit, credit, Phase::Single);
+        self.push_closing(i, &stored, debit, credit);
     }
 
-    #[inline(always)]
-    fn push(&mut self, i: usize, stored: Transfer, debit: u32, credit: u32, phase: Phase) {
+    fn push_closing(&mut self, i: usize, stored: &Transfer, debit: u32, credit: u32) {
         let row = self.tables.window.end_row();
         let new_head = Window::head_of(row);
         let head = |account: &mut Account| std::mem::replace(&mut account.reserved, new_head);
@@ -71,7 +96,7 @@ impl TransferDecider<'_> {
             debit_previous,
             credit_previous,
         };
-        self.tables.window.push(stored, links, phase);
+        self.tables.window.push(stored, links, Phase::Single);
     }
 
     /// Burns event `i`'s id: from now on it always fails.
@@ -107,17 +132,40 @@ impl TransferDecider<'_> {
         if let Some(pending) = closed {
             tables.close_pending(&stored, &pending, Backward);
         } else {
-            tables.move_amount(&stored, links.debit, links.credit, Backward);
+            tables.move_back(&stored, links.debit, links.credit);
         }
         tables.accounts[links.debit as usize].reserved = links.debit_previous;
         tables.accounts[links.credit as usize].reserved = links.credit_previous;
     }
 }
 
+/// Moves a single-phase transfer's amount.
+#[inline(always)]
+fn move_posted(totals: &mut Totals, amount: u128, dr: &mut Account, cr: &mut Account) {
+    let before = [dr.debits_posted, cr.credits_posted];
+    dr.debits_posted += amount;
+    cr.credits_posted += amount;
+    totals.posted(dr.ledger, before, [dr.debits_posted, cr.credits_posted]);
+}
+
+/// Reserves a pending transfer's amount, and closes the accounts that it is to close.
+#[inline(always)]
+fn reserve(totals: &mut Totals, t: &Transfer, amount: u128, dr: &mut Account, cr: &mut Account) {
+    let before = [dr.debits_pending, cr.credits_pending];
+    dr.debits_pending += amount;
+    cr.credits_pending += amount;
+    totals.pending(dr.ledger, before, [dr.debits_pending, cr.credits_pending]);
+    if t.flags & Flags::CLOSING_DEBIT != 0 {
+        set_closed(dr, true);
+    }
+    if t.flags & Flags::CLOSING_CREDIT != 0 {
+        set_closed(cr, true);
+    }
+}
+
 impl Tables {
-    /// Moves a single-phase transfer's amount, or reserves a pending one's.
-    #[inline(always)]
-    fn move_amount(&mut self, t: &Transfer, debit: u32, credit: u32, direction: Direction) {
+    /// Takes a single-phase transfer's amount back, or gives back what a pending one reserved.
+    fn move_back(&mut self, t: &Transfer, debit: u32, credit: u32) {
         let pending = t.flags & Flags::PENDING != 0;
         self.change_debit(debit, |dr| {
             let balance = if pending {
@@ -125,9 +173,9 @@ impl Tables {
             } else {
                 &mut dr.debits_posted
             };
-            shift(balance, t.amount, direction);
+            *balance -= t.amount;
             if t.flags & Flags::CLOSING_DEBIT != 0 {
-                set_closed(dr, direction == Forward);
+                set_closed(dr, false);
             }
         });
         self.change_credit(credit, |cr| {
@@ -136,9 +184,9 @@ impl Tables {
             } else {
                 &mut cr.credits_posted
             };
-            shift(balance, t.amount, direction);
+            *balance -= t.amount;
             if t.flags & Flags::CLOSING_CREDIT != 0 {
-                set_closed(cr, direction == Forward);
+                set_closed(cr, false);
             }
         });
     }

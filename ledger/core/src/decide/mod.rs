@@ -39,6 +39,7 @@ pub fn decide(tables: &mut Tables, batch: &Batch<'_>, scratch: &mut Scratch, dig
         past,
     } = scratch;
     assert!(!found.has_asked(), "the history was asked");
+    decided.has_timeouts = false;
     let rows_before = tables.window.end_row();
     let closings_before = tables.window.open().closings.len();
     match batch.events {
@@ -86,8 +87,7 @@ pub fn decide(tables: &mut Tables, batch: &Batch<'_>, scratch: &mut Scratch, dig
             tables.pendings.sweep();
         }
     }
-    let events = batch.events.transfers();
-    if events.iter().any(|event| event.timeout != 0) {
+    if decided.has_timeouts {
         schedule_expiries(tables, rows_before);
     }
     tables.totals.assert_balanced();
@@ -111,12 +111,14 @@ fn add_to_digest(digest: &mut Digest, batch: &Batch<'_>, decided: &Decided) {
         return add_branches_to_digest(digest, expanded, decided);
     }
     digest.add(batch.timestamp, batch.len() as u64);
-    for i in 0..batch.len() {
+    let len = batch.len();
+    let results = decided.results[..len].iter();
+    let places = decided.place[..len].iter();
+    for ((result, place), effect) in results.zip(places).zip(&decided.effect[..len]) {
         let CreateResult {
             timestamp, status, ..
-        } = decided.results[i];
-        let made = decided.place[i] != NONE;
-        let effect = if made { decided.effect[i] } else { 0 };
+        } = *result;
+        let effect = if *place == NONE { 0 } else { *effect };
         digest.add(timestamp ^ u64::from(status) << 32, effect);
     }
 }

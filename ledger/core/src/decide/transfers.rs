@@ -6,6 +6,7 @@ use giro_base::time::{NS_PER_S, TIMESTAMP_MAX};
 use giro_base::{Account, AccountFlags, Timestamp, Transfer, TransferFlags as Flags};
 
 use super::chain::Gate;
+use super::effects::Made;
 use super::walk::{Bits, Decider, Outcome};
 use crate::archive::Past;
 use crate::place::{NONE, Stored};
@@ -43,7 +44,7 @@ impl Decider for TransferDecider<'_> {
     /// the cache since resolve saw them.
     #[inline(always)]
     fn fetch(&self, i: usize) {
-        let slots = [self.found.debit.get(i), self.found.credit.get(i)];
+        let slots = [self.found.at(i).debit.get(), self.found.at(i).credit.get()];
         self.tables.fetch_accounts(slots);
     }
 
@@ -118,11 +119,11 @@ impl TransferDecider<'_> {
     /// What event `i`'s id stands for, before this operation or by an earlier event of it.
     #[inline(always)]
     pub(super) fn taken(&self, i: usize) -> Option<Stored> {
-        let mut place = self.found.existing.get(i);
-        let mut earlier = self.found.earlier.get(i);
+        let mut place = self.found.at(i).existing.get();
+        let mut earlier = self.found.at(i).earlier.get();
         while place == NONE && earlier != NONE {
             place = self.decided.place[earlier as usize];
-            earlier = self.found.earlier.get(earlier as usize);
+            earlier = self.found.at(earlier as usize).earlier.get();
         }
         (place != NONE).then(|| Stored::of(place))
     }
@@ -144,9 +145,12 @@ impl TransferDecider<'_> {
         timestamp: u64,
     ) -> Result<u64, Status> {
         let t = &self.events[i];
+        let debit = self.found.at(i).debit.get();
+        let credit = self.found.at(i).credit.get();
+        if debit == NONE || credit == NONE || debit == credit {
+            check_account_ids(t)?;
+        }
         check_fields(t)?;
-        let debit = self.found.debit.get(i);
-        let credit = self.found.credit.get(i);
         if debit == NONE {
             return Err(DebitAccountNotFound);
         }
@@ -174,16 +178,11 @@ impl TransferDecider<'_> {
         }
         let amount = balanced_amount(t, dr, cr);
         check_overflow(t, amount, dr, cr)?;
-        let stored = Transfer {
-            amount,
-            timestamp,
-            ..*t
-        };
-        if t.timeout != 0 && expires_at(&stored) > TIMESTAMP_MAX {
+        if t.timeout != 0 && due_at(timestamp, t.timeout) > TIMESTAMP_MAX {
             return Err(OverflowsTimeout);
         }
         check_limits(amount, dr, cr)?;
-        self.insert(i, stored, debit, credit);
+        self.insert(i, Made { amount, timestamp }, [debit, credit]);
         Ok(timestamp)
     }
 
@@ -213,8 +212,9 @@ impl TransferDecider<'_> {
     }
 }
 
-#[inline(always)]
-fn check_fields(t: &Transfer) -> Result<(), Status> {
+/// What an account was found for is valid: no account has an invalid id.
+#[cold]
+fn check_account_ids(t: &Transfer) -> Result<(), Status> {
     if t.debit_account_id == 0 {
         return Err(DebitAccountIdMustNotBeZero);
     }
@@ -230,6 +230,11 @@ fn check_fields(t: &Transfer) -> Result<(), Status> {
     if t.debit_account_id == t.credit_account_id {
         return Err(AccountsMustBeDifferent);
     }
+    Ok(())
+}
+
+#[inline(always)]
+fn check_fields(t: &Transfer) -> Result<(), Status> {
     if t.pending_id != 0 {
         return Err(PendingIdMustBeZero);
     }
@@ -315,5 +320,10 @@ fn check_limits(amount: u128, dr: &Account, cr: &Account) -> Result<(), Status> 
 
 /// When a pending transfer with a timeout is due (ns). May lie beyond the valid range.
 pub(crate) fn expires_at(t: &Transfer) -> u64 {
-    t.timestamp + u64::from(t.timeout) * NS_PER_S
+    due_at(t.timestamp, t.timeout)
+}
+
+#[inline(always)]
+fn due_at(timestamp: Timestamp, timeout: u32) -> Timestamp {
+    timestamp + u64::from(timeout) * NS_PER_S
 }

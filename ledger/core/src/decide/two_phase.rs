@@ -67,11 +67,11 @@ impl TransferDecider<'_> {
     /// Where the transfer lies that event `i`'s `pending_id` names, stored before this operation
     /// or by an earlier event of it.
     pub(super) fn pending_at(&self, i: usize) -> Option<Stored> {
-        let mut place = self.found.pending.get(i);
-        let mut earlier = self.found.pending_earlier.get(i);
+        let mut place = self.found.at(i).pending.get();
+        let mut earlier = self.found.at(i).pending_earlier.get();
         while place == NONE && earlier != NONE {
             place = self.decided.place[earlier as usize];
-            earlier = self.found.earlier.get(earlier as usize);
+            earlier = self.found.at(earlier as usize).earlier.get();
         }
         let stored = (place != NONE).then(|| Stored::of(place));
         stored.filter(|stored| !matches!(stored, Stored::Burned(_)))

@@ -16,7 +16,7 @@ impl Shard {
         found: &Found,
         archive: Option<&dyn Archive>,
     ) {
-        self.recent.clear(events.len());
+        self.recent.begin_filled(events.len());
         for (chunk, accounts) in events.chunks(CHUNK).enumerate() {
             let mut hashes = [0; CHUNK];
             for (hash, account) in hashes.iter_mut().zip(accounts) {
@@ -31,7 +31,10 @@ impl Shard {
                         let may =
                             |archive: &dyn Archive| archive.may_hold_timestamp(account.timestamp);
                         let asks = archive.is_some_and(may);
-                        found.pending.set(i, if asks { found.ask() } else { NONE });
+                        found
+                            .at(i)
+                            .pending
+                            .set(if asks { found.ask() } else { NONE });
                     }
                 }
             }
@@ -51,10 +54,11 @@ impl Shard {
             .accounts
             .find(hash, |slot| tables.accounts[slot as usize].id == id);
         let earlier = self.recent.replace(hash, i, |event| events[event].id == id);
-        found.hash.set(i, hash);
-        found.existing.set(i, slot.unwrap_or(NONE));
+        found.at(i).hash.set(hash);
+        found.at(i).existing.set(slot.unwrap_or(NONE));
         found
+            .at(i)
             .earlier
-            .set(i, earlier.map_or(NONE, |event| event as u32));
+            .set(earlier.map_or(NONE, |event| event as u32));
     }
 }

@@ -104,14 +104,16 @@ impl Shard {
             Kind::Accounts => &mut self.accounts,
             Kind::Transfers => &mut self.transfers,
         };
-        for i in 0..made.events {
-            let ahead = (i + CHUNK).min(made.events - 1);
-            index.prefetch(scratch.found.hash.get(ahead));
-            let place = scratch.decided.place[i];
+        let found = scratch.found.of(made.events);
+        for (i, place) in scratch.decided.place[..made.events].iter().enumerate() {
+            if let Some(ahead) = found.get(i + CHUNK) {
+                index.prefetch(ahead.hash.get());
+            }
+            let place = *place;
             if place == NONE {
                 continue;
             }
-            let hash = scratch.found.hash.get(i);
+            let hash = found[i].hash.get();
             if count == 1 || owner(hash, count) == number {
                 index.insert(hash, place);
             }

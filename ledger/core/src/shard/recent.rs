@@ -1,16 +1,72 @@
 //! The ids of one operation, to find the same id twice in it.
 
-/// Finds the nearest earlier event with the same id. Cleared for each operation.
+/// Finds the nearest earlier event with the same id. Begun anew for each operation.
+///
+/// Ids mostly rise: each is larger than all there were. As long as they do, no id can be there
+/// twice, and the table stays empty. The first one that does not has it filled.
 #[derive(Default)]
 pub(super) struct RecentIds {
     /// Upper half: 16 bits of the hash; lower half: event + 1. 0 is empty.
     slots: Vec<u32>,
     mask: usize,
+    /// Events of the operation.
+    events: usize,
+    /// Events are in the table.
+    is_filled: bool,
+    /// Smallest id of the operation so far. Neither this nor the next while it is filled.
+    lowest: u128,
+    /// Largest id there is, of the operation or known before it.
+    highest: u128,
 }
 
 impl RecentIds {
+    /// Begins an operation of these many events. No id above `known_max` is known from before.
+    pub(super) fn begin(&mut self, events: usize, known_max: u128) {
+        self.events = events;
+        self.is_filled = false;
+        (self.lowest, self.highest) = (u128::MAX, known_max);
+    }
+
+    /// The same, where each event will be [replaced](Self::replace).
+    pub(super) fn begin_filled(&mut self, events: usize) {
+        self.clear(events);
+        self.is_filled = true;
+    }
+
+    /// Takes the next event's id if it is larger than all there were: then it is new.
+    #[inline(always)]
+    pub(super) fn rises(&mut self, id: u128) -> bool {
+        let rises = !self.is_filled && id > self.highest;
+        if rises {
+            self.highest = id;
+            self.lowest = self.lowest.min(id);
+        }
+        rises
+    }
+
+    /// Whether an earlier event may have this id. False is certain.
+    #[inline(always)]
+    pub(super) fn may_hold(&self, id: u128) -> bool {
+        self.is_filled || (self.lowest..=self.highest).contains(&id)
+    }
+
+    /// Fills the table with the earlier events, unless that was done; `hash` gives the hash of
+    /// those that belong here.
+    pub(super) fn fill(&mut self, events: usize, hash: impl Fn(usize) -> Option<u64>) {
+        if self.is_filled {
+            return;
+        }
+        self.begin_filled(self.events);
+        for event in 0..events {
+            if let Some(hash) = hash(event) {
+                // They were rising: no two are the same.
+                self.replace(hash, event, |_| false);
+            }
+        }
+    }
+
     /// Forgets everything and makes room for these many events.
-    pub(super) fn clear(&mut self, events: usize) {
+    fn clear(&mut self, events: usize) {
         let slots = (2 * events).next_power_of_two();
         if self.slots.len() < slots {
             self.slots.resize(slots, 0);

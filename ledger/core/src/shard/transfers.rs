@@ -4,7 +4,7 @@
 use giro_base::Transfer;
 use giro_base::prefetch::prefetch;
 
-use super::{CHUNK, Shard};
+use super::{CHUNK, Shard, owner};
 use crate::archive::Archive;
 use crate::place::{NONE, Stored};
 use crate::scratch::Found;
@@ -18,8 +18,8 @@ struct Hashes {
     credit: [u64; CHUNK],
     pending: [u64; CHUNK],
     /// Where the accounts probably lie: right nearly always.
-    debit_guess: [Option<u32>; CHUNK],
-    credit_guess: [Option<u32>; CHUNK],
+    debit_guess: [u32; CHUNK],
+    credit_guess: [u32; CHUNK],
 }
 
 impl Shard {
@@ -32,7 +32,16 @@ impl Shard {
         found: &Found,
         archive: Option<&dyn Archive>,
     ) {
-        self.recent.clear(events.len());
+        let in_history = archive.map_or(0, Archive::id_max);
+        let known_max = tables.window.id_max().max(in_history);
+        self.recent.begin(events.len(), known_max);
+        let ids = Ids {
+            tables,
+            events,
+            found,
+            archive,
+            known_max,
+        };
         let mut hashes = [Hashes::default(), Hashes::default(), Hashes::default()];
         let chunks = events.len().div_ceil(CHUNK);
         let chunk = |number: usize| {
@@ -42,26 +51,16 @@ impl Shard {
         for step in 0..chunks + 2 {
             if step < chunks {
                 let transfers = &events[chunk(step)];
-                self.fetch_buckets(tables, transfers, &mut hashes[step % 3], archive);
+                self.fetch_buckets(&ids, transfers, &mut hashes[step % 3]);
             }
             if (1..=chunks).contains(&step) {
-                self.fetch_places(
-                    tables,
-                    &events[chunk(step - 1)],
-                    &mut hashes[(step - 1) % 3],
-                    archive,
-                );
+                let transfers = &events[chunk(step - 1)];
+                self.fetch_places(&ids, transfers, &mut hashes[(step - 1) % 3]);
             }
             if step >= 2 {
                 let hashes = &hashes[(step - 2) % 3];
                 for (k, i) in chunk(step - 2).enumerate() {
-                    self.resolve_sides(tables, found, i, k, &events[i], hashes);
-                    let ids = Ids {
-                        tables,
-                        events,
-                        found,
-                        archive,
-                    };
+                    self.resolve_sides(&ids, i, k, hashes);
                     self.resolve_ids(&ids, i, k, hashes);
                 }
             }
@@ -69,20 +68,17 @@ impl Shard {
     }
 
     #[inline(always)]
-    fn fetch_buckets(
-        &self,
-        tables: &Tables,
-        transfers: &[Transfer],
-        hashes: &mut Hashes,
-        archive: Option<&dyn Archive>,
-    ) {
+    fn fetch_buckets(&self, ids: &Ids<'_>, transfers: &[Transfer], hashes: &mut Hashes) {
+        let tables = ids.tables;
         for (k, transfer) in transfers.iter().enumerate() {
             hashes.id[k] = self.hasher.hash(transfer.id);
             hashes.debit[k] = self.hasher.hash(transfer.debit_account_id);
             hashes.credit[k] = self.hasher.hash(transfer.credit_account_id);
-            self.prefetch_recent(tables, hashes.id[k], transfer.id);
-            if let Some(archive) = archive {
-                archive.prefetch(hashes.id[k], transfer.id);
+            if transfer.id <= ids.known_max {
+                self.prefetch_recent(tables, hashes.id[k], transfer.id);
+                if let Some(archive) = ids.archive {
+                    archive.prefetch(hashes.id[k], transfer.id);
+                }
             }
             self.accounts.prefetch(hashes.debit[k]);
             self.accounts.prefetch(hashes.credit[k]);
@@ -94,24 +90,21 @@ impl Shard {
     }
 
     #[inline(always)]
-    fn fetch_places(
-        &self,
-        tables: &Tables,
-        transfers: &[Transfer],
-        hashes: &mut Hashes,
-        archive: Option<&dyn Archive>,
-    ) {
+    fn fetch_places(&self, ids: &Ids<'_>, transfers: &[Transfer], hashes: &mut Hashes) {
+        let tables = ids.tables;
         for (k, transfer) in transfers.iter().enumerate() {
-            if let Some(archive) = archive {
+            if transfer.id <= ids.known_max
+                && let Some(archive) = ids.archive
+            {
                 archive.prefetch_again(hashes.id[k], transfer.id);
             }
-            hashes.debit_guess[k] = self.accounts.guess(hashes.debit[k]);
-            hashes.credit_guess[k] = self.accounts.guess(hashes.credit[k]);
-            for slot in [hashes.debit_guess[k], hashes.credit_guess[k]]
-                .into_iter()
-                .flatten()
-            {
-                prefetch(&tables.accounts[slot as usize]);
+            let guess = |hash| self.accounts.guess(hash).unwrap_or(NONE);
+            hashes.debit_guess[k] = guess(hashes.debit[k]);
+            hashes.credit_guess[k] = guess(hashes.credit[k]);
+            for slot in [hashes.debit_guess[k], hashes.credit_guess[k]] {
+                if let Some(account) = tables.accounts.get(slot as usize) {
+                    prefetch(account);
+                }
             }
             if transfer.pending_id != 0
                 && let Some(place) = self.transfers.guess(hashes.pending[k])
@@ -124,62 +117,75 @@ impl Shard {
 
     /// The accounts. A post or void may leave them out; decide then takes the pending transfer's.
     #[inline(always)]
-    fn resolve_sides(
-        &self,
-        tables: &Tables,
-        found: &Found,
-        i: usize,
-        k: usize,
-        transfer: &Transfer,
-        hashes: &Hashes,
-    ) {
-        let slot = |guess: Option<u32>, hash, id| {
-            let is_key = |slot: u32| tables.accounts[slot as usize].id == id;
-            let guessed = guess.filter(|slot| is_key(*slot));
-            guessed
-                .or_else(|| self.accounts.find(hash, is_key))
-                .unwrap_or(NONE)
-        };
-        let Hashes {
-            debit,
-            credit,
-            debit_guess,
-            credit_guess,
+    fn resolve_sides(&self, ids: &Ids<'_>, i: usize, k: usize, hashes: &Hashes) {
+        let Ids { tables, found, .. } = *ids;
+        let Transfer {
+            debit_account_id,
+            credit_account_id,
             ..
-        } = hashes;
-        if self.owns(debit[k]) {
-            found
-                .debit
-                .set(i, slot(debit_guess[k], debit[k], transfer.debit_account_id));
+        } = ids.events[i];
+        let slot = |guess: u32, hash, id| match tables.accounts.get(guess as usize) {
+            Some(account) if account.id == id => guess,
+            _ => self.search_account(tables, hash, id),
+        };
+        let found = found.at(i);
+        let (debit, credit) = (hashes.debit[k], hashes.credit[k]);
+        if self.owns(debit) {
+            let slot = slot(hashes.debit_guess[k], debit, debit_account_id);
+            found.debit.set(slot);
         }
-        if self.owns(credit[k]) {
-            found.credit.set(
-                i,
-                slot(credit_guess[k], credit[k], transfer.credit_account_id),
-            );
+        if self.owns(credit) {
+            let slot = slot(hashes.credit_guess[k], credit, credit_account_id);
+            found.credit.set(slot);
         }
+    }
+
+    /// An account's slot, where the guess was wrong.
+    #[inline(never)]
+    fn search_account(&self, tables: &Tables, hash: u64, id: u128) -> u32 {
+        let is_key = |slot: u32| tables.accounts[slot as usize].id == id;
+        self.accounts.find(hash, is_key).unwrap_or(NONE)
     }
 
     #[inline(always)]
     fn resolve_ids(&mut self, ids: &Ids<'_>, i: usize, k: usize, hashes: &Hashes) {
         let Ids { events, found, .. } = *ids;
+        let found = found.at(i);
         let event = |earlier: Option<usize>| earlier.map_or(NONE, |event| event as u32);
         let Transfer { id, pending_id, .. } = events[i];
         if pending_id != 0 && self.owns(hashes.pending[k]) {
-            found
-                .pending
-                .set(i, self.pending_place(ids, hashes.pending[k], pending_id));
-            let earlier = self
-                .recent
-                .find(hashes.pending[k], |e| events[e].id == pending_id);
-            found.pending_earlier.set(i, event(earlier));
+            let place = self.pending_place(ids, hashes.pending[k], pending_id);
+            found.pending.set(place);
+            let mut earlier = None;
+            if self.recent.may_hold(pending_id) {
+                self.fill_recent(&events[..i]);
+                let is_pending = |e: usize| events[e].id == pending_id;
+                earlier = self.recent.find(hashes.pending[k], is_pending);
+            }
+            found.pending_earlier.set(event(earlier));
         }
         if self.owns(hashes.id[k]) {
-            found.hash.set(i, hashes.id[k]);
-            found.existing.set(i, self.place(ids, hashes.id[k], id));
+            found.hash.set(hashes.id[k]);
+            if self.recent.rises(id) {
+                found.existing.set(NONE);
+                found.earlier.set(NONE);
+                return;
+            }
+            self.fill_recent(&events[..i]);
+            found.existing.set(self.place(ids, hashes.id[k], id));
             let earlier = self.recent.replace(hashes.id[k], i, |e| events[e].id == id);
-            found.earlier.set(i, event(earlier));
+            found.earlier.set(event(earlier));
         }
+    }
+
+    /// From here on an id of the operation may be there twice: takes those before, if that was not
+    /// done.
+    fn fill_recent(&mut self, before: &[Transfer]) {
+        let (count, number, hasher) = (self.count, self.number, self.hasher);
+        self.recent.fill(before.len(), |event| {
+            let hash = hasher.hash(before[event].id);
+            (count == 1 || owner(hash, count) == number).then_some(hash)
+        });
     }
 
     #[inline(always)]
@@ -216,4 +222,6 @@ struct Ids<'a> {
     events: &'a [Transfer],
     found: &'a Found,
     archive: Option<&'a dyn Archive>,
+    /// No id above this one is known from before the operation.
+    known_max: u128,
 }

@@ -31,6 +31,11 @@ impl Archive for Maps {
         self.transfers.contains_key(&id) || self.burned.contains(&id) || hash.is_multiple_of(5)
     }
 
+    fn id_max(&self) -> u128 {
+        let ids = self.transfers.keys().chain(&self.burned);
+        ids.max().copied().unwrap_or(0)
+    }
+
     fn may_hold_timestamp(&self, timestamp: u64) -> bool {
         self.timestamps
             .last()

@@ -1,7 +1,7 @@
 //! What a generation changed, worked out from the generation alone.
 
 use giro_base::{Account, TransferFlags};
-use giro_core::generation::{Closing, Expiry, Generation};
+use giro_core::generation::{Closing, Expiry, Generation, Opening};
 
 use super::format::{BranchRecord, ChangeRecord, PendingRecord};
 use crate::format::ClosingRecord;
@@ -28,7 +28,7 @@ impl Changes {
     /// When the generation contradicts itself, which is a bug of whoever made it.
     #[must_use]
     pub fn of(generation: &Generation) -> Self {
-        let states = Balances::after(generation);
+        let states = Balances::at_end_of(generation);
         let mut accounts = generation.accounts.to_vec();
         let mut changes = Vec::with_capacity(states.slots.len());
         for (slot, state) in states.slots.iter().zip(&states.states) {
@@ -64,6 +64,7 @@ pub(super) fn set(account: &mut Account, state: &AccountState) {
 }
 
 /// States of the accounts that a generation changed.
+#[derive(Debug, PartialEq)]
 struct Balances {
     slots: Vec<u32>,
     states: Vec<AccountState>,
@@ -73,8 +74,18 @@ struct Balances {
 
 impl Balances {
     /// As they stand at the generation's end.
+    fn at_end_of(generation: &Generation) -> Self {
+        let Some(ends) = generation.ends() else {
+            return Self::after(generation);
+        };
+        let balances = Self::of(ends);
+        debug_assert_eq!(balances, Self::after(generation));
+        balances
+    }
+
+    /// The same, worked out from the rows.
     fn after(generation: &Generation) -> Self {
-        let mut balances = Self::before(generation);
+        let mut balances = Self::of(&generation.openings);
         let mut expiries = generation.expiries.iter().peekable();
         let mut closings = generation.closings.iter().peekable();
         let rows = generation.transfers.iter().zip(&generation.links[..]);
@@ -95,9 +106,9 @@ impl Balances {
         balances
     }
 
-    fn before(generation: &Generation) -> Self {
+    /// As they are here. An account's first occurrence counts.
+    fn of(openings: &[Opening]) -> Self {
         const NOT_SEEN: u32 = u32::MAX;
-        let openings = &generation.openings;
         let slots_end = openings.iter().map(|opening| opening.slot as usize + 1);
         let mut balances = Self {
             slots: Vec::with_capacity(openings.len()),
@@ -106,7 +117,6 @@ impl Balances {
         };
         for opening in openings {
             let place = &mut balances.places[opening.slot as usize];
-            // The first occurrence counts.
             if *place == NOT_SEEN {
                 *place = balances.slots.len() as u32;
                 balances.slots.push(opening.slot);
@@ -156,7 +166,13 @@ fn pendings(generation: &Generation) -> (Vec<PendingRecord>, Vec<u64>) {
         .iter()
         .map(|closing| closing.pending_row);
     let expiries = generation.expiries.iter().map(|expiry| expiry.pending_row);
-    let mut own = vec![false; generation.transfers.len()];
+    // Without any, none can have ended here either.
+    let rows = if generation.may_have_pendings() {
+        generation.transfers.len()
+    } else {
+        0
+    };
+    let mut own = vec![false; rows];
     let mut closed = Vec::new();
     for row in closings.chain(expiries) {
         match row.checked_sub(generation.first_row) {

@@ -300,6 +300,13 @@ impl History {
         self.catalog.end_row()
     }
 
+    /// How much of the generation being written is on disk, of 1, about. 0 when none is being
+    /// written.
+    #[must_use]
+    pub fn done(&self) -> f64 {
+        self.threads.as_ref().map_or(0.0, Threads::done)
+    }
+
     /// What is on disk now, for other threads and for cursors. It stays readable.
     #[must_use]
     pub fn catalog(&self) -> &Arc<Catalog> {
@@ -316,6 +323,12 @@ impl History {
     #[must_use]
     pub fn may_hold(&self, hash: u64, id: u128) -> bool {
         self.catalog.may_hold(hash, id)
+    }
+
+    /// Largest id that may be there; 0 if there is none.
+    #[must_use]
+    pub fn id_max(&self) -> u128 {
+        self.catalog.id_max()
     }
 
     /// Asks for the memory that [`may_hold`](Self::may_hold) will need.
@@ -374,6 +387,12 @@ impl Catalog {
             || self
                 .unsieved_in_range(id)
                 .any(|run| run.filter_passes(hash))
+    }
+
+    /// As [`History::id_max`].
+    #[must_use]
+    pub fn id_max(&self) -> u128 {
+        self.range.max
     }
 
     /// As [`History::prefetch`].

@@ -159,6 +159,11 @@ impl Threads {
         }
     }
 
+    /// See [`Pace::done`].
+    pub(super) fn done(&self) -> f64 {
+        self.pace.done()
+    }
+
     /// The next report that is there, or one that comes within `wait`.
     pub(super) fn report(&self, wait: Duration) -> Option<Report> {
         if wait.is_zero() {
