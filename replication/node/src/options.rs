@@ -20,6 +20,9 @@ pub struct ReplicaOptions {
     pub members: Members,
     /// Bytes of entries kept in memory for peers that lag.
     pub window_bytes: usize,
+    /// Bytes of committed entries that wait for execution, from which on this node takes no more
+    /// entries: the others go on without it.
+    pub backlog_bytes: usize,
     /// Bytes of entries that the log keeps behind a checkpoint, for peers that lag more.
     pub kept_bytes: u64,
     /// Own groups that are not committed from which on small requests gather instead of making an
@@ -39,6 +42,7 @@ impl ReplicaOptions {
             priority: 0,
             members,
             window_bytes: 64 << 20,
+            backlog_bytes: 64 << 20,
             kept_bytes: 256 << 20,
             gather_from: 2,
         }

@@ -28,6 +28,8 @@ const SEGMENT_BYTES: u64 = 272 * 4096;
 const KEPT_BYTES: u64 = 20 << 10;
 /// Bytes of entries in memory, for peers that lag even less.
 const WINDOW_BYTES: usize = 8 << 10;
+/// Bytes that may wait for execution: a few entries.
+const BACKLOG_BYTES: usize = 6 << 10;
 
 /// A node, up or down.
 pub struct Node {
@@ -54,6 +56,8 @@ pub struct Node {
     pub tick_us: u64,
     /// The process stands still until then (us).
     pub paused_until_us: u64,
+    /// Nothing is executed until then (us).
+    pub stalled_until_us: u64,
     /// A write takes so long (us).
     pub write_us: u64,
     /// The disk will report an error for the next write.
@@ -146,6 +150,7 @@ impl Node {
             staged: BTreeMap::new(),
             clock_off_ns: 0,
             tick_us: 20_000,
+            stalled_until_us: 0,
             write_us: 150,
             paused_until_us: 0,
             fails_next_write: false,
@@ -193,6 +198,7 @@ impl Node {
         options.seed = self.seed;
         options.window_bytes = WINDOW_BYTES;
         options.kept_bytes = KEPT_BYTES;
+        options.backlog_bytes = BACKLOG_BYTES;
         options.gather_from = 3;
         let log = LogOptions {
             spares: 1,
@@ -276,8 +282,9 @@ impl Node {
     /// # Errors
     /// [`Trouble`].
     pub fn turn(&mut self, context: &mut Context<'_>) -> Result<(), Trouble> {
+        let is_stalled = context.now_us < self.stalled_until_us;
         match &mut self.up {
-            Some(up) => up.turn(self.id, context),
+            Some(up) => up.turn((self.id, is_stalled), context),
             None => Ok(()),
         }
     }

@@ -75,17 +75,22 @@ impl Up {
         self.disk
     }
 
-    /// Does what there is to do.
+    /// Does what there is to do; when it is stalled, all but executing.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub fn turn(&mut self, id: NodeId, context: &mut Context<'_>) -> Result<(), Trouble> {
+    pub fn turn(
+        &mut self,
+        (id, is_stalled): (NodeId, bool),
+        context: &mut Context<'_>,
+    ) -> Result<(), Trouble> {
         for _ in 0..64 {
             self.replica.flush(&mut self.disk)?;
             self.audit(id, context)?;
             self.send(id, context)?;
-            let mut is_quiet = !self.replica.is_ready();
-            while self.replica.is_ready() {
+            let is_ready = |replica: &Replica| !is_stalled && replica.is_ready();
+            let mut is_quiet = !is_ready(&self.replica);
+            while is_ready(&self.replica) {
                 self.execute(id, context)?;
             }
             self.replica.engine_mut().settle();

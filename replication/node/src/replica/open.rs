@@ -201,5 +201,6 @@ fn group_options(identity: &Identity, options: &ReplicaOptions) -> giro_replicat
         seed: options.seed,
         priority: options.priority,
         window_bytes: options.window_bytes,
+        backlog_bytes: options.backlog_bytes,
     }
 }

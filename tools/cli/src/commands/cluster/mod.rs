@@ -238,7 +238,10 @@ fn show(target: &Target, report: &Report) -> anyhow::Result<()> {
             Some(false) => "no",
             None => "",
         };
-        let lag = member.lag.map_or_else(String::new, |lag| lag.to_string());
+        let mut lag = member.lag.map_or_else(String::new, |lag| lag.to_string());
+        if member.holds_back == Some(true) {
+            lag.push_str("  takes no entries until its execution has kept up");
+        }
         let (replica, kind) = (member.replica.to_string(), &member.kind);
         row([
             &replica,

@@ -63,6 +63,8 @@ pub(crate) struct Reported {
     pub(crate) is_healthy: Option<bool>,
     /// Entries it lacks; only the leader knows.
     pub(crate) lag: Option<u64>,
+    /// It takes no entries for now, because its execution does not keep up; only the leader knows.
+    pub(crate) holds_back: Option<bool>,
 }
 
 /// The answer to an order.
@@ -139,6 +141,7 @@ impl From<&Standings> for Report {
                 peer: member.name.clone(),
                 is_healthy: peer.map(|peer| peer.is_healthy),
                 lag: peer.map(|peer| peer.lag),
+                holds_back: peer.map(|peer| peer.holds_back),
             }
         });
         Self {
