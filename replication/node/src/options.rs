@@ -2,6 +2,8 @@
 
 use giro_replication::{Members, NodeId};
 
+use crate::gate::GateOptions;
+
 /// What can be chosen at each opening of a node's directory.
 #[derive(Clone, Debug)]
 pub struct ReplicaOptions {
@@ -28,6 +30,8 @@ pub struct ReplicaOptions {
     /// Own groups that are not committed from which on small requests gather instead of making an
     /// entry of their own.
     pub gather_from: usize,
+    /// Replies to writes wait for these replicas, too. The same on every node: each may lead.
+    pub gate: Option<GateOptions>,
 }
 
 impl ReplicaOptions {
@@ -45,6 +49,7 @@ impl ReplicaOptions {
             backlog_bytes: 64 << 20,
             kept_bytes: 256 << 20,
             gather_from: 2,
+            gate: None,
         }
     }
 }

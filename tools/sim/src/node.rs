@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use giro_log::storage::Storage;
 use giro_log::{Identity, LogOptions, Recovery};
-use giro_node::{Beginning, FoundLog, NodeError, ReceiveError, Replica, ReplicaOptions};
+use giro_node::{
+    Beginning, FoundLog, GateOptions, NodeError, ReceiveError, Replica, ReplicaOptions,
+};
 use giro_replication::{EntryKind, Members, NodeId, Start};
 
 use crate::auditor::Auditor;
@@ -58,6 +60,8 @@ pub struct Node {
     pub paused_until_us: u64,
     /// Nothing is executed until then (us).
     pub stalled_until_us: u64,
+    /// Its replies wait for this.
+    pub gate: Option<GateOptions>,
     /// A write takes so long (us).
     pub write_us: u64,
     /// The disk will report an error for the next write.
@@ -151,6 +155,7 @@ impl Node {
             clock_off_ns: 0,
             tick_us: 20_000,
             stalled_until_us: 0,
+            gate: None,
             write_us: 150,
             paused_until_us: 0,
             fails_next_write: false,
@@ -200,6 +205,7 @@ impl Node {
         options.kept_bytes = KEPT_BYTES;
         options.backlog_bytes = BACKLOG_BYTES;
         options.gather_from = 3;
+        options.gate.clone_from(&self.gate);
         let log = LogOptions {
             spares: 1,
             first_index: Recovery::oldest_index(&storage, dir, &identity())?,

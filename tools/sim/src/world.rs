@@ -1,6 +1,7 @@
 //! The world: what happens next, until a promise is broken or all is done.
 
 mod end;
+mod gated;
 mod scenario;
 
 use std::cmp::Reverse;
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use bytes::Bytes;
 use giro::RequestMeta;
 use giro_base::BufferPool;
+use giro_node::GateOptions;
 use giro_replication::{Member, Members, NodeId};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -27,6 +29,7 @@ use crate::trace::Trace;
 use crate::view::DurableView;
 use crate::workload::Request;
 
+use gated::Gated;
 pub use scenario::run_replaced_leader;
 
 /// How a clean run ended.
@@ -138,6 +141,10 @@ pub struct World {
     pub(crate) auditor: Auditor,
     pub(crate) trace: Trace,
     pub(crate) first: Members,
+    /// What the nodes' replies wait for.
+    pub(crate) gate: Option<GateOptions>,
+    /// The gate's learner, which the operator never takes away.
+    pub(crate) spared: Option<NodeId>,
     clients: Vec<Client>,
     /// The alarm of each that counts.
     alarms: Vec<u64>,
@@ -188,17 +195,33 @@ impl World {
         let mut rng = stream(seed, 7);
         let voters = [1, 3, 3, 3, 5][rng.random_range(0..5)];
         let clients = rng.random_range(1..=4);
-        Self::with(seed, sabotage, (voters, clients))
+        let gate = Gated::of(seed, voters);
+        Self::with(seed, sabotage, (voters, clients), gate)
     }
 
-    fn with(seed: u64, sabotage: Sabotage, (voters, clients): (u64, usize)) -> Self {
+    fn with(
+        seed: u64,
+        sabotage: Sabotage,
+        (voters, clients): (u64, usize),
+        gated: Option<Gated>,
+    ) -> Self {
         let mut rng = stream(seed, 1);
         let member = |id| Member {
             id,
             incarnation: seed ^ (id << 32),
             name: format!("node{id}"),
         };
-        let first = Members::of_voters((1..=voters).map(member).collect());
+        let mut first = Members::of_voters((1..=voters).map(member).collect());
+        let mut next_id = voters + 1;
+        if let Some(gated) = &gated {
+            let learner = gated.learner;
+            first.learners.push(learner);
+            first.known.push(member(learner));
+            first.id_max = learner;
+            next_id = learner + 1;
+        }
+        let gate = gated.as_ref().map(|gated| gated.options.clone());
+        let looked_for = gate.as_ref().map(|gate| gate.replicas.clone());
         let mut world = Self {
             now_us: 0,
             count: 0,
@@ -207,7 +230,7 @@ impl World {
             nodes: BTreeMap::new(),
             views: BTreeMap::new(),
             network: Network::new(stream(seed, 2)),
-            auditor: Auditor::new(first.clone()),
+            auditor: Auditor::new(first.clone(), looked_for.unwrap_or_default()),
             trace: Trace::new(400),
             first: first.clone(),
             clients: (0..clients).map(Client::new).collect(),
@@ -219,12 +242,15 @@ impl World {
             disk_rng: stream(seed, 3),
             client_rng: stream(seed, 4),
             faults: Faults::new(stream(seed, 5)),
-            operator: Operator::new(stream(seed, 6), voters + 1),
+            operator: Operator::new(stream(seed, 6), next_id),
+            spared: gated.map(|gated| gated.learner),
+            gate: gate.filter(|_| sabotage != Sabotage::UngatedReply),
             is_fair: false,
             damaged: BTreeSet::new(),
         };
         for member in &first.known {
             let mut node = Node::new(member.id, member.incarnation, first.clone(), seed);
+            node.gate.clone_from(&world.gate);
             node.tick_us = rng.random_range(18_000..22_000);
             node.write_us = rng.random_range(80..400);
             node.clock_off_ns = rng.random_range(-200_000_000..200_000_000);
@@ -325,8 +351,7 @@ impl World {
                 };
                 let life = node.life;
                 self.on_life(id, life, |node, context| {
-                    node.request(client, meta, &request, context);
-                    Ok(())
+                    node.request(client, meta, &request, context)
                 })
             }
             Happening::Answer(client, answer) => {

@@ -5,6 +5,7 @@ mod backlog;
 mod damage;
 mod failover;
 mod frames;
+mod gate;
 mod restarts;
 mod support;
 mod transfer;

@@ -227,6 +227,9 @@ fn show(target: &Target, report: &Report) -> anyhow::Result<()> {
     if let (Some(bytes), Some(total)) = (report.fetching_bytes, report.fetching_bytes_total) {
         println!("fetches a checkpoint: {bytes} of {total} bytes are here");
     }
+    if let Some(gate) = &report.gate {
+        println!("{}", gate.line());
+    }
     let row = |cells: [&str; 6]| {
         let [replica, kind, incarnation, peer, heard, lag] = cells;
         println!("{replica:>7}  {kind:<8} {incarnation:<16}  {peer:<24} {heard:<5} {lag:>8}");
