@@ -23,9 +23,13 @@ pub(crate) struct Arguments {
     /// Clients of the generator; a shape each.
     #[arg(long, value_delimiter = ',', default_value = "1,4")]
     clients: Vec<u32>,
-    /// Also measures ours with a follower killed, and with one that stands still, before the load.
+    /// Also measures ours with a follower killed, with one that stands still, and with one that is
+    /// far away, before the load.
     #[arg(long)]
     disturbed: bool,
+    /// How far away that is, each way (ms).
+    #[arg(long, default_value_t = 100)]
+    delay_ms: u64,
     /// Leaves the peer out.
     #[arg(long)]
     ours_only: bool,
@@ -37,6 +41,8 @@ enum Follower {
     Well,
     Killed,
     Stopped,
+    /// What comes and goes takes so long, each way; 0 is what the way there costs by itself.
+    Far(Duration),
 }
 
 struct Figures {
@@ -46,27 +52,38 @@ struct Figures {
     leader_s: Option<f64>,
 }
 
+/// What is measured in turn.
+fn shapes(arguments: &Arguments) -> Vec<(Contender, Follower, String)> {
+    let ours = |follower, name: &str| (Contender::Giro, follower, name.to_owned());
+    let mut shapes = vec![ours(Follower::Well, "giro")];
+    if arguments.disturbed {
+        let far = |ms| {
+            let follower = Follower::Far(Duration::from_millis(ms));
+            ours(follower, &format!("giro, a follower {ms} ms away"))
+        };
+        shapes.extend([
+            ours(Follower::Killed, "giro, a follower killed"),
+            ours(Follower::Stopped, "giro, a follower stands still"),
+            far(0),
+            far(arguments.delay_ms),
+        ]);
+    }
+    if !arguments.ours_only {
+        shapes.push((Contender::Peer, Follower::Well, "peer".to_owned()));
+    }
+    shapes
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let shapes = shapes(arguments);
     for clients in &arguments.clients {
-        let mut shapes = vec![(Contender::Giro, Follower::Well, "giro")];
-        if arguments.disturbed {
-            shapes.push((Contender::Giro, Follower::Killed, "giro, a follower killed"));
-            shapes.push((
-                Contender::Giro,
-                Follower::Stopped,
-                "giro, a follower stands still",
-            ));
-        }
-        if !arguments.ours_only {
-            shapes.push((Contender::Peer, Follower::Well, "peer"));
-        }
         let mut all: Vec<Vec<Figures>> = shapes.iter().map(|_| Vec::new()).collect();
         for round in 0..arguments.rounds {
             for step in 0..shapes.len() {
                 // The order turns, so that a drift of the machine favours nobody.
                 let place = (step + round) % shapes.len();
-                let (who, follower, name) = shapes[place];
-                let figures = measure(arguments, *clients, who, follower);
+                let (who, follower, name) = &shapes[place];
+                let figures = measure(arguments, *clients, *who, *follower);
                 let figures = figures.with_context(|| name.to_owned())?;
                 eprintln!(
                     "{clients} clients, round {round}, {name}: {:.0}/s, p99 {:.0} ms",
@@ -103,7 +120,10 @@ fn measure(
     who: Contender,
     follower: Follower,
 ) -> anyhow::Result<Figures> {
-    let mut trio = Trio::start(&arguments.servers, who)?;
+    let mut trio = match follower {
+        Follower::Far(_) => Trio::start_with_ways(&arguments.servers)?,
+        _ => Trio::start(&arguments.servers, who)?,
+    };
     // Both touch their memory in the background first.
     std::thread::sleep(Duration::from_secs(5));
     let leader = match who {
@@ -116,6 +136,7 @@ fn measure(
             Follower::Well => {}
             Follower::Killed => trio.kill(other)?,
             Follower::Stopped => trio.signal(other, Signal::STOP)?,
+            Follower::Far(delay) => trio.delay(other, delay),
         }
     }
     let used = leader.map(|leader| trio.processor_s(leader));

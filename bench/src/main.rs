@@ -1,5 +1,6 @@
 //! Measurements of Giro against its limits and its peers. Figures are ratios within one run.
 
+mod delay;
 mod disk;
 mod execution;
 mod failover;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::delay::DelayedPort;
 use crate::servers::{Contender, Servers, check, remove};
 
 /// Replicas.
@@ -16,6 +17,8 @@ pub(crate) const COUNT: usize = 3;
 const START_MAX: Duration = Duration::from_secs(60);
 /// Ticks a second of the times in `/proc`.
 const TICKS_PER_S: f64 = 100.0;
+/// How far above its port for clients a replica's port for the others is.
+const PEER_PORT_ABOVE: u16 = 1000;
 
 /// A running group on ledgers of its own; dropping it ends it, and removes them.
 pub(crate) struct Trio {
@@ -24,11 +27,22 @@ pub(crate) struct Trio {
     place: PathBuf,
     ports: Vec<u16>,
     processes: Vec<Option<Child>>,
+    /// The way from each replica to each other one, where it can be made long.
+    ways: Option<Vec<Vec<DelayedPort>>>,
 }
 
 impl Trio {
     /// A group on fresh ledgers that serves.
     pub(crate) fn start(servers: &Servers, who: Contender) -> anyhow::Result<Self> {
+        Self::start_over(servers, who, false)
+    }
+
+    /// The same, of ours, with ways between the replicas that can be [made long](Self::delay).
+    pub(crate) fn start_with_ways(servers: &Servers) -> anyhow::Result<Self> {
+        Self::start_over(servers, Contender::Giro, true)
+    }
+
+    fn start_over(servers: &Servers, who: Contender, has_ways: bool) -> anyhow::Result<Self> {
         let place = servers.dir().join(format!("three-{}", who.name()));
         remove(&place)?;
         std::fs::create_dir_all(&place)?;
@@ -38,7 +52,19 @@ impl Trio {
             place,
             ports: free_ports()?,
             processes: (0..COUNT).map(|_| None).collect(),
+            ways: None,
         };
+        if has_ways {
+            let peers: Vec<u16> = trio
+                .ports
+                .iter()
+                .map(|port| port + PEER_PORT_ABOVE)
+                .collect();
+            let to_all = || peers.iter().map(|peer| DelayedPort::start(*peer)).collect();
+            let ways: std::io::Result<Vec<Vec<DelayedPort>>> =
+                (0..COUNT).map(|_| to_all()).collect();
+            trio.ways = Some(ways?);
+        }
         for replica in 0..COUNT {
             trio.format(replica)?;
         }
@@ -70,6 +96,7 @@ impl Trio {
             .arg(format!("--addresses={}", self.addresses()));
         if self.who == Contender::Giro {
             start.args(self.servers.giro_flags());
+            start.args(self.peers(replica));
         }
         let child = start
             .arg(self.replica(replica))
@@ -79,6 +106,29 @@ impl Trio {
             .spawn()?;
         self.processes[replica] = Some(child);
         Ok(())
+    }
+
+    /// Where a replica finds the others: at the beginning of its way to each.
+    fn peers(&self, replica: usize) -> Option<String> {
+        let ways = self.ways.as_ref()?;
+        let port = |other: usize| match other {
+            // Where it listens itself.
+            _ if other == replica => self.ports[other] + PEER_PORT_ABOVE,
+            _ => ways[replica][other].port(),
+        };
+        let peers = (0..COUNT).map(|other| format!("127.0.0.1:{}", port(other)));
+        Some(format!("--peers={}", peers.collect::<Vec<_>>().join(",")))
+    }
+
+    /// From now on everything takes so long to a replica, and from it.
+    pub(crate) fn delay(&self, replica: usize, delay: Duration) {
+        for (from, ways) in self.ways.iter().flatten().enumerate() {
+            for (to, way) in ways.iter().enumerate() {
+                if from == replica || to == replica {
+                    way.set_delay(delay);
+                }
+            }
+        }
     }
 
     fn wait_until_it_serves(&self) -> anyhow::Result<()> {
@@ -173,7 +223,9 @@ impl Drop for Trio {
 fn free_ports() -> anyhow::Result<Vec<u16>> {
     for first in (20_001..30_000).step_by(10) {
         let ports: Vec<u16> = (first..).take(COUNT).collect();
-        let all = ports.iter().flat_map(|port| [*port, *port + 1000]);
+        let all = ports
+            .iter()
+            .flat_map(|port| [*port, *port + PEER_PORT_ABOVE]);
         let taken: Result<Vec<_>, _> = all
             .map(|port| TcpListener::bind(("127.0.0.1", port)))
             .collect();

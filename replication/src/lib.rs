@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backlog;
 pub mod change;
 pub mod codec;
 mod divergence;

@@ -101,6 +101,14 @@ counters! {
     Gauge ledger_serving,
     /// 1 while the log waits for room on the disk.
     Gauge ledger_stalled,
+    /// 1 while replies leave without the gate's replica, because it does not keep up: an alarm.
+    Gauge gate_degraded,
+    /// Replies that wait for the gate's replica.
+    Gauge gate_held,
+    /// How long the oldest of them has been waiting, in milliseconds.
+    Gauge gate_waited_ms,
+    /// Replies that left without the gate's replica.
+    Counter gate_passed,
 }
 
 /// Adds one.

@@ -8,6 +8,7 @@ use giro::{Reply, RequestMeta, Verdict};
 use giro_base::multi_batch::Body;
 use giro_base::{Buffer, Operation, Timestamp};
 use giro_log::uring::{Completion, Ring};
+use giro_node::GateStatus;
 
 /// Whether requests are taken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,17 @@ pub trait Ledger {
 
     /// The recorded reply of a client's last write; none when it has no session.
     fn last_reply(&self, client: u128) -> Option<Reply<'_>>;
+
+    /// Whether that reply may be sent again now: it may be one that has not left at all yet, and
+    /// will leave by itself.
+    fn may_resend(&mut self, _client: u128) -> bool {
+        true
+    }
+
+    /// The gate that replies to writes wait for, if there is one.
+    fn gate(&self) -> Option<GateStatus> {
+        None
+    }
 
     /// Whether there is room for a write with a body of this many bytes.
     fn can_submit(&self, body_bytes: usize) -> bool;

@@ -33,6 +33,8 @@ mod engine;
 mod error;
 #[cfg(not(loom))]
 mod front;
+#[cfg(not(loom))]
+mod gate;
 mod handover;
 #[cfg(not(loom))]
 mod io;

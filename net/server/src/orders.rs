@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use giro_core::Digest;
+use giro_node::GateStatus;
 use giro_replication::{Change, ChangeRefused, Members, NodeId, Status};
 use thiserror::Error;
 
@@ -39,6 +40,8 @@ pub struct Standings {
     pub digest: Digest,
     /// Bytes that are here of a checkpoint being fetched, and of all of it.
     pub fetching: Option<(u64, u64)>,
+    /// The gate for replies, if there is one.
+    pub gate: Option<GateStatus>,
 }
 
 /// Why an order was not carried out.

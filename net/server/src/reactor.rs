@@ -21,6 +21,7 @@ use crate::counters::{Counters, count, set};
 use crate::desk::Desk;
 use crate::error::ServerError;
 use crate::front::Front;
+use crate::gate::waited_ms;
 use crate::ledger::{Ledger, Standing};
 use crate::options::Options;
 use crate::port::Turn;
@@ -232,7 +233,10 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
         let Service { ledger, desk, .. } = &mut self.service;
         let (ring, front) = (&mut self.turn.ring, &mut self.front);
         while let Some(client) = desk.next_owed() {
-            if let Some(reply) = ledger.last_reply(client) {
+            // It may be the reply to a later write by now.
+            if ledger.may_resend(client)
+                && let Some(reply) = ledger.last_reply(client)
+            {
                 desk.deliver(&reply, front);
             }
         }
@@ -282,6 +286,12 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
         set(&counters.ledger_op, ledger.commit_op());
         set(&counters.ledger_serving, is_serving.into());
         set(&counters.ledger_stalled, ledger.is_stalled().into());
+        if let Some(gate) = ledger.gate() {
+            set(&counters.gate_degraded, gate.is_degraded.into());
+            set(&counters.gate_held, gate.held as u64);
+            set(&counters.gate_waited_ms, waited_ms(&gate));
+            set(&counters.gate_passed, gate.passed);
+        }
     }
 
     fn begin_stop(&mut self) {

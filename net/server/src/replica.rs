@@ -16,9 +16,10 @@ use giro_log::UringDisk;
 use giro_log::disk::SLOT_COUNT;
 use giro_log::uring::{Completion, Ring};
 use giro_node::transfer::{HELLO_BYTES, Hello};
-use giro_node::{NodeError, ReceiveError, Refused, Replica};
+use giro_node::{GateStatus, NodeError, ReceiveError, Refused, Replica};
 use giro_replication::{NodeId, RoleChange};
 
+use crate::gate::GateAlarm;
 use crate::ledger::{Ledger, Standing, Told};
 use crate::old::OldReader;
 use crate::orders::{Commander, Order, OrderError, Orders, Standings};
@@ -60,6 +61,7 @@ pub struct ServedReplica {
     made: u64,
     /// The log says this of the node's part.
     told: Option<RoleChange>,
+    gate: GateAlarm,
 }
 
 struct Question {
@@ -138,6 +140,7 @@ impl ServedReplica {
             transfers,
             made: 0,
             told: None,
+            gate: GateAlarm::default(),
         };
         Ok((served, commander))
     }
@@ -213,6 +216,7 @@ impl ServedReplica {
                 op: replica.engine().commit_op(),
                 digest: replica.engine().digest(),
                 fetching,
+                gate: replica.gate(),
             })
         });
     }
@@ -278,6 +282,9 @@ impl ServedReplica {
 
     fn sweep(&mut self) {
         let now = self.now;
+        if let Some(gate) = self.replica.gate() {
+            self.gate.look(&gate);
+        }
         self.peers.sweep(now);
         self.sweep_checkpoints();
         // A node that lags behind need not know yet who leads it.
@@ -430,6 +437,14 @@ impl Ledger for ServedReplica {
 
     fn last_reply(&self, client: u128) -> Option<Reply<'_>> {
         self.replica.engine().last_reply(client)
+    }
+
+    fn may_resend(&mut self, client: u128) -> bool {
+        self.replica.may_resend(client)
+    }
+
+    fn gate(&self) -> Option<GateStatus> {
+        self.replica.gate()
     }
 
     fn can_submit(&self, body_bytes: usize) -> bool {

@@ -156,12 +156,7 @@ impl<L: Ledger> Service<L> {
                 Told::Later => Outcome::HoldRead,
                 Told::Elsewhere => self.send_away(header, outbox),
             },
-            Verdict::Resend => {
-                if let Some(reply) = self.ledger.last_reply(client) {
-                    self.desk.reply(&reply, outbox);
-                }
-                Outcome::Done
-            }
+            Verdict::Resend => self.resend(client, outbox),
             Verdict::Drop(reason) => {
                 count(&self.desk.counters.dropped);
                 if reason == DropReason::Full {
@@ -180,6 +175,16 @@ impl<L: Ledger> Service<L> {
                 Told::Elsewhere => self.send_away(header, outbox),
             },
         }
+    }
+
+    /// The recorded reply once more, unless it has not left yet and will do so by itself.
+    fn resend(&mut self, client: u128, outbox: &mut impl Outbox) -> Outcome {
+        if !self.ledger.may_resend(client) {
+            count(&self.desk.counters.dropped);
+        } else if let Some(reply) = self.ledger.last_reply(client) {
+            self.desk.reply(&reply, outbox);
+        }
+        Outcome::Done
     }
 
     /// Another node has to take the request. Clients of the field send it again, to the node that

@@ -18,6 +18,7 @@
 mod aligned;
 mod error;
 mod found;
+mod gate;
 mod journal;
 mod mark;
 mod old;
@@ -31,6 +32,7 @@ pub use self::{
     aligned::aligned,
     error::{NodeError, ReceiveError, Refused},
     found::FoundLog,
+    gate::{GateOptions, GateStatus},
     journal::Event,
     mark::{GroupMark, MARK_VERSION},
     old::{OldEntries, OldEntriesError},

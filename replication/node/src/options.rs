@@ -2,6 +2,8 @@
 
 use giro_replication::{Members, NodeId};
 
+use crate::gate::GateOptions;
+
 /// What can be chosen at each opening of a node's directory.
 #[derive(Clone, Debug)]
 pub struct ReplicaOptions {
@@ -20,11 +22,16 @@ pub struct ReplicaOptions {
     pub members: Members,
     /// Bytes of entries kept in memory for peers that lag.
     pub window_bytes: usize,
+    /// Bytes of committed entries that wait for execution, from which on this node takes no more
+    /// entries: the others go on without it.
+    pub backlog_bytes: usize,
     /// Bytes of entries that the log keeps behind a checkpoint, for peers that lag more.
     pub kept_bytes: u64,
     /// Own groups that are not committed from which on small requests gather instead of making an
     /// entry of their own.
     pub gather_from: usize,
+    /// Replies to writes wait for these replicas, too. The same on every node: each may lead.
+    pub gate: Option<GateOptions>,
 }
 
 impl ReplicaOptions {
@@ -39,8 +46,10 @@ impl ReplicaOptions {
             priority: 0,
             members,
             window_bytes: 64 << 20,
+            backlog_bytes: 64 << 20,
             kept_bytes: 256 << 20,
             gather_from: 2,
+            gate: None,
         }
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Sender {
     pub(crate) cluster: u128,
     pub(crate) incarnation: u64,
     pub(crate) digest: (u64, u128),
+    /// It takes no entries for now.
+    pub(crate) holds_back: bool,
 }
 
 /// The message's frame. None for messages that are no nodes' business: those of the library to
@@ -67,7 +69,7 @@ pub(crate) fn encode(sender: &Sender, message: &Message) -> Option<Frame> {
     (header.commit_term, header.reject_hint) = (message.commit_term, message.reject_hint);
     header.priority = message.priority.cast_unsigned();
     header.kind = kind as u8;
-    header.set_reject(message.reject);
+    header.set_flags(message.reject, sender.holds_back);
 
     let mut head = vec![0; HEADER_BYTES];
     let mut payloads = Vec::new();

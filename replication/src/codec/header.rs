@@ -21,6 +21,7 @@ pub(super) const CONTEXT_BYTES: usize = 8;
 const MAGIC: u32 = u32::from_le_bytes(*b"GIRP");
 const VERSION: u16 = 1;
 const REJECT: u8 = 1;
+const HOLDS_BACK: u8 = 2;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,7 @@ pub struct Header {
     pub description_bytes: u32,
     /// A [`Kind`].
     pub kind: u8,
-    /// Bit 0: the answer is no.
+    /// Bit 0: the answer is no. Bit 1: the sender takes no entries for now.
     pub flags: u8,
     /// 0 or 8.
     pub context_bytes: u16,
@@ -143,14 +144,21 @@ impl Header {
         header
     }
 
-    pub(super) fn set_reject(&mut self, reject: bool) {
-        self.flags = if reject { REJECT } else { 0 };
+    pub(super) fn set_flags(&mut self, rejects: bool, holds_back: bool) {
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        self.flags = flag(rejects, REJECT) | flag(holds_back, HOLDS_BACK);
     }
 
     /// Whether the answer is no.
     #[must_use]
     pub fn is_reject(&self) -> bool {
         self.flags & REJECT != 0
+    }
+
+    /// Whether the sender takes no entries for now.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        self.flags & HOLDS_BACK != 0
     }
 
     /// What the frame is.
@@ -202,7 +210,7 @@ impl Header {
         let Some(kind) = self.kind() else {
             return Err(BadFrame::Field("kind"));
         };
-        if self.flags > REJECT || self.reserved != [0; 16] {
+        if self.flags & !(REJECT | HOLDS_BACK) != 0 || self.reserved != [0; 16] {
             return Err(BadFrame::Field("reserved part"));
         }
         if self.from == 0 || self.to == 0 {

@@ -18,7 +18,26 @@ const SENDER: Sender = Sender {
     cluster: 77,
     incarnation: 0xfeed,
     digest: (32, 99),
+    holds_back: false,
 };
+
+#[test]
+fn a_sender_without_room_says_so_whatever_else_it_says() {
+    for (holds_back, reject) in [(false, false), (false, true), (true, false), (true, true)] {
+        let sender = Sender {
+            holds_back,
+            ..SENDER
+        };
+        let mut message = message(MessageType::MsgAppendResponse);
+        message.reject = reject;
+        let header = decode(&encode(&sender, &message).unwrap().to_bytes());
+        let header = header.unwrap().header;
+        assert_eq!(
+            (header.holds_back(), header.is_reject()),
+            (holds_back, reject)
+        );
+    }
+}
 
 fn member(id: u64) -> Member {
     let (incarnation, name) = (id * 7, format!("node{id}.example:300{id}"));
@@ -290,7 +309,7 @@ fn bad_frames_are_refused_with_their_reason() {
     assert_eq!(changed(52, 2), Err(BadFrame::Version { found, expected }));
     assert_eq!(changed(172, 0), field("kind"));
     assert_eq!(changed(172, 11), field("kind"));
-    assert_eq!(changed(173, 2), field("reserved part"));
+    assert_eq!(changed(173, 4), field("reserved part"));
     assert_eq!(changed(176, 1), field("reserved part"));
     assert_eq!(changed(56, 0), field("node"));
     assert_eq!(changed(87, 0xff), field("term or index"));

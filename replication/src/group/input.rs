@@ -43,6 +43,7 @@ impl Group {
         let header = incoming.header;
         self.admit(&header)?;
         self.hear(header.from);
+        self.hear_of_room(header.from, header.holds_back());
         self.meet(header.from, header.incarnation);
         self.check_promises(&incoming.message)?;
         let (from, index) = (header.from, header.digest_index);
@@ -54,7 +55,8 @@ impl Group {
         match incoming.message.get_msg_type() {
             MessageType::MsgSnapshot => self.take_offer(incoming.message),
             MessageType::MsgTimeoutNow if self.is_installing() => {}
-            _ => self.step(incoming.message),
+            _ if self.is_only_life_sign(&incoming.message) => {}
+            _ => self.step(self.without_what_is_too_much(incoming.message)),
         }
         Ok(())
     }
@@ -309,6 +311,7 @@ impl Group {
 
     fn advance(&mut self, index: u64) {
         self.executed = index;
+        self.backlog.executed(index);
         self.raw.advance_apply_to(index);
         self.after_call();
         let durable = self.raw.raft.raft_log.persisted;

@@ -1,6 +1,7 @@
 //! The adapter: one node's part in a group.
 
 mod checkpoints;
+mod holding;
 mod input;
 mod membership;
 mod start;
@@ -14,6 +15,7 @@ use raft::storage::GetEntriesContext;
 use raft::{RawNode, StateRole};
 
 use crate::NodeId;
+use crate::backlog::Backlog;
 use crate::codec::Frame;
 use crate::divergence::Digests;
 use crate::error::Stop;
@@ -50,6 +52,7 @@ pub struct Group {
     /// Last entry handed out for execution, and last one executed.
     handed: u64,
     executed: u64,
+    backlog: Backlog,
     /// The leader's first entry; it serves once that is executed.
     serving_from: u64,
     /// The hard state of this term is durable.
@@ -65,6 +68,8 @@ pub struct Group {
     installs: Vec<Install>,
     /// When each peer was last heard of (ticks).
     heard: Vec<(NodeId, u64)>,
+    /// Peers that take no entries for now.
+    holding: Vec<NodeId>,
     /// The incarnation under which each peer was first heard of.
     met: Vec<(NodeId, u64)>,
     stop: Option<Stop>,
@@ -171,6 +176,7 @@ impl Group {
             cluster: self.options.cluster,
             incarnation: self.options.incarnation,
             digest: self.digests.newest(),
+            holds_back: self.backlog.is_full(),
         }
     }
 

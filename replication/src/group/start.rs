@@ -7,6 +7,7 @@ use raft::{Config, RawNode, ReadOnlyOption};
 use super::Group;
 use super::types::{Checkpoint, Role, RoleChange};
 use crate::NodeId;
+use crate::backlog::Backlog;
 use crate::divergence::Digests;
 use crate::entry::{Entry, Hard};
 use crate::error::StartError;
@@ -34,6 +35,9 @@ pub struct Options {
     pub priority: i64,
     /// Bytes of entries kept in memory for peers that lag.
     pub window_bytes: usize,
+    /// Bytes of committed entries that wait for execution, from which on this node takes no more
+    /// entries.
+    pub backlog_bytes: usize,
 }
 
 impl Default for Options {
@@ -45,6 +49,7 @@ impl Default for Options {
             seed: 0,
             priority: 0,
             window_bytes: 64 << 20,
+            backlog_bytes: 64 << 20,
         }
     }
 }
@@ -166,6 +171,7 @@ impl Group {
             role,
             handed: start.applied,
             executed: start.applied,
+            backlog: Backlog::new(options.backlog_bytes),
             serving_from: 0,
             durable_term: start.hard.term,
             roles: vec![role],
@@ -176,6 +182,7 @@ impl Group {
             offer: None,
             installs: Vec::new(),
             heard: Vec::new(),
+            holding: Vec::new(),
             met: Vec::new(),
             stop: None,
         };

@@ -19,6 +19,10 @@ pub struct Status {
     pub committed: u64,
     /// The last one executed.
     pub executed: u64,
+    /// Bytes of committed entries that wait for execution.
+    pub backlog_bytes: usize,
+    /// So many that no more entries are taken for now.
+    pub holds_back: bool,
     /// Proposals that wait to be committed.
     pub in_flight: usize,
     /// Ticks since the oldest write under way was started. Above a third of the shortest election
@@ -41,22 +45,39 @@ pub struct PeerStatus {
     pub has: u64,
     /// Entries it lacks.
     pub lag: u64,
+    /// It takes no entries for now: its execution has to keep up first.
+    pub holds_back: bool,
 }
 
 impl Group {
+    /// The last entry that a node is known to have on stable storage, as this leader sees it; of
+    /// this node, as it is.
+    #[must_use]
+    pub fn has(&self, id: NodeId) -> u64 {
+        let raft = &self.raw.raft;
+        if id == self.options.node {
+            return raft.raft_log.persisted;
+        }
+        if !self.is_leader() {
+            return 0;
+        }
+        raft.prs().get(id).map_or(0, |progress| progress.matched)
+    }
+
     /// How this node sees the group.
     #[must_use]
     pub fn status(&self) -> Status {
         let raft = &self.raw.raft;
         let last = raft.raft_log.last_index();
         let peer = |id: NodeId| {
-            let has = raft.prs().get(id).map_or(0, |progress| progress.matched);
+            let has = self.has(id);
             PeerStatus {
                 node: id,
                 is_voter: self.members.is_voter(id),
                 is_healthy: self.is_healthy(id),
                 has,
                 lag: last.saturating_sub(has),
+                holds_back: self.holding.contains(&id),
             }
         };
         let others = self.members.known.iter().map(|member| member.id);
@@ -68,6 +89,8 @@ impl Group {
             durable: raft.raft_log.persisted,
             committed: raft.raft_log.committed,
             executed: self.executed,
+            backlog_bytes: self.backlog.bytes(),
+            holds_back: self.backlog.is_full(),
             in_flight: self.proposals.len(),
             stalled_ticks: self.flights.oldest().map_or(0, |at| self.now - at),
             peers: others.map(peer).collect(),

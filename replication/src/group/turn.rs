@@ -93,6 +93,7 @@ impl Group {
             self.handed = checkpoint.index;
             self.members = checkpoint.members;
             self.digests.restart();
+            self.backlog.executed(self.handed);
         }
         for entry in &commits {
             self.hand_out(entry, out);
@@ -116,6 +117,11 @@ impl Group {
                 CommitContent::Members(self.members.clone())
             }
         };
+        let payload_bytes = match &content {
+            CommitContent::Ops(payload) => payload.bytes.len(),
+            CommitContent::Empty | CommitContent::Members(_) => 0,
+        };
+        self.backlog.push(entry.index, payload_bytes);
         out.commits.push(Commit {
             index: entry.index,
             term: entry.term,
@@ -158,6 +164,9 @@ impl Group {
     }
 
     fn send(&mut self, message: &Message, out: &mut Output) {
+        if self.is_too_much(message) {
+            return;
+        }
         let Some(frame) = self.frame(message) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! One test for each rule that the library leaves to its user, and for each case of recovery in
 //! `docs/internals/replication.md`.
 
+mod backlog;
 mod elections;
 mod members;
 mod promises;

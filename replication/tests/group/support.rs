@@ -26,6 +26,9 @@ pub(crate) struct Node {
     pub(crate) is_up: bool,
     /// Writes stay under way.
     pub(crate) is_stalled: bool,
+    /// Commits wait to be executed.
+    pub(crate) is_lagging: bool,
+    pub(crate) waiting: VecDeque<Commit>,
     pub(crate) digest: u128,
     options: Options,
     first: Members,
@@ -97,6 +100,8 @@ impl Node {
             checkpoint: None,
             is_up: true,
             is_stalled: false,
+            is_lagging: false,
+            waiting: VecDeque::new(),
             digest: 0,
             options,
             first,
@@ -128,6 +133,14 @@ impl Node {
             self.group.executed(checkpoint.index, self.digest).unwrap();
         }
         true
+    }
+
+    /// The next commit to be executed.
+    fn next_commit(&mut self) -> Option<Commit> {
+        if self.is_lagging {
+            return None;
+        }
+        self.waiting.pop_front()
     }
 
     /// Texts of the ops executed, in order.
@@ -194,6 +207,7 @@ impl World {
         node.is_up = false;
         node.unwritten.clear();
         node.commits.clear();
+        node.waiting.clear();
         self.wire.retain(|(from, to, _)| *from != id && *to != id);
     }
 
@@ -210,6 +224,12 @@ impl World {
 
     pub(crate) fn restart_with_priority(&mut self, id: NodeId, priority: i64) {
         self.node(id).options.priority = priority;
+        self.crash(id);
+        self.restart(id);
+    }
+
+    pub(crate) fn restart_with_backlog(&mut self, id: NodeId, bytes: usize) {
+        self.node(id).options.backlog_bytes = bytes;
         self.crash(id);
         self.restart(id);
     }
@@ -231,7 +251,8 @@ impl World {
         node.reads.append(&mut out.reads);
         node.refused_reads.append(&mut out.refused_reads);
         node.unwritten.extend(out.writes);
-        for commit in out.commits {
+        node.waiting.extend(out.commits);
+        while let Some(commit) = node.next_commit() {
             let index = commit.index;
             node.commits.push(commit);
             if let Err(stop) = node.group.executed(index, node.digest + u128::from(index)) {

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use giro_node::GateOptions;
+use giro_replication::NodeId;
 use serde::Deserialize;
 
 /// What `giro format` writes beside a new ledger: every setting with its default, commented out.
@@ -69,6 +71,13 @@ pub(crate) struct Flags {
     /// In a group: entries that the log keeps behind a checkpoint for replicas that lag, in MiB.
     #[arg(long, env = "GIRO_LOG_KEPT_MIB", value_name = "MIB")]
     log_kept_mib: Option<u64>,
+    /// In a group: a reply to a write also waits until one of these replicas has the write.
+    #[arg(long, env = "GIRO_REPLY_GATE", value_name = "REPLICA,...")]
+    reply_gate: Option<String>,
+    /// Replies leave without the gate's replica when one has waited so long, until it has caught
+    /// up; 0 never. In milliseconds.
+    #[arg(long, env = "GIRO_REPLY_GATE_DEGRADE_MS", value_name = "MS")]
+    reply_gate_degrade_ms: Option<u64>,
     /// How long a request waits for room before it is dropped, in milliseconds.
     #[arg(long, env = "GIRO_REQUEST_DEADLINE_MS")]
     request_deadline_ms: Option<u64>,
@@ -99,6 +108,8 @@ struct File {
     archive: Option<bool>,
     generation_rows: Option<u32>,
     log_kept_mib: Option<u64>,
+    reply_gate: Option<String>,
+    reply_gate_degrade_ms: Option<u64>,
     request_deadline_ms: Option<u64>,
     http: Option<String>,
     shadow_ledgers: Option<u32>,
@@ -117,6 +128,8 @@ pub(crate) struct Config {
     pub(crate) shadow_ledgers: Option<u32>,
     /// Bytes of entries that a group's log keeps behind a checkpoint.
     pub(crate) log_kept_bytes: u64,
+    /// The gate that a group's replies wait for.
+    pub(crate) gate: Option<GateOptions>,
     /// The ledger's.
     pub(crate) ledger: giro::Options,
     /// The port's.
@@ -128,6 +141,10 @@ const SHARDS_MAX: u32 = 64;
 const SESSIONS_MAX: u32 = 1 << 20;
 const BUFFERS_MIN: u32 = 8;
 const BUFFERS_MAX: u32 = 1 << 14;
+/// A day.
+const DEGRADE_MS_MAX: u64 = 86_400_000;
+/// Milliseconds of a tick of a group.
+const TICK_MS: u64 = 20;
 /// One real ledger has room below the smallest, and all shadow ledgers above the largest.
 const SHADOW_LEDGERS_MIN: u32 = 2;
 const SHADOW_LEDGERS_MAX: u32 = 1 << 31;
@@ -173,6 +190,9 @@ impl Config {
         if let Some(ms) = flags.request_deadline_ms.or(file.request_deadline_ms) {
             server.request_deadline = Duration::from_millis(ms);
         }
+        let degrade_ms = flags.reply_gate_degrade_ms.or(file.reply_gate_degrade_ms);
+        let replicas = flags.reply_gate.clone().or(file.reply_gate);
+        let gate = gate_of(&replicas.unwrap_or_default(), degrade_ms.unwrap_or(0))?;
         let addresses = flags.addresses.clone().or(file.addresses);
         let config = Self {
             addresses: addresses.unwrap_or_else(|| "3000".into()),
@@ -193,6 +213,7 @@ impl Config {
                 .or(file.shadow_ledgers)
                 .filter(|count| *count > 0),
             log_kept_bytes: kept.saturating_mul(1 << 20),
+            gate,
             ledger,
             server,
         };
@@ -251,6 +272,29 @@ impl Config {
     }
 }
 
+/// The gate of these replicas' numbers; none when there are none, which switches off what the file
+/// has.
+fn gate_of(replicas: &str, degrade_ms: u64) -> anyhow::Result<Option<GateOptions>> {
+    if degrade_ms > DEGRADE_MS_MAX {
+        bail!("reply_gate_degrade_ms is {degrade_ms}; it must be 0 to {DEGRADE_MS_MAX}");
+    }
+    if replicas.is_empty() {
+        return Ok(None);
+    }
+    let number = |part: &str| {
+        let number = part.trim().parse::<u8>();
+        // Node ids begin with 1, replicas with 0.
+        let id = number.map(|number| NodeId::from(number) + 1);
+        id.with_context(|| format!("reply_gate has `{part}`, which is no replica's number"))
+    };
+    let replicas = replicas.split(',').map(number).collect::<Result<_, _>>()?;
+    let degrade_ticks = (degrade_ms > 0).then(|| degrade_ms.div_ceil(TICK_MS));
+    Ok(Some(GateOptions {
+        replicas,
+        degrade_ticks,
+    }))
+}
+
 fn read_file(dir: &Path, given: Option<&Path>) -> anyhow::Result<File> {
     let own = dir.join("giro.toml");
     let path = match given {
@@ -300,6 +344,8 @@ mod tests {
         assert_eq!(file.archive, Some(ledger.archive));
         assert_eq!(file.generation_rows, Some(ledger.generation_rows as u32));
         assert_eq!(file.log_kept_mib, Some(LOG_KEPT_MIB));
+        assert_eq!(file.reply_gate.as_deref(), Some(""), "a majority is enough");
+        assert_eq!(file.reply_gate_degrade_ms, Some(0), "as long as it takes");
         assert_eq!(
             file.request_deadline_ms,
             Some(server.request_deadline.as_millis() as u64)
@@ -344,6 +390,20 @@ mod tests {
         assert_eq!(of(None).unwrap(), 5);
         let error = of(Some(65)).unwrap_err().to_string();
         assert_eq!(error, "reactors is 65; it must be 1 to 64");
+    }
+
+    #[test]
+    fn the_gate_names_replicas_and_rounds_its_limit_up() {
+        let gate = gate_of("3, 4", 501).unwrap().unwrap();
+        assert_eq!(gate.replicas, [4, 5]);
+        assert_eq!(gate.degrade_ticks, Some(26));
+        assert_eq!(gate_of("3", 0).unwrap().unwrap().degrade_ticks, None);
+        assert_eq!(gate_of("", 500).unwrap(), None);
+        for wrong in ["x", "3,", "256", "-1"] {
+            let error = gate_of(wrong, 0).unwrap_err().to_string();
+            assert!(error.contains("no replica's number"), "{error}");
+        }
+        gate_of("3", DEGRADE_MS_MAX + 1).unwrap_err();
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use giro_log::ops_of_valid_payload;
 use giro_replication::codec::{Kind, decode};
 use giro_replication::{Commit, CommitContent, Entry, Members, NodeId};
 
@@ -28,18 +29,24 @@ pub struct Auditor {
     terms: BTreeMap<NodeId, u64>,
     /// The last entry a node executed, over all its lives.
     executed: BTreeMap<NodeId, u64>,
+    /// Index and term of the committed entry that has an op.
+    ops: BTreeMap<u64, (u64, u64)>,
+    /// Replies to writes wait for one of these, too; empty: there is no gate.
+    gate: Vec<NodeId>,
 }
 
 /// A promise that was broken.
 pub type Broken = String;
 
 impl Auditor {
-    /// An onlooker of a group that starts with these members.
+    /// An onlooker of a group that starts with these members, and whose replies wait for one of
+    /// `gate`.
     #[must_use]
-    pub fn new(members: Members) -> Self {
+    pub fn new(members: Members, gate: Vec<NodeId>) -> Self {
         let members = BTreeMap::from([(0, members)]);
         Self {
             members,
+            gate,
             ..Self::default()
         }
     }
@@ -84,6 +91,11 @@ impl Auditor {
             CommitContent::Empty | CommitContent::Members(_) => 0,
         };
         let (index, term) = (commit.index, commit.term);
+        if let CommitContent::Ops(payload) = &commit.content {
+            for (header, _) in ops_of_valid_payload(&payload.bytes) {
+                self.ops.entry(header.op).or_insert((index, term));
+            }
+        }
         let known = *self.committed.entry(index).or_insert((term, sum));
         if known != (term, sum) {
             let before = known.0;
@@ -220,6 +232,31 @@ impl Auditor {
             ));
         }
         Ok(())
+    }
+
+    /// (a), (i) The reply of an op leaves, for the first time or again: a majority has it durably,
+    /// and so has one of the gate's replicas, unless the gate says that it is open.
+    ///
+    /// # Errors
+    /// When they have not.
+    pub fn acknowledges(
+        &self,
+        op: u64,
+        disks: &BTreeMap<NodeId, DurableView>,
+        is_open: bool,
+    ) -> Result<(), Broken> {
+        let Some(&(index, term)) = self.ops.get(&op) else {
+            return Err(format!("(a) op {op} is replied to, and nobody executed it"));
+        };
+        self.replies((index, term), disks)?;
+        let has = |id: &NodeId| disks.get(id).is_some_and(|view| view.has(index, term));
+        if is_open || self.gate.is_empty() || self.gate.iter().any(has) {
+            return Ok(());
+        }
+        let gate = &self.gate;
+        Err(format!(
+            "(i) op {op} of entry {index} is replied to, and none of {gate:?} has it durably"
+        ))
     }
 
     /// The newest members that are committed.

@@ -58,7 +58,7 @@ impl Faults {
         self.count += 1;
         let ids: Vec<NodeId> = world.nodes.keys().copied().collect();
         let id = ids[self.rng.random_range(0..ids.len())];
-        let kind = self.rng.random_range(0..100u64);
+        let kind = self.rng.random_range(0..106u64);
         world.trace.note(world.now_us, "fault", [kind, id, 0, 0]);
         match kind {
             0..15 => self.crash(world, id),
@@ -73,6 +73,7 @@ impl Faults {
             84..88 => self.full_disk(world, id),
             88..93 => self.failing_disk(world, id),
             93..97 => self.damage(world, id),
+            100..106 => self.stall(world, id),
             _ => self.one_way(world, &ids),
         }
         let pause = self.pause_us;
@@ -90,6 +91,13 @@ impl Faults {
         let until = world.now_us + self.rng.random_range(10_000..2_000_000);
         let node = world.nodes.get_mut(&id).expect("it exists");
         node.paused_until_us = until;
+    }
+
+    /// Its history has to keep up: nothing is executed for a while, and all else goes on.
+    fn stall(&mut self, world: &mut World, id: NodeId) {
+        let until = world.now_us + self.rng.random_range(100_000..4_000_000);
+        let node = world.nodes.get_mut(&id).expect("it exists");
+        node.stalled_until_us = until;
     }
 
     /// Again before it has come to anything.

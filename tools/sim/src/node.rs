@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use giro_log::storage::Storage;
 use giro_log::{Identity, LogOptions, Recovery};
-use giro_node::{Beginning, FoundLog, NodeError, ReceiveError, Replica, ReplicaOptions};
+use giro_node::{
+    Beginning, FoundLog, GateOptions, NodeError, ReceiveError, Replica, ReplicaOptions,
+};
 use giro_replication::{EntryKind, Members, NodeId, Start};
 
 use crate::auditor::Auditor;
@@ -28,6 +30,8 @@ const SEGMENT_BYTES: u64 = 272 * 4096;
 const KEPT_BYTES: u64 = 20 << 10;
 /// Bytes of entries in memory, for peers that lag even less.
 const WINDOW_BYTES: usize = 8 << 10;
+/// Bytes that may wait for execution: a few entries.
+const BACKLOG_BYTES: usize = 6 << 10;
 
 /// A node, up or down.
 pub struct Node {
@@ -54,6 +58,10 @@ pub struct Node {
     pub tick_us: u64,
     /// The process stands still until then (us).
     pub paused_until_us: u64,
+    /// Nothing is executed until then (us).
+    pub stalled_until_us: u64,
+    /// Its replies wait for this.
+    pub gate: Option<GateOptions>,
     /// A write takes so long (us).
     pub write_us: u64,
     /// The disk will report an error for the next write.
@@ -146,6 +154,8 @@ impl Node {
             staged: BTreeMap::new(),
             clock_off_ns: 0,
             tick_us: 20_000,
+            stalled_until_us: 0,
+            gate: None,
             write_us: 150,
             paused_until_us: 0,
             fails_next_write: false,
@@ -193,7 +203,9 @@ impl Node {
         options.seed = self.seed;
         options.window_bytes = WINDOW_BYTES;
         options.kept_bytes = KEPT_BYTES;
+        options.backlog_bytes = BACKLOG_BYTES;
         options.gather_from = 3;
+        options.gate.clone_from(&self.gate);
         let log = LogOptions {
             spares: 1,
             first_index: Recovery::oldest_index(&storage, dir, &identity())?,
@@ -276,8 +288,9 @@ impl Node {
     /// # Errors
     /// [`Trouble`].
     pub fn turn(&mut self, context: &mut Context<'_>) -> Result<(), Trouble> {
+        let is_stalled = context.now_us < self.stalled_until_us;
         match &mut self.up {
-            Some(up) => up.turn(self.id, context),
+            Some(up) => up.turn((self.id, is_stalled), context),
             None => Ok(()),
         }
     }

@@ -126,7 +126,8 @@ impl Operator {
             self.newcomer = Some(self.add_node(world)?);
             return Ok(None);
         }
-        let others: Vec<_> = members.known.iter().filter(|m| m.id != leader).collect();
+        let others = members.known.iter().filter(|m| m.id != leader);
+        let others: Vec<_> = others.filter(|m| Some(m.id) != world.spared).collect();
         if restless && members.voters.len() > 3 && !others.is_empty() {
             let place = self.rng.random_range(0..others.len());
             return Ok(Some(Change::Remove(others[place].id)));
@@ -140,6 +141,7 @@ impl Operator {
         let seed = self.rng.random();
         let mut node = Node::new(id, seed, world.first.clone(), seed);
         node.tick_us = self.rng.random_range(18_000..22_000);
+        node.gate.clone_from(&world.gate);
         world.nodes.insert(id, node);
         world.start_node(id)?;
         Ok(id)

@@ -10,6 +10,10 @@ pub enum Sabotage {
     EarlyPersist,
     /// Answers a client when the entry is durable on the leader alone.
     EarlyReply,
+    /// Answers a client without waiting for the gate's replica.
+    UngatedReply,
+    /// Answers a client that asks again without waiting for the gate's replica.
+    UngatedResend,
     /// Forgets term and vote over a restart.
     ForgetVote,
     /// Forgets the last entries over a restart.

@@ -75,17 +75,22 @@ impl Up {
         self.disk
     }
 
-    /// Does what there is to do.
+    /// Does what there is to do; when it is stalled, all but executing.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub fn turn(&mut self, id: NodeId, context: &mut Context<'_>) -> Result<(), Trouble> {
+    pub fn turn(
+        &mut self,
+        (id, is_stalled): (NodeId, bool),
+        context: &mut Context<'_>,
+    ) -> Result<(), Trouble> {
         for _ in 0..64 {
             self.replica.flush(&mut self.disk)?;
             self.audit(id, context)?;
             self.send(id, context)?;
-            let mut is_quiet = !self.replica.is_ready();
-            while self.replica.is_ready() {
+            let is_ready = |replica: &Replica| !is_stalled && replica.is_ready();
+            let mut is_quiet = !is_ready(&self.replica);
+            while is_ready(&self.replica) {
                 self.execute(id, context)?;
             }
             self.replica.engine_mut().settle();
@@ -190,15 +195,16 @@ impl Up {
                 op: reply.op,
                 body: reply.body.to_vec(),
             };
-            answers.push((client, answer));
+            answers.push((client, reply.op, answer));
         };
         self.replica.execute(&mut take)?;
         self.audit(id, context)?;
-        for (client, answer) in answers {
-            let kept = context.auditor.replies(self.executed, context.views);
-            kept.map_err(Trouble::Broken)?;
-            // Clients are numbered from 1, the library's own requests have none.
-            if let Some(client) = client.checked_sub(1) {
+        for (client, op, answer) in answers {
+            // Clients are numbered from 1, the library's own requests have none, and wait for no
+            // gate.
+            let client = client.checked_sub(1);
+            self.acknowledge(op, client.is_none(), context)?;
+            if let Some(client) = client {
                 context.effects.push(Effect::Answer(client, answer));
             }
         }
@@ -206,6 +212,15 @@ impl Up {
             self.replica.spoil_digest(1);
         }
         Ok(())
+    }
+
+    /// The auditor looks at a reply that leaves.
+    fn acknowledge(&self, op: u64, is_own: bool, context: &Context<'_>) -> Result<(), Trouble> {
+        let is_open = self.replica.gate().is_some_and(|gate| gate.is_degraded);
+        let kept = context
+            .auditor
+            .acknowledges(op, context.views, is_open || is_own);
+        kept.map_err(Trouble::Broken)
     }
 
     fn look_after_checkpoints(&mut self, context: &mut Context<'_>) {
@@ -298,18 +313,21 @@ impl Up {
         meta: RequestMeta,
         request: &Request,
         context: &mut Context<'_>,
-    ) {
+    ) -> Result<(), Trouble> {
         let request_checksum = meta.request_checksum;
         if context.sabotage == Sabotage::StaleRead && !request.is_write() {
             let body = Some(request.body.clone());
             let read = WaitingRead { client, meta, body };
-            return self.answer_read(read, context);
+            self.answer_read(read, context);
+            return Ok(());
         }
         if self.replica.standing() != Standing::Serving {
-            return self.refuse(client, request_checksum, context);
+            self.refuse(client, request_checksum, context);
+            return Ok(());
         }
         if !request.is_write() {
-            return self.read(client, meta, Some(request.body.clone()), context);
+            self.read(client, meta, Some(request.body.clone()), context);
+            return Ok(());
         }
         let engine = self.replica.engine_mut();
         let mut verdict = engine.check(&meta);
@@ -321,10 +339,15 @@ impl Up {
                 engine.submit_copy(wall_ns, &meta, &request.body);
             }
             Verdict::Accept | Verdict::Drop(_) => {}
+            Verdict::Resend
+                if !self.replica.may_resend(meta.client)
+                    && context.sabotage != Sabotage::UngatedResend => {}
             Verdict::Resend => {
+                let engine = self.replica.engine();
                 let last = engine.last_reply(meta.client);
                 let last = last.expect("the session has a reply");
                 let (op, body) = (last.op, last.body.to_vec());
+                self.acknowledge(op, false, context)?;
                 let answer = Answer::Reply {
                     request_checksum,
                     op,
@@ -335,6 +358,7 @@ impl Up {
             // A leader that was replaced and does not know it does not know newer sessions.
             Verdict::Evict(_) => self.read(client, meta, None, context),
         }
+        Ok(())
     }
 }
 
@@ -356,16 +380,20 @@ impl Node {
     }
 
     /// A client asks.
+    ///
+    /// # Errors
+    /// [`Trouble::Broken`].
     pub fn request(
         &mut self,
         client: usize,
         meta: RequestMeta,
         request: &Request,
         context: &mut Context<'_>,
-    ) {
+    ) -> Result<(), Trouble> {
         let wall = self.wall_ns(context.now_us);
-        if let Some(up) = &mut self.up {
-            up.request((client, wall), meta, request, context);
+        match &mut self.up {
+            Some(up) => up.request((client, wall), meta, request, context),
+            None => Ok(()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The world: what happens next, until a promise is broken or all is done.
 
+mod end;
+mod gated;
 mod scenario;
 
 use std::cmp::Reverse;
@@ -8,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use bytes::Bytes;
 use giro::RequestMeta;
 use giro_base::BufferPool;
+use giro_node::GateOptions;
 use giro_replication::{Member, Members, NodeId};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,9 +19,9 @@ use crate::auditor::Auditor;
 use crate::client::{Answer, Client};
 use crate::faults::Faults;
 use crate::forge;
-use crate::history::{self, Event};
+use crate::history::Event;
 use crate::image::Image;
-use crate::network::{Network, Weather};
+use crate::network::Network;
 use crate::node::{Context, Effect, Node, Trouble};
 use crate::operator::Operator;
 use crate::sabotage::Sabotage;
@@ -26,6 +29,7 @@ use crate::trace::Trace;
 use crate::view::DurableView;
 use crate::workload::Request;
 
+use gated::Gated;
 pub use scenario::run_replaced_leader;
 
 /// How a clean run ended.
@@ -137,6 +141,10 @@ pub struct World {
     pub(crate) auditor: Auditor,
     pub(crate) trace: Trace,
     pub(crate) first: Members,
+    /// What the nodes' replies wait for.
+    pub(crate) gate: Option<GateOptions>,
+    /// The gate's learner, which the operator never takes away.
+    pub(crate) spared: Option<NodeId>,
     clients: Vec<Client>,
     /// The alarm of each that counts.
     alarms: Vec<u64>,
@@ -187,17 +195,33 @@ impl World {
         let mut rng = stream(seed, 7);
         let voters = [1, 3, 3, 3, 5][rng.random_range(0..5)];
         let clients = rng.random_range(1..=4);
-        Self::with(seed, sabotage, (voters, clients))
+        let gate = Gated::of(seed, voters);
+        Self::with(seed, sabotage, (voters, clients), gate)
     }
 
-    fn with(seed: u64, sabotage: Sabotage, (voters, clients): (u64, usize)) -> Self {
+    fn with(
+        seed: u64,
+        sabotage: Sabotage,
+        (voters, clients): (u64, usize),
+        gated: Option<Gated>,
+    ) -> Self {
         let mut rng = stream(seed, 1);
         let member = |id| Member {
             id,
             incarnation: seed ^ (id << 32),
             name: format!("node{id}"),
         };
-        let first = Members::of_voters((1..=voters).map(member).collect());
+        let mut first = Members::of_voters((1..=voters).map(member).collect());
+        let mut next_id = voters + 1;
+        if let Some(gated) = &gated {
+            let learner = gated.learner;
+            first.learners.push(learner);
+            first.known.push(member(learner));
+            first.id_max = learner;
+            next_id = learner + 1;
+        }
+        let gate = gated.as_ref().map(|gated| gated.options.clone());
+        let looked_for = gate.as_ref().map(|gate| gate.replicas.clone());
         let mut world = Self {
             now_us: 0,
             count: 0,
@@ -206,7 +230,7 @@ impl World {
             nodes: BTreeMap::new(),
             views: BTreeMap::new(),
             network: Network::new(stream(seed, 2)),
-            auditor: Auditor::new(first.clone()),
+            auditor: Auditor::new(first.clone(), looked_for.unwrap_or_default()),
             trace: Trace::new(400),
             first: first.clone(),
             clients: (0..clients).map(Client::new).collect(),
@@ -218,12 +242,15 @@ impl World {
             disk_rng: stream(seed, 3),
             client_rng: stream(seed, 4),
             faults: Faults::new(stream(seed, 5)),
-            operator: Operator::new(stream(seed, 6), voters + 1),
+            operator: Operator::new(stream(seed, 6), next_id),
+            spared: gated.map(|gated| gated.learner),
+            gate: gate.filter(|_| sabotage != Sabotage::UngatedReply),
             is_fair: false,
             damaged: BTreeSet::new(),
         };
         for member in &first.known {
             let mut node = Node::new(member.id, member.incarnation, first.clone(), seed);
+            node.gate.clone_from(&world.gate);
             node.tick_us = rng.random_range(18_000..22_000);
             node.write_us = rng.random_range(80..400);
             node.clock_off_ns = rng.random_range(-200_000_000..200_000_000);
@@ -324,8 +351,7 @@ impl World {
                 };
                 let life = node.life;
                 self.on_life(id, life, |node, context| {
-                    node.request(client, meta, &request, context);
-                    Ok(())
+                    node.request(client, meta, &request, context)
                 })
             }
             Happening::Answer(client, answer) => {
@@ -681,101 +707,5 @@ impl World {
         operated?;
         self.at(self.now_us + OPERATE_US, Happening::Operate);
         Ok(())
-    }
-
-    /// No more faults: everybody gets well.
-    fn make_fair(&mut self) -> Result<(), String> {
-        self.trace.note(self.now_us, "fair", [0; 4]);
-        self.is_fair = true;
-        self.network.heal();
-        self.network.weather = Weather::FAIR;
-        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
-            let node = self.nodes.get_mut(&id).expect("its key was there");
-            node.write_us = 200;
-            node.tick_us = 20_000;
-            node.paused_until_us = 0;
-            node.storage.set_full(false);
-            node.fails_next_write = false;
-            if node.up.is_none() && node.dead.is_none() {
-                self.start_node(id)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// All must end well: each client gets some more answers, then all nodes agree.
-    fn finish(&mut self) -> Result<(), String> {
-        let deadline = self.now_us + FAIR_US;
-        let goals: Vec<u64> = self.clients.iter().map(|client| client.done + 3).collect();
-        while !self.is_done(&goals) {
-            self.in_time(deadline, "clients are not answered")?;
-        }
-        for client in &mut self.clients {
-            client.is_closing = true;
-        }
-        while self.clients.iter().any(|client| client.waits.is_some()) {
-            self.in_time(deadline, "the last requests are not answered")?;
-        }
-        while !self.agrees() {
-            self.in_time(deadline, "the nodes do not come to the same state")?;
-        }
-        Ok(())
-    }
-
-    fn in_time(&mut self, deadline: u64, what: &str) -> Result<(), String> {
-        if self.now_us > deadline {
-            let states = self
-                .nodes
-                .values()
-                .map(|node| match (&node.up, &node.dead) {
-                    (Some(up), _) => format!("\n  node {}: {:?}", node.id, up.replica.status()),
-                    (None, dead) => format!("\n  node {}: down {dead:?}", node.id),
-                });
-            let states: String = states.collect();
-            return Err(format!(
-                "liveness: {what} after a minute without faults{states}"
-            ));
-        }
-        self.step()
-    }
-
-    fn is_done(&self, goals: &[u64]) -> bool {
-        let clients = self.clients.iter().zip(goals);
-        let mut clients = clients.map(|(client, goal)| client.done >= *goal);
-        clients.all(|done| done)
-    }
-
-    /// Whether every member has executed everything, and nothing is under way.
-    fn agrees(&self) -> bool {
-        let members = self.auditor.members();
-        if members.is_joint() {
-            return false;
-        }
-        let last = self.auditor.last_committed();
-        members.known.iter().all(|member| {
-            let node = self.nodes.get(&member.id);
-            let up = node.and_then(|node| node.up.as_ref());
-            up.is_some_and(|up| up.replica.executed_index() == last && up.replica.is_idle())
-        })
-    }
-
-    /// The whole history, at the end.
-    fn check_end(&mut self) -> Result<Report, String> {
-        let members = self.auditor.members().known.iter();
-        let ups = members.filter_map(|member| self.nodes.get(&member.id)?.up.as_ref());
-        let mut logs = ups.map(|up| &up.payloads);
-        let log = logs.next().expect("a group has a node");
-        if logs.any(|other| other != log) {
-            return Err("(e) nodes executed different groups of ops".to_owned());
-        }
-        history::check(&self.events, log, &self.pool).map_err(|what| format!("(g) {what}"))?;
-        Ok(Report {
-            hash: self.trace.hash(),
-            steps: self.trace.count(),
-            requests: self.clients.iter().map(|client| client.done).sum(),
-            entries: self.auditor.last_committed(),
-            faults: self.faults.count(),
-            time_us: self.now_us,
-        })
     }
 }

@@ -32,6 +32,16 @@ fn the_auditor_finds_a_reply_before_the_quorum() {
 }
 
 #[test]
+fn the_auditor_finds_a_reply_before_the_gates_replica_has_it() {
+    finds(Sabotage::UngatedReply, 20, &["(i)"]);
+}
+
+#[test]
+fn the_auditor_finds_a_reply_sent_again_before_the_gates_replica_has_it() {
+    finds(Sabotage::UngatedResend, 40, &["(i)"]);
+}
+
+#[test]
 fn the_auditor_finds_a_forgotten_vote() {
     finds(Sabotage::ForgetVote, 40, &["(f)", "node"]);
 }

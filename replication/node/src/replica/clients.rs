@@ -3,6 +3,7 @@
 use giro_replication::{Change, ChangeRefused, NodeId, ProposeError};
 
 use super::Replica;
+use crate::gate::Gate;
 
 impl Replica {
     /// Asks a majority whether this node still leads: before a read is answered, or an eviction is
@@ -20,13 +21,24 @@ impl Replica {
         out.append(&mut self.answers);
     }
 
-    /// Whether nothing that was submitted or committed waits to be executed.
+    /// Whether the recorded reply to a client's last write may be sent again now: with a gate, not
+    /// before that has the write. Then it will be handed out as others are.
+    pub fn may_resend(&mut self, client: u128) -> bool {
+        let Some(gate) = &mut self.gate else {
+            return true;
+        };
+        let last = self.engine.last_reply(client);
+        last.is_none_or(|last| gate.lets_again(last.op, client))
+    }
+
+    /// Whether nothing that was submitted or committed waits to be executed, nor a reply to leave.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         !self.engine.has_groups()
             && self.undecided == 0
             && self.committed.is_empty()
             && !self.wal.is_busy()
+            && !self.gate.as_ref().is_some_and(Gate::is_holding)
     }
 
     /// Whether something waits that no completion and no frame will tell of: for a segment, or for

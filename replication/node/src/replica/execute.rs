@@ -4,26 +4,34 @@ use giro::{EntryOps, Reply};
 use giro_replication::{Commit, CommitContent};
 
 use super::Replica;
+use super::gated::gate_has;
 use crate::error::NodeError;
+use crate::gate::Gate;
 use crate::journal::Event;
 use crate::mark::GroupMark;
 
 impl Replica {
-    /// Whether a committed entry waits to be executed. It waits longer while the history has to
-    /// keep up.
+    /// Whether a committed entry waits to be executed, or a reply to leave that was held. Entries
+    /// wait longer while the history has to keep up.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        self.can_execute() || self.has_due_replies()
+    }
+
+    fn can_execute(&self) -> bool {
         let waits = self.engine.is_behind() && !self.was_serving;
         !self.committed.is_empty() && !waits && !self.is_superseded
     }
 
-    /// Executes the oldest committed entry, hands out replies if it was proposed here, in the term
-    /// it was committed in, and says whether there is more to execute.
+    /// Hands out replies that need not wait any longer; executes the oldest committed entry, hands
+    /// out its replies if it was proposed here, in the term it was committed in, and the gate has
+    /// it; and says whether there is more to do.
     ///
     /// # Errors
     /// When this node must end.
     pub fn execute(&mut self, reply: &mut dyn FnMut(Reply<'_>)) -> Result<bool, NodeError> {
-        if !self.is_ready() {
+        self.hand_out_due(reply);
+        if !self.can_execute() {
             return Ok(false);
         }
         let commit = self.committed.pop_front().expect("looked at it above");
@@ -38,6 +46,7 @@ impl Replica {
         let digest = self.engine.digest().value() ^ self.digest_mask;
         self.journal.note(|| Event::Executed(index, digest));
         self.group.executed(index, digest)?;
+        self.cover();
         Ok(self.is_ready())
     }
 
@@ -72,7 +81,19 @@ impl Replica {
                     known_op: self.known_op,
                     group: &mut mark,
                 };
-                let reply = commit.ticket.is_some().then_some(reply);
+                let (gate, group) = (&mut self.gate, &self.group);
+                let is_there = gate
+                    .as_ref()
+                    .is_some_and(|gate| gate_has(gate, group) >= commit.index);
+                let mut gated = |executed: Reply<'_>| {
+                    let (op, client) = (executed.op, executed.client);
+                    let holds = |gate: &mut Gate| gate.holds(op, client, is_there);
+                    if !gate.as_mut().is_some_and(holds) {
+                        reply(executed);
+                    }
+                };
+                let gated: &mut dyn FnMut(Reply<'_>) = &mut gated;
+                let reply = commit.ticket.is_some().then_some(gated);
                 self.engine.execute_entry(entry, reply)?;
             }
         }

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod clients;
 mod execute;
+mod gated;
 mod open;
 mod peers;
 mod turn;
@@ -19,6 +20,7 @@ use giro_replication::{
     Commit, Fetch, Group, Install, Members, NodeId, Outgoing, Output, Role, RoleChange, Status,
 };
 
+use crate::gate::{Gate, GateStatus};
 use crate::journal::{Event, Journal};
 use crate::mark::GroupMark;
 use crate::options::ReplicaOptions;
@@ -51,6 +53,7 @@ pub struct Replica {
     engine: Engine,
     wal: Wal,
     group: Group,
+    gate: Option<Gate>,
     options: ReplicaOptions,
     storage: Arc<dyn Storage>,
     dir: PathBuf,
@@ -145,6 +148,12 @@ impl Replica {
     #[must_use]
     pub fn status(&self) -> Status {
         self.group.status()
+    }
+
+    /// How the gate for replies stands, if there is one.
+    #[must_use]
+    pub fn gate(&self) -> Option<GateStatus> {
+        self.gate.as_ref().map(Gate::status)
     }
 
     /// Role, term and leader.

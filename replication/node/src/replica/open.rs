@@ -15,6 +15,7 @@ use giro_replication::{Checkpoint, Group, Output, Start};
 use super::Replica;
 use crate::error::NodeError;
 use crate::found::FoundLog;
+use crate::gate::Gate;
 use crate::journal::Journal;
 use crate::mark::GroupMark;
 use crate::options::ReplicaOptions;
@@ -163,6 +164,7 @@ impl Replica {
             engine,
             wal,
             group,
+            gate: options.gate.clone().map(Gate::new),
             options: options.clone(),
             storage,
             dir,
@@ -201,5 +203,6 @@ fn group_options(identity: &Identity, options: &ReplicaOptions) -> giro_replicat
         seed: options.seed,
         priority: options.priority,
         window_bytes: options.window_bytes,
+        backlog_bytes: options.backlog_bytes,
     }
 }

@@ -17,6 +17,9 @@ impl Replica {
     /// When this node must end.
     pub fn tick(&mut self) -> Result<(), NodeError> {
         self.group.tick();
+        if let Some(gate) = &mut self.gate {
+            gate.tick(self.engine.commit_op());
+        }
         self.poll()
     }
 

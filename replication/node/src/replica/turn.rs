@@ -107,6 +107,7 @@ impl Replica {
                 self.undecided = 0;
                 self.own.clear();
                 self.engine.abandon();
+                self.turn_gate();
             }
         }
         for write in out.writes.drain(..) {
@@ -133,6 +134,7 @@ impl Replica {
         self.offers.append(&mut out.offers);
         self.wants_checkpoint |= std::mem::take(&mut out.wants_checkpoint);
         self.out = out;
+        self.cover();
         Ok(polled?)
     }
 }

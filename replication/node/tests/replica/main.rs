@@ -1,9 +1,11 @@
 //! Whole nodes on real directories, driven by hand: frames are passed and writes are completed
 //! when a test says so.
 
+mod backlog;
 mod damage;
 mod failover;
 mod frames;
+mod gate;
 mod restarts;
 mod support;
 mod transfer;

@@ -57,6 +57,8 @@ pub(crate) struct Node {
     pub(crate) disk: HeldDisk,
     /// Its writes wait.
     pub(crate) is_slow: bool,
+    /// Nothing is executed.
+    pub(crate) is_lagging: bool,
     /// Replies it sent: client, request, op, body.
     pub(crate) replies: Vec<(u128, u32, u64, Vec<u8>)>,
 }
@@ -116,6 +118,7 @@ impl Node {
             up: None,
             disk: HeldDisk::default(),
             is_slow: false,
+            is_lagging: false,
             replies: Vec::new(),
         }
     }
@@ -160,7 +163,7 @@ impl Node {
         let mut take = |reply: giro::Reply<'_>| {
             replies.push((reply.client, reply.request, reply.op, reply.body.to_vec()));
         };
-        while replica.execute(&mut take)? {}
+        while !self.is_lagging && replica.execute(&mut take)? {}
         replica.engine_mut().settle();
         for reader in replica.fetches() {
             let entries = reader.read();

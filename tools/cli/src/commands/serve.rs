@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use giro::Engine;
 use giro_gateway::Gateway;
 use giro_log::Identity;
@@ -46,6 +46,11 @@ pub(crate) fn run(dir: &Path, mut config: Config, greeting: Greeting) -> anyhow:
 
 /// A ledger that is alone.
 fn run_alone(dir: &Path, config: &Config, greeting: Greeting) -> anyhow::Result<()> {
+    if config.gate.is_some() {
+        bail!(
+            "reply_gate names replicas, and this ledger is alone: nobody could keep that promise"
+        );
+    }
     let address: Address = config
         .addresses
         .parse()
@@ -122,6 +127,7 @@ fn replica_options(identity: &Identity, config: &Config) -> ReplicaOptions {
     let mut options = ReplicaOptions::new(node, identity.incarnation, members);
     options.engine = config.ledger.clone();
     options.kept_bytes = config.log_kept_bytes;
+    options.gate.clone_from(&config.gate);
     options
 }
 

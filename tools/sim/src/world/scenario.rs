@@ -12,7 +12,7 @@ use crate::sabotage::Sabotage;
 /// # Errors
 /// The promise that was broken.
 pub fn run_replaced_leader(seed: u64, sabotage: Sabotage) -> Result<Report, Box<Violation>> {
-    let mut world = World::with(seed, sabotage, (3, 2));
+    let mut world = World::with(seed, sabotage, (3, 2), None);
     let ran = world.run_replaced_leader();
     ran.map_err(|what| world.violation(what))
 }

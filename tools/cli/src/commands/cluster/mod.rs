@@ -227,6 +227,9 @@ fn show(target: &Target, report: &Report) -> anyhow::Result<()> {
     if let (Some(bytes), Some(total)) = (report.fetching_bytes, report.fetching_bytes_total) {
         println!("fetches a checkpoint: {bytes} of {total} bytes are here");
     }
+    if let Some(gate) = &report.gate {
+        println!("{}", gate.line());
+    }
     let row = |cells: [&str; 6]| {
         let [replica, kind, incarnation, peer, heard, lag] = cells;
         println!("{replica:>7}  {kind:<8} {incarnation:<16}  {peer:<24} {heard:<5} {lag:>8}");
@@ -238,7 +241,10 @@ fn show(target: &Target, report: &Report) -> anyhow::Result<()> {
             Some(false) => "no",
             None => "",
         };
-        let lag = member.lag.map_or_else(String::new, |lag| lag.to_string());
+        let mut lag = member.lag.map_or_else(String::new, |lag| lag.to_string());
+        if member.holds_back == Some(true) {
+            lag.push_str("  takes no entries until its execution has kept up");
+        }
         let (replica, kind) = (member.replica.to_string(), &member.kind);
         row([
             &replica,

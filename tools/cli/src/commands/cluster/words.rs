@@ -1,5 +1,6 @@
 //! What is said over a replica's socket, and what `--json` prints.
 
+use giro_node::GateStatus;
 use giro_replication::{Change, ChangeRefused, Member, NodeId, ProposeError, Role};
 use giro_server::{Order, OrderError, Standings};
 use serde::{Deserialize, Serialize};
@@ -44,9 +45,25 @@ pub(crate) struct Report {
     /// Bytes that are here of a checkpoint being fetched, and of all of it, once that is known.
     pub(crate) fetching_bytes: Option<u64>,
     pub(crate) fetching_bytes_total: Option<u64>,
+    /// The gate for replies, if there is one; its figures are the leader's.
+    pub(crate) gate: Option<ReportedGate>,
     /// A change of voters is under way.
     pub(crate) is_joint: bool,
     pub(crate) members: Vec<Reported>,
+}
+
+/// The gate that replies to writes wait for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReportedGate {
+    /// One of these must have a write before its reply leaves.
+    pub(crate) replicas: Vec<u8>,
+    /// Replies leave without, for now.
+    pub(crate) is_degraded: bool,
+    /// Replies that wait, and how long the oldest has been waiting.
+    pub(crate) held: u64,
+    pub(crate) waited_ms: u64,
+    /// Replies that left without since the replica was started.
+    pub(crate) passed: u64,
 }
 
 /// A member.
@@ -63,6 +80,8 @@ pub(crate) struct Reported {
     pub(crate) is_healthy: Option<bool>,
     /// Entries it lacks; only the leader knows.
     pub(crate) lag: Option<u64>,
+    /// It takes no entries for now, because its execution does not keep up; only the leader knows.
+    pub(crate) holds_back: Option<bool>,
 }
 
 /// The answer to an order.
@@ -139,6 +158,7 @@ impl From<&Standings> for Report {
                 peer: member.name.clone(),
                 is_healthy: peer.map(|peer| peer.is_healthy),
                 lag: peer.map(|peer| peer.lag),
+                holds_back: peer.map(|peer| peer.holds_back),
             }
         });
         Self {
@@ -157,8 +177,38 @@ impl From<&Standings> for Report {
             stalled_ms: status.stalled_ticks * TICK_MS,
             fetching_bytes: standings.fetching.map(|(bytes, _)| bytes),
             fetching_bytes_total: standings.fetching.map(|(_, total)| total),
+            gate: standings.gate.as_ref().map(ReportedGate::from),
             is_joint: members.is_joint(),
             members: reported.collect(),
+        }
+    }
+}
+
+impl ReportedGate {
+    /// For people.
+    pub(crate) fn line(&self) -> String {
+        let replicas: Vec<_> = self.replicas.iter().map(ToString::to_string).collect();
+        let replicas = replicas.join(" or ");
+        if self.is_degraded {
+            let passed = self.passed;
+            return format!(
+                "ALARM: replica {replicas} does not keep up; replies leave without it ({passed} so \
+                 far)"
+            );
+        }
+        let (held, waited) = (self.held, self.waited_ms);
+        format!("replies wait for replica {replicas}, too: {held} wait, the oldest for {waited} ms")
+    }
+}
+
+impl From<&GateStatus> for ReportedGate {
+    fn from(gate: &GateStatus) -> Self {
+        Self {
+            replicas: gate.replicas.iter().map(|id| replica_of(*id)).collect(),
+            is_degraded: gate.is_degraded,
+            held: gate.held as u64,
+            waited_ms: gate.waited_ticks * TICK_MS,
+            passed: gate.passed,
         }
     }
 }
