@@ -17,6 +17,7 @@
 
 mod aligned;
 mod error;
+mod files;
 mod found;
 mod journal;
 mod mark;
@@ -30,7 +31,11 @@ mod wal;
 pub use self::{
     aligned::aligned,
     error::{NodeError, ReceiveError, Refused},
-    found::FoundLog,
+    files::{
+        CopiedMember, CopyError, Executed, Fate, LogStanding, MemberFiles, Owner, VerifiedMember,
+        VerifyStage, copy_member,
+    },
+    found::{FoundLog, content_of},
     journal::Event,
     mark::{GroupMark, MARK_VERSION},
     old::{OldEntries, OldEntriesError},

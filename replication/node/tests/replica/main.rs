@@ -3,6 +3,7 @@
 
 mod damage;
 mod failover;
+mod files;
 mod frames;
 mod restarts;
 mod support;
