@@ -141,6 +141,11 @@ impl Trio {
         child.is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
+    /// It has ended by itself.
+    pub(crate) fn forget(&mut self, replica: usize) {
+        self.processes[replica] = None;
+    }
+
     /// What a replica logged.
     pub(crate) fn log(&self, replica: usize) -> String {
         std::fs::read_to_string(self.dir(replica).with_extension("log")).unwrap()
@@ -190,6 +195,20 @@ impl Trio {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Replicas come to the same state.
+    pub(crate) fn assert_same_state(&self, replicas: &[usize]) {
+        let mut found = Vec::new();
+        self.until("all have executed everything", || {
+            let all = replicas.iter().map(|replica| self.status(*replica));
+            found = all
+                .flatten()
+                .map(|status| (status["op"].clone(), status["digest"].clone()))
+                .collect();
+            found.len() == replicas.len() && found.iter().all(|(op, _)| *op == found[0].0)
+        });
+        assert!(found.iter().all(|state| *state == found[0]), "{found:?}");
     }
 
     fn logs(&self) -> String {
