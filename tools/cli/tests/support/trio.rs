@@ -76,12 +76,6 @@ impl Trio {
         ports.collect::<Vec<_>>().join(",")
     }
 
-    /// The addresses of the first `count` replicas.
-    pub(crate) fn addresses_of(&self, count: usize) -> String {
-        let ports = self.ports[..count].iter().map(|pair| pair.0.to_string());
-        ports.collect::<Vec<_>>().join(",")
-    }
-
     pub(crate) fn start(&mut self, replica: usize) {
         let peers = self.ports.iter().map(|pair| pair.1.to_string());
         let peers = peers.collect::<Vec<_>>().join(",");
@@ -217,19 +211,25 @@ impl Trio {
         logs.collect::<Vec<_>>().join("\n")
     }
 
-    /// A client of the whole group.
+    /// A client of the group that was formatted.
     pub(crate) async fn connect(&self) -> Client {
-        self.connect_to(3).await
+        self.connect_to(&[0, 1, 2]).await
     }
 
-    /// The same with the first `count` replicas.
-    pub(crate) async fn connect_to(&self, count: usize) -> Client {
+    /// A client of these voters, in the order of their numbers. It must be all of them and no
+    /// other: clients find the leader by its place among them.
+    pub(crate) async fn connect_to(&self, voters: &[usize]) -> Client {
+        assert!(voters.is_sorted());
         let options = ClientOptions {
             cluster: 5,
             deadline: PATIENCE,
             ..ClientOptions::default()
         };
-        let connected = Client::connect(&self.addresses_of(count), options).await;
+        let ports = voters
+            .iter()
+            .map(|replica| self.ports[*replica].0.to_string());
+        let addresses = ports.collect::<Vec<_>>().join(",");
+        let connected = Client::connect(&addresses, options).await;
         connected.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()))
     }
 }
