@@ -5,9 +5,8 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use giro_client::Client;
 use rustix::process::Signal;
-use support::load::{ACCOUNTS, Load, open_accounts, pay_many, payment};
+use support::load::{ACCOUNTS, FORGETFUL, Load, open_accounts, outgrow, payment};
 use support::trio::Trio;
 
 fn running(trio: &mut Trio) {
@@ -177,35 +176,6 @@ fn orders_that_would_harm_the_group_are_refused() {
     let unknown = refused(leader, &["promote", "--replica", "7"]);
     assert!(unknown.contains("no learner"), "{unknown}");
 }
-
-/// Payments, thousands in a request, until the leader's log has given up its beginning: what a
-/// replica that was away needs is not there any more.
-async fn outgrow(trio: &Trio, client: &Client, leader: usize, made: &mut u64) {
-    let log = trio.dir(leader).join("log");
-    let is_whole = || log.join(format!("{:016x}.log", 1)).exists();
-    let segments = |dir: &std::path::Path| {
-        let names = std::fs::read_dir(dir).unwrap();
-        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| !name.contains("spare")).min()
-    };
-    let first = segments(&log);
-    let deadline = std::time::Instant::now() + Duration::from_secs(90);
-    while segments(&log) == first {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{first:?} {}",
-            is_whole()
-        );
-        pay_many(client, made).await;
-    }
-}
-
-/// Settings with which a log gives up its beginning soon.
-const FORGETFUL: [&str; 3] = [
-    "--generation-rows=16384",
-    "--log-kept-mib=0",
-    "--log-spares=1",
-];
 
 #[tokio::test]
 async fn replicas_that_lack_what_the_log_gave_up_come_back_through_a_checkpoint() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use giro_client::{Client, CreateTransferStatus, Transfer};
-use support::load::{ACCOUNTS, Load, open_accounts, pay_many};
+use support::load::{ACCOUNTS, FORGETFUL, Load, open_accounts, outgrow, pay_many};
 use support::trio::Trio;
 use support::{refused, run, segments};
 
@@ -213,4 +213,28 @@ async fn a_leader_that_meets_damage_ends_and_another_one_answers() {
     replace(&mut trio, leader);
     let others = [(leader + 1) % 3, (leader + 2) % 3, 3];
     audit(&mut trio, others, made).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_cannot_send_its_history_ends_and_another_one_does() {
+    let (mut trio, client) = running(&FORGETFUL).await;
+    let leader = trio.leader();
+    let (away, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    trio.stop(away);
+    let mut made = 0;
+    outgrow(&trio, &client, leader, &mut made).await;
+    drop(client);
+    // What only a transfer reads.
+    let history = files(&trio.dir(leader).join("history"));
+    for path in history.iter().filter(|path| path.is_file()) {
+        flip(path, 3 * 4096 + 1000);
+    }
+    trio.start(away);
+    let said = ended(&mut trio, leader);
+    assert_says(
+        &said,
+        &["the history is damaged at", "offset 12288", "recover"],
+    );
+    trio.assert_same_state(&[other, away]);
+    assert!(trio.log(away).contains("opening the directory again"));
 }

@@ -1,10 +1,13 @@
 //! Payments to a group while something happens to it, and whether each was made once.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use giro_client::{Account, Client, CreateTransferStatus, Transfer, new_id};
+
+use super::trio::Trio;
 
 /// Accounts 1 to this are opened.
 pub(crate) const ACCOUNTS: u128 = 4;
@@ -110,3 +113,28 @@ pub(crate) async fn pay_many(client: &Client, made: &mut u64) {
     assert!(results.iter().all(|result| is_made(result.status)));
     *made += 8000;
 }
+
+/// Payments, thousands in a request, until the leader's log has given up its beginning: what a
+/// replica that was away needs is not there any more.
+pub(crate) async fn outgrow(trio: &Trio, client: &Client, leader: usize, made: &mut u64) {
+    let log = trio.dir(leader).join("log");
+    let is_whole = || log.join(format!("{:016x}.log", 1)).exists();
+    let segments = |dir: &Path| {
+        let names = std::fs::read_dir(dir).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.contains("spare")).min()
+    };
+    let first = segments(&log);
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while segments(&log) == first {
+        assert!(Instant::now() < deadline, "{first:?} {}", is_whole());
+        pay_many(client, made).await;
+    }
+}
+
+/// Settings with which a log gives up its beginning soon.
+pub(crate) const FORGETFUL: [&str; 3] = [
+    "--generation-rows=16384",
+    "--log-kept-mib=0",
+    "--log-spares=1",
+];
