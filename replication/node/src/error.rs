@@ -44,6 +44,17 @@ pub enum NodeError {
         /// The checkpoint's last op.
         known_op: u64,
     },
+    /// A verification was to end behind what is known to be committed.
+    #[error(
+        "op {until} is not known to be committed here, only all up to op {known_op}: another \
+         member may know more, or the op is none yet"
+    )]
+    NotCommitted {
+        /// Where it was to end.
+        until: u64,
+        /// The last op that is known to be committed.
+        known_op: u64,
+    },
     /// A fetched checkpoint could not be put in its place. Nothing is lost: start again when the
     /// cause is gone.
     #[error("the fetched checkpoint could not be put in its place: {0}")]
@@ -59,7 +70,10 @@ impl NodeError {
             Self::Engine(error) => error.is_damage(),
             Self::Log(error) => error.is_damage(),
             Self::Start(_) | Self::Stop(_) | Self::Mark => true,
-            Self::Record { .. } | Self::BeforeCheckpoint { .. } | Self::Install(_) => false,
+            Self::Record { .. }
+            | Self::BeforeCheckpoint { .. }
+            | Self::NotCommitted { .. }
+            | Self::Install(_) => false,
         }
     }
 }

@@ -95,6 +95,12 @@ fn verify_finds_the_same_state(trio: &Trio) {
     }
     let wrong = ["verify", "--digest", "00"];
     refused(&wrong, &trio.dir(1), &["expected was 00", "differ"]);
+    let late = ["verify", "--op=999999"];
+    refused(
+        &late,
+        &trio.dir(1),
+        &["op 999999 is not known to be committed"],
+    );
     let early = ["verify", "--op=1"];
     refused(&early, &trio.dir(1), &["op 1 is before the checkpoint"]);
 }

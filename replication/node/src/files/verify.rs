@@ -124,7 +124,11 @@ impl MemberFiles {
             }
         })?;
         judge.engine.settle();
-        Ok(judge)
+        let known_op = judge.engine.commit_op();
+        match until {
+            Some(until) if until > known_op => Err(NodeError::NotCommitted { until, known_op }),
+            _ => Ok(judge),
+        }
     }
 }
 

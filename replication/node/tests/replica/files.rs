@@ -194,7 +194,7 @@ fn a_history_of_another_ledger_is_found_out() {
 }
 
 #[test]
-fn an_op_before_the_checkpoint_cannot_be_verified() {
+fn an_op_outside_of_checkpoint_and_commit_cannot_be_verified() {
     let mut cluster = Cluster::new(1);
     cluster.begin();
     (0..4).for_each(|_| cluster.pay(40));
@@ -203,6 +203,9 @@ fn an_op_before_the_checkpoint_cannot_be_verified() {
     cluster.node(1).kill();
     let refused = files(&mut cluster, 1).verify(Some(1), &mut |_| {});
     let is_it = matches!(refused, Err(NodeError::BeforeCheckpoint { until: 1, .. }));
+    assert!(is_it);
+    let refused = files(&mut cluster, 1).verify(Some(1_000), &mut |_| {});
+    let is_it = matches!(refused, Err(NodeError::NotCommitted { until: 1_000, .. }));
     assert!(is_it);
 }
 
