@@ -56,6 +56,21 @@ impl Members {
         members
     }
 
+    /// The voters that a group begins with: as many as this, whose incarnations and names are not
+    /// known yet.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn first(count: u64) -> Self {
+        let first = (1..=count).map(|id| Member {
+            id,
+            incarnation: 0,
+            name: String::new(),
+        });
+        Self::of_voters(first.collect())
+    }
+
     /// The node with this id.
     #[must_use]
     pub fn get(&self, id: NodeId) -> Option<&Member> {
@@ -95,6 +110,57 @@ impl Members {
         conf.set_learners_next(self.learners_next.clone());
         conf.auto_leave = self.auto_leave;
         conf
+    }
+
+    /// The members after a committed change, for whoever reads a log without taking part in the
+    /// group. None when it cannot follow these: the log is not this group's.
+    #[must_use]
+    pub fn after(&self, change: &Change) -> Option<Self> {
+        let mut conf = self.conf_state();
+        let without = |ids: &[NodeId], id: NodeId| -> Vec<NodeId> {
+            ids.iter().copied().filter(|other| *other != id).collect()
+        };
+        if self.is_joint() != matches!(change, Change::Leave) {
+            return None;
+        }
+        match change {
+            Change::Leave => {
+                conf.learners.extend(self.learners_next.iter());
+                conf.set_learners_next(Vec::new());
+                conf.set_voters_outgoing(Vec::new());
+                conf.auto_leave = false;
+            }
+            Change::AddLearner(member) => {
+                if self.get(member.id).is_some() {
+                    return None;
+                }
+                conf.learners.push(member.id);
+            }
+            Change::Promote(id) | Change::Replace { promote: id, .. } => {
+                if !self.is_learner(*id) {
+                    return None;
+                }
+                conf.set_voters_outgoing(self.voters.clone());
+                conf.auto_leave = true;
+                conf.set_learners(without(&self.learners, *id));
+                conf.voters.push(*id);
+            }
+            Change::Remove(_) => {}
+            Change::Bind { id, .. } => {
+                self.get(*id)?;
+            }
+        }
+        if let Change::Remove(id) | Change::Replace { remove: id, .. } = change {
+            self.get(*id)?;
+            conf.set_voters(without(conf.get_voters(), *id));
+            conf.set_learners(without(conf.get_learners(), *id));
+        }
+        if conf.get_voters().is_empty() {
+            return None;
+        }
+        let mut after = self.clone();
+        after.apply(change, &conf);
+        Some(after)
     }
 
     /// The members after a change, which the library has worked out.

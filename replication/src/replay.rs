@@ -170,22 +170,13 @@ impl Replay {
         Some(self.terms[place].1)
     }
 
-    /// What a node with these records starts with, whose state is that of `checkpoint`; without
-    /// one, an empty state and the group's first `members`.
+    /// Holds what was read against the checkpoint that the state is of: its entry and term, or
+    /// zeros without one.
     ///
     /// # Errors
-    /// When the checkpoint is not the one that the log goes on from.
-    ///
-    /// # Panics
-    /// When the checkpoint is older than what this was [made for](Self::new).
-    pub fn start(
-        mut self,
-        members: Members,
-        checkpoint: Option<Checkpoint>,
-    ) -> Result<Start, StartError> {
+    /// When it is not the one that the log goes on from.
+    pub fn go_on_from(&mut self, index: u64, term: u64) -> Result<(), StartError> {
         let wrong = |what| Err(StartError::Inconsistent(what));
-        let (index, term) = checkpoint.as_ref().map_or((0, 0), |c| (c.index, c.term));
-        assert!(index >= self.applied, "entries were passed over");
         if self.is_empty {
             self.begin_behind(index, Some(term));
         }
@@ -202,6 +193,25 @@ impl Replay {
             let (commit, last) = (self.hard.commit, self.last);
             return Err(StartError::CommitAboveLog { commit, last });
         }
+        Ok(())
+    }
+
+    /// What a node with these records starts with, whose state is that of `checkpoint`; without
+    /// one, an empty state and the group's first `members`.
+    ///
+    /// # Errors
+    /// When the checkpoint is not the one that the log goes on from.
+    ///
+    /// # Panics
+    /// When the checkpoint is older than what this was [made for](Self::new).
+    pub fn start(
+        mut self,
+        members: Members,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Start, StartError> {
+        let (index, term) = checkpoint.as_ref().map_or((0, 0), |c| (c.index, c.term));
+        assert!(index >= self.applied, "entries were passed over");
+        self.go_on_from(index, term)?;
         // Peers may be given the entries below the checkpoint, too, where the term before them is
         // known.
         let mut first = self.before.0 + 1;

@@ -94,3 +94,16 @@ pub enum Error {
     #[error("the ledger stopped; whether the request took effect shows when it is sent again")]
     Unknown,
 }
+
+impl Error {
+    /// What was durable cannot be read any more, or is not this ledger's.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_damage(),
+            Self::History(error) => error.is_damage(),
+            Self::OpOutOfOrder { .. } | Self::LogAndHistoryDiffer { .. } => true,
+            _ => false,
+        }
+    }
+}

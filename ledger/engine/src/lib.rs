@@ -59,6 +59,9 @@ pub use self::{
     tcc::TccParticipant,
 };
 #[cfg(not(loom))]
+pub use giro_core::Digest;
+
+#[cfg(not(loom))]
 pub use giro_base::{
     Account, AccountFlags, ChangeEvent, ChangeKind, CreateAccountStatus, CreateTransferStatus,
     Operation, Position, Transfer, TransferFlags, change::ChangeEventsFilter,

@@ -109,6 +109,29 @@ pub struct CheckpointPlace {
     pub group: Vec<u8>,
 }
 
+impl CheckpointPlace {
+    /// Where the newest checkpoint of a history is; none without one.
+    ///
+    /// # Errors
+    /// The history's, when it cannot be read or is damaged.
+    pub fn of(catalog: &Catalog) -> Result<Option<Self>, Error> {
+        let Some(whole) = catalog.checkpoint() else {
+            return Ok(None);
+        };
+        let memory = |source| Error::Memory {
+            what: "a page of the history",
+            source,
+        };
+        let mut reader = giro_store::reader::Reader::new().map_err(memory)?;
+        let state = whole.state();
+        Ok(Some(Self {
+            op: state.op,
+            record: state.record,
+            group: whole.group(&mut reader)?,
+        }))
+    }
+}
+
 impl Engine {
     /// Opens the ledger in `dir`, which stays locked until the engine is dropped, and replays its
     /// log. `progress` is called for each record.
@@ -181,21 +204,7 @@ impl Engine {
         let history = history.then(|| open_history(storage, dir, &identity, options));
         let history = history.transpose()?;
         let catalog = history.as_ref().map(Found::catalog);
-        let checkpoint = catalog.and_then(Catalog::checkpoint);
-        let checkpoint = checkpoint.map(|whole| {
-            let memory = |source| Error::Memory {
-                what: "a page of the history",
-                source,
-            };
-            let mut reader = giro_store::reader::Reader::new().map_err(memory)?;
-            let state = whole.state();
-            Ok::<_, Error>(CheckpointPlace {
-                op: state.op,
-                record: state.record,
-                group: whole.group(&mut reader)?,
-            })
-        });
-        let checkpoint = checkpoint.transpose()?;
+        let checkpoint = catalog.map(CheckpointPlace::of).transpose()?.flatten();
         let ours = checkpoint.as_ref().filter(|found| is_ours(&found.group));
         let log = LogOptions {
             // Peers may need what is older than the checkpoint.
@@ -238,6 +247,24 @@ impl Engine {
         let parts = Parts::new(identity.hash_key, past, options)?;
         let log = Log::in_memory(identity.cluster);
         Self::replay(parts, recovery, progress, |_| Ok((log, None)))
+    }
+
+    /// The state of a member of a group of nodes as of the checkpoint of `history`, or an empty
+    /// one, for checking and inspecting: nothing can be submitted, and nothing is written. What is
+    /// behind that in the log, the caller has to [execute](Self::execute_entry).
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read_at_checkpoint(
+        history: Option<History>,
+        identity: &Identity,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let past = history.map(|history| (history, None));
+        let parts = Parts::new(identity.hash_key, past, options)?;
+        let mut engine = Self::assemble(parts, Log::in_memory(identity.cluster), None);
+        engine.restore()?;
+        Ok(engine)
     }
 
     /// A ledger that lives in memory and is gone with the process: for tests. Its disk is a
@@ -396,8 +423,11 @@ fn open_history(
     Ok(Found::open(storage, dir, whose(identity), options.history)?)
 }
 
-/// The history of the ledger in `dir`, if it has one with a checkpoint.
-pub(crate) fn read_history(
+/// The history of the ledger in `dir`, if it has one with a checkpoint. It is only read.
+///
+/// # Errors
+/// The history's, when it cannot be read or is damaged.
+pub fn read_history(
     storage: &Arc<dyn Storage>,
     dir: &Path,
     identity: &Identity,
@@ -411,7 +441,9 @@ pub(crate) fn read_history(
     Ok(has_checkpoint.then_some(history))
 }
 
-pub(crate) fn whose(identity: &Identity) -> giro_store::Identity {
+/// Whose history belongs to this ledger.
+#[must_use]
+pub fn whose(identity: &Identity) -> giro_store::Identity {
     giro_store::Identity {
         cluster: identity.cluster,
         hash_key: identity.hash_key,

@@ -119,8 +119,12 @@ fn compare(
     Ok(compared)
 }
 
-/// Compares one op with the history: each transfer that was made by it is one of its events.
-fn compare_op(
+/// Compares one op of this record with the history: each transfer that was made by it is one of its
+/// events. Says how many there were.
+///
+/// # Errors
+/// The first difference, and the history's.
+pub fn compare_op(
     record: u64,
     (header, body): (&OpHeader, &[u8]),
     catalog: &Catalog,

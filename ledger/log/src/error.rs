@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::storage::is_bad_disk;
+
 /// A failure of the log or its directory.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -19,7 +21,7 @@ pub enum LogError {
     /// A record that was durable cannot be read. Nothing was changed.
     #[error(
         "the log is damaged at {} offset {offset} (record {index}): {reason}. Nothing was changed; \
-         restore this replica from a backup or from another replica",
+         a ledger that is alone is to be restored from a backup",
         path.display()
     )]
     Corrupt {
@@ -107,6 +109,16 @@ fn advice(source: &io::Error) -> &'static str {
 }
 
 impl LogError {
+    /// What was durable cannot be read any more, or not as it was written.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } => true,
+            Self::Io { source, .. } => is_bad_disk(source),
+            _ => false,
+        }
+    }
+
     /// Passes by itself: the log is unharmed and may take the record later.
     #[must_use]
     pub fn is_passing(&self) -> bool {

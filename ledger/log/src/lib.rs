@@ -17,11 +17,12 @@ mod error;
 mod log;
 mod record;
 mod recovery;
+mod rewrite;
 mod segment;
 pub mod spares;
 pub mod storage;
 
-pub use directory::{DirLock, Identity, format, format_with_spares, read_identity};
+pub use directory::{DirLock, Identity, format, format_with_spares, read_identity, write_identity};
 pub use disk::{Disk, MemoryDisk, UringDisk, Write};
 pub use error::LogError;
 pub use log::{IN_FLIGHT_MAX, Log, LogOptions, NewRecord, Positions};
@@ -30,6 +31,7 @@ pub use record::{
     ops_of_valid_payload,
 };
 pub use recovery::{Place, Recovery};
+pub use rewrite::LogWriter;
 pub use segment::{
     SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentFile, segment_path,
 };

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use giro_log::storage::is_bad_disk;
+
 /// A failure of the history on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -18,8 +20,8 @@ pub enum StoreError {
     },
     /// A page cannot be believed. Nothing of it was used.
     #[error(
-        "the history is damaged at {} offset {offset}: {reason}. Nothing was changed; restore \
-         this replica from a backup or from another replica",
+        "the history is damaged at {} offset {offset}: {reason}. Nothing was changed; a \
+         ledger that is alone is to be restored from a backup",
         path.display()
     )]
     Damaged {
@@ -32,8 +34,8 @@ pub enum StoreError {
     },
     /// A file that must be there is not.
     #[error(
-        "the history in {} is not whole: {missing} is missing. Restore this replica from a \
-         backup or from another replica",
+        "the history in {} is not whole: {missing} is missing. A ledger that is alone is \
+         to be restored from a backup",
         dir.display()
     )]
     Missing {
@@ -71,6 +73,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What was durable cannot be read any more, or not as it was written.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Missing { .. } | Self::Foreign { .. } => true,
+            Self::Io { source, .. } => is_bad_disk(source),
+            _ => false,
+        }
+    }
+
     /// Passes by itself: nothing is lost, and the history is tried again.
     #[must_use]
     pub fn is_passing(&self) -> bool {

@@ -15,7 +15,7 @@ use giro_base::{Buffer, Operation, Timestamp};
 use giro_log::UringDisk;
 use giro_log::disk::SLOT_COUNT;
 use giro_log::uring::{Completion, Ring};
-use giro_node::transfer::{HELLO_BYTES, Hello};
+use giro_node::transfer::{HELLO_BYTES, Hello, TransferError};
 use giro_node::{GateStatus, NodeError, ReceiveError, Refused, Replica};
 use giro_replication::{NodeId, RoleChange};
 
@@ -146,17 +146,18 @@ impl ServedReplica {
     }
 
     /// Has old entries read that peers need, and passes on what was read.
-    fn read_old(&mut self) {
+    fn read_old(&mut self) -> Result<(), NodeError> {
         for old in self.replica.fetches() {
             self.old.read(old);
         }
         while let Some(fetched) = self.old.next() {
-            self.replica.fetched(fetched.number, fetched.entries);
+            self.replica.fetched(fetched.number, fetched.entries)?;
         }
+        Ok(())
     }
 
     /// Sends and fetches checkpoints, and tells the group how that ended: it waits for it.
-    fn transfer_checkpoints(&mut self) {
+    fn transfer_checkpoints(&mut self) -> Result<(), NodeError> {
         for (peer, index) in self.replica.offers() {
             match self.replica.pin_checkpoint(index) {
                 Some(pinned) => self.transfers.offer(peer, pinned, self.now),
@@ -180,10 +181,17 @@ impl ServedReplica {
         }
         while let Some(ended) = self.transfers.next() {
             match ended {
-                Ended::Sent(peer, is_whole) => self.replica.checkpoint_sent(peer, is_whole),
+                Ended::Sent(peer, outcome) => {
+                    self.replica.checkpoint_sent(peer, outcome.is_ok());
+                    if let Err(Ok(damage)) = outcome.map_err(TransferError::into_damage) {
+                        // Nobody can be served from this disk: another one is to lead.
+                        return Err(giro::Error::from(damage).into());
+                    }
+                }
                 Ended::Fetched(index, is_whole) => self.replica.checkpoint_fetched(index, is_whole),
             }
         }
+        Ok(())
     }
 
     /// Gives up what nobody came for, and has a checkpoint made for a peer that joined behind the
@@ -384,8 +392,8 @@ impl Ledger for ServedReplica {
         self.greet();
         self.take_answers();
         self.obey();
-        self.read_old();
-        self.transfer_checkpoints();
+        self.read_old()?;
+        self.transfer_checkpoints()?;
         self.peers.start(ring, now);
         Ok(())
     }

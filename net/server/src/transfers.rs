@@ -28,7 +28,7 @@ const SAID_EVERY: Duration = Duration::from_secs(5);
 /// How a transfer ended.
 pub(crate) enum Ended {
     /// One to this peer.
-    Sent(NodeId, bool),
+    Sent(NodeId, Result<(), TransferError>),
     /// That of the checkpoint at this entry.
     Fetched(u64, bool),
 }
@@ -114,11 +114,13 @@ impl Transfers {
                         tracing::warn!(replica, index, %error, "a checkpoint was not sent");
                     }
                 }
-                tell(&done, &wake, Ended::Sent(peer, outcome.is_ok()));
+                tell(&done, &wake, Ended::Sent(peer, outcome.map(drop)));
             });
-        if let Err(error) = started {
-            tracing::warn!(%error, "no thread to send a checkpoint");
-            let _ = self.done.send(Ended::Sent(peer, false));
+        if let Err(source) = started {
+            tracing::warn!(error = %source, "no thread to send a checkpoint");
+            let action = "start a thread";
+            let failed = TransferError::Link { action, source };
+            let _ = self.done.send(Ended::Sent(peer, Err(failed)));
         }
     }
 

@@ -33,10 +33,49 @@ pub enum NodeError {
          is damaged; wipe the node and let it join as a new member"
     )]
     Mark,
+    /// A verification was to end before the state that it begins with.
+    #[error(
+        "op {until} is before the checkpoint, which has all up to op {known_op}: the state behind \
+         it is gone"
+    )]
+    BeforeCheckpoint {
+        /// Where it was to end.
+        until: u64,
+        /// The checkpoint's last op.
+        known_op: u64,
+    },
+    /// A verification was to end behind what is known to be committed.
+    #[error(
+        "op {until} is not known to be committed here, only all up to op {known_op}: another \
+         member may know more, or the op is none yet"
+    )]
+    NotCommitted {
+        /// Where it was to end.
+        until: u64,
+        /// The last op that is known to be committed.
+        known_op: u64,
+    },
     /// A fetched checkpoint could not be put in its place. Nothing is lost: start again when the
     /// cause is gone.
     #[error("the fetched checkpoint could not be put in its place: {0}")]
     Install(#[from] crate::transfer::TransferError),
+}
+
+impl NodeError {
+    /// What this node promised to keep is lost, or its state cannot be trusted: it must never take
+    /// part again under its id, and another one is to take its place.
+    #[must_use]
+    pub fn must_leave(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_damage(),
+            Self::Log(error) => error.is_damage(),
+            Self::Start(_) | Self::Stop(_) | Self::Mark => true,
+            Self::Record { .. }
+            | Self::BeforeCheckpoint { .. }
+            | Self::NotCommitted { .. }
+            | Self::Install(_) => false,
+        }
+    }
 }
 
 /// Why a frame was not taken. The group goes on; close the connection.

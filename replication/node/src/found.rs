@@ -5,7 +5,7 @@ use giro::{OpPlace, Progress};
 use giro_base::limits::RECORD_HEADER_BYTES;
 use giro_base::{Buffer, BufferPool};
 use giro_log::{Mark, OpHeader, RecordHeader, Recovery, ops_of_valid_payload};
-use giro_replication::{Content, Entry, EntryKind, Hard, Payload, Replay};
+use giro_replication::{Content, Entry, EntryKind, Hard, Payload, Replay, StartError};
 
 use crate::aligned::aligned;
 use crate::error::NodeError;
@@ -35,8 +35,7 @@ impl FoundLog {
             source,
         })?;
         let mut buffer = pool.take().expect("a new pool has a buffer");
-        let mut replay = Replay::new(applied);
-        let mut places: Option<Places> = None;
+        let mut survey = Survey::new(applied);
         let mut at = Progress {
             records: 0,
             ops: 0,
@@ -46,33 +45,17 @@ impl FoundLog {
         while let Some(header) = recovery.next(&mut buffer)? {
             let (hard, content) = content_of(&header, &buffer)?;
             each(hard, &content);
-            match &content {
-                Content::State => {}
-                Content::Entry(entry) => {
-                    let before = entry.index.saturating_sub(1);
-                    let places = places.get_or_insert_with(|| {
-                        Places::behind(before, (before == 0).then(OpPlace::default))
-                    });
-                    if entry.index == 0 || entry.index > places.end() {
-                        return Err(giro_replication::StartError::Inconsistent(
-                            "an entry is missing",
-                        )
-                        .into());
-                    }
-                    places.put(entry.index, place_of(header.index, entry, places));
-                }
-                Content::Installed { index, .. } => places = Some(Places::behind(*index, None)),
-            }
-            replay.record(hard, content)?;
+            survey.take(header.index, hard, content)?;
             at.records += 1;
             at.ops += u64::from(header.op_count);
             at.bytes += header.padded_bytes() as u64;
             progress(at);
         }
+        let (replay, places) = survey.finish();
         Ok(Self {
             recovery,
             replay,
-            places: places.unwrap_or_else(|| Places::behind(0, Some(OpPlace::default()))),
+            places,
         })
     }
 
@@ -80,6 +63,50 @@ impl FoundLog {
     #[must_use]
     pub fn before(&self) -> u64 {
         self.replay.before()
+    }
+}
+
+/// What the records of a log come to, one by one.
+pub(crate) struct Survey {
+    replay: Replay,
+    places: Option<Places>,
+}
+
+impl Survey {
+    /// For a state that has the entries up to `applied`: their ops are not kept.
+    pub(crate) fn new(applied: u64) -> Self {
+        let (replay, places) = (Replay::new(applied), None);
+        Self { replay, places }
+    }
+
+    /// Takes the next record.
+    pub(crate) fn take(
+        &mut self,
+        record: u64,
+        hard: Hard,
+        content: Content,
+    ) -> Result<(), StartError> {
+        match &content {
+            Content::State => {}
+            Content::Entry(entry) => {
+                let before = entry.index.saturating_sub(1);
+                let places = self.places.get_or_insert_with(|| {
+                    Places::behind(before, (before == 0).then(OpPlace::default))
+                });
+                if entry.index == 0 || entry.index > places.end() {
+                    return Err(StartError::Inconsistent("an entry is missing"));
+                }
+                places.put(entry.index, place_of(record, entry, places));
+            }
+            Content::Installed { index, .. } => self.places = Some(Places::behind(*index, None)),
+        }
+        self.replay.record(hard, content)
+    }
+
+    /// All records were taken.
+    pub(crate) fn finish(self) -> (Replay, Places) {
+        let behind_nothing = || Places::behind(0, Some(OpPlace::default()));
+        (self.replay, self.places.unwrap_or_else(behind_nothing))
     }
 }
 
@@ -102,10 +129,10 @@ pub(crate) fn place_of(record: u64, entry: &Entry, places: &Places) -> Place {
 }
 
 /// What a record says. That of a ledger alone is an entry of its own number, committed.
-pub(crate) fn content_of(
-    header: &RecordHeader,
-    buffer: &Buffer,
-) -> Result<(Hard, Content), NodeError> {
+///
+/// # Errors
+/// When it is no entry's.
+pub fn content_of(header: &RecordHeader, buffer: &Buffer) -> Result<(Hard, Content), NodeError> {
     let record = header.index;
     let mark = header.mark;
     if mark == Mark::default() {

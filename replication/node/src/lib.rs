@@ -17,6 +17,7 @@
 
 mod aligned;
 mod error;
+mod files;
 mod found;
 mod gate;
 mod journal;
@@ -31,7 +32,11 @@ mod wal;
 pub use self::{
     aligned::aligned,
     error::{NodeError, ReceiveError, Refused},
-    found::FoundLog,
+    files::{
+        CopiedMember, CopyError, Executed, Fate, LogStanding, MemberFiles, Owner, VerifiedMember,
+        VerifyStage, copy_member,
+    },
+    found::{FoundLog, content_of},
     gate::{GateOptions, GateStatus},
     journal::Event,
     mark::{GroupMark, MARK_VERSION},

@@ -134,7 +134,10 @@ impl Group {
         let change = entry.change();
         match self.raw.apply_conf_change(&change.to_raft()) {
             Ok(conf) => {
+                let expected = self.members.after(&change);
                 self.members.apply(&change, &conf);
+                // Whoever only reads the log comes to the same members.
+                debug_assert_eq!(expected.as_ref(), Some(&self.members), "{change:?}");
                 self.step_down_if_removed();
             }
             Err(error) => {

@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod leave;
 mod logging;
 mod metrics;
 mod places;

@@ -62,6 +62,28 @@ impl ReplayBar {
     }
 }
 
+/// A bar over the first reading of a member's log.
+pub(crate) struct SurveyBar(Bar);
+
+impl SurveyBar {
+    pub(crate) fn new() -> Self {
+        Self(Bar::new("reading the log"))
+    }
+
+    pub(crate) fn show(&mut self, progress: Progress) {
+        let Progress {
+            bytes, bytes_total, ..
+        } = progress;
+        self.0.show(bytes, bytes_total, || {
+            format!("{} records", progress.records)
+        });
+    }
+
+    pub(crate) fn finish(&self) {
+        self.0.finish();
+    }
+}
+
 /// Bars over a copy, one after the other.
 pub(crate) struct CopyBar {
     history: Bar,

@@ -96,7 +96,7 @@ impl Up {
             self.replica.engine_mut().settle();
             for reader in self.replica.fetches() {
                 is_quiet = false;
-                self.replica.fetched(reader.number(), reader.read());
+                self.replica.fetched(reader.number(), reader.read())?;
             }
             self.answer_reads(context);
             self.look_after_checkpoints(context);

@@ -165,6 +165,23 @@ pub fn read_identity(dir: &Path) -> Result<Identity, LogError> {
     read_identity_on(&RealStorage, dir)
 }
 
+/// Makes a ledger of a directory that was filled by other means, a copy's for example. To be done
+/// last: with it the directory is a ledger.
+///
+/// # Errors
+/// [`LogError::BadIdentity`] for impossible values; [`LogError::Io`].
+pub fn write_identity(
+    storage: &dyn Storage,
+    dir: &Path,
+    identity: &Identity,
+) -> Result<(), LogError> {
+    if let Err(reason) = identity.check() {
+        let path = identity_path(dir);
+        return Err(LogError::BadIdentity { path, reason });
+    }
+    identity.write(storage, dir)
+}
+
 /// As [`read_identity`], on any storage.
 ///
 /// # Errors

@@ -5,5 +5,5 @@ mod identity;
 mod lock;
 
 pub use format::{format, format_on, format_with_spares};
-pub use identity::{Identity, read_identity, read_identity_on};
+pub use identity::{Identity, read_identity, read_identity_on, write_identity};
 pub use lock::DirLock;

@@ -25,6 +25,13 @@ pub enum Access {
     Log,
 }
 
+/// Whether the system says that the disk itself fails (EIO), and not that something is missing or
+/// full.
+#[must_use]
+pub fn is_bad_disk(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EIO)
+}
+
 /// Files of a directory tree.
 pub trait Storage: Send + Sync {
     /// Makes a directory if it is not there.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use giro::check_ops;
+use giro_log::LogError;
 use giro_replication::codec::{Incoming, Kind, decode_with};
 use giro_replication::{Entry, EntryKind, NodeId};
 
@@ -82,13 +83,32 @@ impl Replica {
     }
 
     /// Entries that were read back.
-    pub fn fetched(&mut self, number: u64, entries: Result<Vec<Entry>, OldEntriesError>) {
+    ///
+    /// # Errors
+    /// When what this node's log must still have cannot be read: it must end, and another one lead.
+    pub fn fetched(
+        &mut self,
+        number: u64,
+        entries: Result<Vec<Entry>, OldEntriesError>,
+    ) -> Result<(), NodeError> {
         match entries {
             Ok(entries) => self.group.fetched(number, &entries),
+            Err(OldEntriesError::Node(error)) if self.is_damage(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!("entries for a peer cannot be read: {error}");
                 self.group.fetch_failed(number);
             }
+        }
+        Ok(())
+    }
+
+    /// Whether a failure to read the log is damage: one that was given up meanwhile looks like it.
+    fn is_damage(&self, error: &NodeError) -> bool {
+        let log = &self.wal.log;
+        let held = log.first_index()..=log.positions().durable;
+        match error {
+            NodeError::Log(LogError::Corrupt { index, .. }) => held.contains(index),
+            other => other.must_leave(),
         }
     }
 }

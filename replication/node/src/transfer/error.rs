@@ -49,6 +49,17 @@ pub enum TransferError {
 }
 
 impl TransferError {
+    /// The damage here that this tells of, if it does.
+    ///
+    /// # Errors
+    /// Itself, when it tells of something that passes.
+    pub fn into_damage(self) -> Result<StoreError, Self> {
+        match self {
+            Self::Store(error) if error.is_damage() => Ok(error),
+            other => Err(other),
+        }
+    }
+
     pub(super) fn link(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Link { action, source }
     }

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use giro_base::BufferPool;
+use giro_base::{Buffer, BufferPool};
 use giro_log::storage::Storage;
-use giro_log::{Identity, LogOptions, Recovery};
+use giro_log::{Identity, LogError, LogOptions, RecordHeader, Recovery};
 
 use super::error::TransferError;
 use crate::error::NodeError;
@@ -15,6 +15,10 @@ use crate::found::KIND_INSTALLED;
 const INCOMING: &str = "incoming-";
 const HISTORY: &str = "history";
 const OLD: &str = "history.old";
+
+/// Reads the next record of a log that nobody writes, or of one that its owner writes meanwhile.
+pub(crate) type NextRecord =
+    fn(&mut Recovery, &mut Buffer) -> Result<Option<RecordHeader>, LogError>;
 
 /// Where the checkpoint at this entry is fetched to.
 pub(super) fn incoming_dir(dir: &Path, index: u64) -> PathBuf {
@@ -43,19 +47,9 @@ pub(crate) fn put_in_place(
     dir: &Path,
     identity: &Identity,
 ) -> Result<(), NodeError> {
-    let fetched = incoming(&**storage, dir)?;
-    if fetched.is_empty() {
-        return Ok(());
-    }
-    let Some(installed) = last_installed(storage, dir, identity)? else {
+    let Some(place) = in_force(storage, dir, identity, Recovery::next)? else {
         return Ok(());
     };
-    let Some((_, place)) = fetched.iter().find(|(index, _)| *index == installed) else {
-        return Ok(());
-    };
-    if !has(&**storage, place, HISTORY)? {
-        return Ok(());
-    }
     let (current, old) = (dir.join(HISTORY), dir.join(OLD));
     if has(&**storage, dir, HISTORY)? {
         remove_tree(&**storage, &old)?;
@@ -64,8 +58,30 @@ pub(crate) fn put_in_place(
     }
     rename(&**storage, &place.join(HISTORY), &current)?;
     sync(&**storage, dir)?;
-    sync(&**storage, place)?;
+    sync(&**storage, &place)?;
     Ok(())
+}
+
+/// Where the fetched checkpoint is that the log goes on from, when it is not in the place of the
+/// history yet. Whoever only looks reads the history there.
+pub(crate) fn in_force(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    identity: &Identity,
+    next: NextRecord,
+) -> Result<Option<PathBuf>, NodeError> {
+    let fetched = incoming(&**storage, dir)?;
+    if fetched.is_empty() {
+        return Ok(None);
+    }
+    let installed = last_installed(storage, dir, identity, next)?;
+    let place = fetched
+        .into_iter()
+        .find(|(index, _)| Some(*index) == installed);
+    match place {
+        Some((_, place)) if has(&**storage, &place, HISTORY)? => Ok(Some(place)),
+        _ => Ok(None),
+    }
 }
 
 /// Removes what a newer checkpoint in place makes needless: fetched ones up to that at `index`, and
@@ -84,6 +100,7 @@ fn last_installed(
     storage: &Arc<dyn Storage>,
     dir: &Path,
     identity: &Identity,
+    next: NextRecord,
 ) -> Result<Option<u64>, NodeError> {
     let options = LogOptions {
         first_index: Recovery::oldest_index(storage, dir, identity)?,
@@ -96,7 +113,7 @@ fn last_installed(
     })?;
     let mut buffer = pool.take().expect("a new pool has a buffer");
     let mut installed = None;
-    while let Some(header) = recovery.next(&mut buffer)? {
+    while let Some(header) = next(&mut recovery, &mut buffer)? {
         if header.mark.kind == KIND_INSTALLED {
             installed = Some(header.mark.entry);
         }

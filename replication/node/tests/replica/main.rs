@@ -4,6 +4,7 @@
 mod backlog;
 mod damage;
 mod failover;
+mod files;
 mod frames;
 mod gate;
 mod restarts;

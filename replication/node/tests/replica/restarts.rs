@@ -4,7 +4,7 @@ use giro::Engine;
 use giro_base::Operation;
 use giro_replication::{Change, Members};
 
-use crate::support::{Cluster, Node, engine_options, member};
+use crate::support::{Cluster, Node, engine_options, member, own};
 
 #[test]
 fn all_nodes_restart_at_once_and_have_everything() {
@@ -56,7 +56,11 @@ fn nodes_restart_from_a_checkpoint_in_the_middle_of_an_entry() {
     let submit = |cluster: &mut Cluster, count| {
         let body = cluster.transfers(count);
         let engine = cluster.node(leader).replica().engine_mut();
-        engine.submit_copy(1, &own(1, &body), &body);
+        engine.submit_copy(
+            1,
+            &own(Operation::CreateTransfersUnbatched, 1, &body),
+            &body,
+        );
     };
     // Entries of several ops. The first op of the last one completes a generation of 64 rows.
     for _ in 0..12 {
@@ -88,18 +92,6 @@ fn nodes_restart_from_a_checkpoint_in_the_middle_of_an_entry() {
     assert_eq!(cluster.paid(leader), paid);
     cluster.pay(1);
     cluster.agree();
-}
-
-fn own(ticket: u128, body: &[u8]) -> giro::RequestMeta {
-    giro::RequestMeta {
-        client: 0,
-        session: 0,
-        request: 0,
-        request_checksum: ticket,
-        checksum_body: giro_base::checksum(body),
-        operation: Operation::CreateTransfersUnbatched,
-        release: 0,
-    }
 }
 
 #[test]
@@ -159,7 +151,11 @@ fn entries_that_no_majority_had_are_overwritten() {
     for count in 1..4 {
         let body = cluster.transfers(count);
         let engine = cluster.node(old).replica().engine_mut();
-        engine.submit_copy(1, &own(1, &body), &body);
+        engine.submit_copy(
+            1,
+            &own(Operation::CreateTransfersUnbatched, 1, &body),
+            &body,
+        );
         cluster.settle();
     }
     let last = cluster.node(old).replica().status().last;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use giro::{RequestMeta, Verdict};
-use giro_base::{Account, Buffer, Operation, Transfer, checksum};
+use giro_base::{Account, Buffer, BufferPool, Operation, Transfer, checksum};
 use giro_log::storage::{RealStorage, Storage};
-use giro_log::{Disk, Identity, SEGMENT_BYTES_MIN, SegmentFile, Write};
-use giro_node::{NodeError, Replica, ReplicaOptions, Standing};
-use giro_replication::{Member, Members, NodeId};
+use giro_log::{Disk, Identity, Recovery, SEGMENT_BYTES_MIN, SegmentFile, Write};
+use giro_node::{MemberFiles, NodeError, Owner, Replica, ReplicaOptions, Standing, content_of};
+use giro_replication::{Content, Member, Members, NodeId};
 use tempfile::TempDir;
 use zerocopy::IntoBytes;
 
@@ -145,6 +145,36 @@ impl Node {
         self.up.as_mut().expect("the node is up")
     }
 
+    /// What its directory has, when it does not run.
+    pub(crate) fn files(&self) -> Result<MemberFiles, NodeError> {
+        assert!(self.up.is_none(), "nobody runs it");
+        let storage: Arc<dyn Storage> = Arc::new(RealStorage);
+        MemberFiles::read(
+            &storage,
+            self.path(),
+            &self.options,
+            Owner::Stopped,
+            &mut |_| {},
+        )
+    }
+
+    /// The records of its log: number and what each has.
+    pub(crate) fn records(&self) -> Vec<(u64, Content)> {
+        let storage: Arc<dyn Storage> = Arc::new(RealStorage);
+        let first_index = Recovery::oldest_index(&storage, self.path(), &identity()).unwrap();
+        let options = giro_log::LogOptions {
+            first_index,
+            ..giro_log::LogOptions::default()
+        };
+        let mut recovery = Recovery::open(self.path(), &identity(), &options).unwrap();
+        let mut buffer = BufferPool::new(1).unwrap().take().unwrap();
+        let mut records = Vec::new();
+        while let Some(header) = recovery.next(&mut buffer).unwrap() {
+            records.push((header.index, content_of(&header, &buffer).unwrap().1));
+        }
+        records
+    }
+
     /// One turn, without ticks.
     fn turn(&mut self) -> Result<(), NodeError> {
         let Some(replica) = &mut self.up else {
@@ -167,9 +197,22 @@ impl Node {
         replica.engine_mut().settle();
         for reader in replica.fetches() {
             let entries = reader.read();
-            replica.fetched(reader.number(), entries);
+            replica.fetched(reader.number(), entries)?;
         }
         Ok(())
+    }
+}
+
+/// A request of nobody's session.
+pub(crate) fn own(operation: Operation, ticket: u128, body: &[u8]) -> RequestMeta {
+    RequestMeta {
+        client: 0,
+        session: 0,
+        request: 0,
+        request_checksum: ticket,
+        checksum_body: checksum(body),
+        operation,
+        release: 0,
     }
 }
 
@@ -213,9 +256,14 @@ impl Cluster {
 
     /// Turns and frames until nothing moves.
     pub(crate) fn settle(&mut self) {
+        self.try_settle().unwrap();
+    }
+
+    /// The same, until a node has to end.
+    fn try_settle(&mut self) -> Result<(), NodeError> {
         for _ in 0..10_000 {
             for (id, node) in &mut self.nodes {
-                node.turn().unwrap();
+                node.turn()?;
                 let Some(replica) = &mut node.up else {
                     continue;
                 };
@@ -225,7 +273,7 @@ impl Cluster {
                 }
             }
             if self.frames.is_empty() {
-                return;
+                return Ok(());
             }
             while let Some((from, to, bytes)) = self.frames.pop_front() {
                 let is_cut = self.cut.contains(&from) || self.cut.contains(&to);
@@ -241,12 +289,17 @@ impl Cluster {
 
     /// A tick of every node, and all that follows from it.
     pub(crate) fn tick(&mut self) {
+        self.try_tick().unwrap();
+    }
+
+    /// The same, until a node has to end.
+    pub(crate) fn try_tick(&mut self) -> Result<(), NodeError> {
         for node in self.nodes.values_mut() {
             if let Some(replica) = &mut node.up {
-                replica.tick().unwrap();
+                replica.tick()?;
             }
         }
-        self.settle();
+        self.try_settle()
     }
 
     pub(crate) fn leader(&self) -> Option<NodeId> {
@@ -268,6 +321,11 @@ impl Cluster {
                 return leader;
             }
             self.tick();
+            // A new leader first executes what is left to it, which may wait for its history.
+            let mut ups = self.nodes.values().filter_map(|node| node.up.as_ref());
+            if ups.any(Replica::is_stalled) {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
         }
         panic!("no leader");
     }
@@ -352,22 +410,23 @@ impl Cluster {
         account.map_or(0, |account| account.credits_posted)
     }
 
-    /// All nodes that are up have executed the same, and say so.
-    pub(crate) fn agree(&mut self) {
-        self.settle();
-        (0..10).for_each(|_| self.tick());
-        // A history that has to keep up does so in real time.
+    /// Waits for histories: they work in real time, and execution may wait for them.
+    fn keep_up(&mut self) {
         for _ in 0..2000 {
-            if !self
-                .nodes
-                .values()
-                .any(|node| node.up.as_ref().is_some_and(Replica::is_stalled))
-            {
+            let mut ups = self.nodes.values().filter_map(|node| node.up.as_ref());
+            if !ups.any(Replica::is_stalled) {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
             self.settle();
         }
+    }
+
+    /// All nodes that are up have executed the same, and say so.
+    pub(crate) fn agree(&mut self) {
+        self.settle();
+        (0..10).for_each(|_| self.tick());
+        self.keep_up();
         (0..10).for_each(|_| self.tick());
         let ups = self.nodes.values().filter_map(|node| node.up.as_ref());
         let states = ups.map(|up| (up.executed_index(), up.engine().digest().value()));

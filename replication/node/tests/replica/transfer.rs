@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use giro_log::storage::{Access, RealStorage, Storage, StorageFile};
-use giro_node::Replica;
 use giro_node::transfer::{Fetched, Fetcher, Pinned, TransferError};
+use giro_node::{MemberFiles, Owner, Replica, copy_member};
 use giro_replication::NodeId;
 
 use crate::support::Cluster;
@@ -369,6 +369,20 @@ fn a_start_that_is_stopped_at_any_step_of_putting_it_in_place_is_gone_on_with() 
         let opened = Replica::open_on(&stopping, copy.path(), &options, &mut |_| {});
         let is_through = opened.is_ok();
         drop(opened);
+        // Whoever only looks finds it, wherever it is.
+        let files = MemberFiles::read(&real, copy.path(), &options, Owner::Stopped, &mut |_| {});
+        let files = files.unwrap();
+        assert_eq!(
+            files.standing().applied,
+            index,
+            "stopped behind step {steps}"
+        );
+        let to = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let dirs = (copy.path(), to.path());
+        let copied = copy_member(&real, dirs, &options, None, &mut |_| {}).unwrap();
+        let found = files.verify(None, &mut |_| {}).unwrap();
+        assert_eq!(copied.copied.digest, found.engine.digest());
+        assert!(found.history.is_some_and(|history| history.rows > 0));
         let again = Replica::open_on(&real, copy.path(), &options, &mut |_| {}).unwrap();
         assert_eq!(again.executed_index(), index, "stopped behind step {steps}");
         if is_through {

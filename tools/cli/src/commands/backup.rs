@@ -1,10 +1,13 @@
 //! `giro backup` and `giro restore`.
 
+mod member;
+
 use std::path::{Path, PathBuf};
 
-use giro::backup::copy;
+use giro::backup::{Copied, copy};
 use giro::open::take_lock;
-use serde_json::json;
+use giro_log::DirLock;
+use serde_json::{Value, json};
 
 use crate::config::{Config, Flags};
 use crate::show;
@@ -41,7 +44,7 @@ pub(crate) struct Restore {
     dir: PathBuf,
 }
 
-/// Copies a ledger while it runs, checks the copy, and says where it ends.
+/// Copies a ledger or a replica while it runs, checks the copy, and says where it ends.
 pub(crate) fn back_up(arguments: &Backup) -> anyhow::Result<()> {
     let Backup {
         settings,
@@ -49,7 +52,7 @@ pub(crate) fn back_up(arguments: &Backup) -> anyhow::Result<()> {
         dir,
         backup,
     } = arguments;
-    run("backed up", settings, *json, dir, backup)
+    run(("backed up", *json), settings, dir, backup, None)
 }
 
 /// Makes a ledger of a backup. The backup stays as it is.
@@ -61,29 +64,46 @@ pub(crate) fn restore(arguments: &Restore) -> anyhow::Result<()> {
         dir,
     } = arguments;
     // Nobody may run it meanwhile, and then two ledgers would go on from one.
-    let _lock = take_lock(backup)?;
-    run("restored", settings, *json, backup, dir)
+    let lock = take_lock(backup)?;
+    run(("restored", *json), settings, backup, dir, Some(lock))
 }
 
-fn run(done: &str, settings: &Flags, json: bool, from: &Path, to: &Path) -> anyhow::Result<()> {
+/// Copies; the source's lock may be held already.
+fn run(
+    (done, json): (&str, bool),
+    settings: &Flags,
+    from: &Path,
+    to: &Path,
+    lock: Option<DirLock>,
+) -> anyhow::Result<()> {
     let config = Config::load(from, settings)?;
+    let identity = giro_log::read_identity(from)?;
+    if identity.incarnation != 0 {
+        return member::run((done, json), &config, &identity, (from, to), lock);
+    }
     let mut bar = show::CopyBar::new();
     let copied = copy(from, to, &config.ledger, &mut |stage| bar.show(stage))?;
     bar.finish();
-    let digest = copied.digest.to_string();
     if json {
-        let said = json!({
-            "op": copied.op, "digest": digest, "transfers": copied.transfers,
-            "bytes": copied.bytes, "directory": to,
-        });
-        println!("{said:#}");
+        println!("{:#}", found(&copied, to));
     } else {
-        println!("{done} to {}", to.display());
-        println!("op         {}", copied.op);
-        println!("transfers  {}", copied.transfers);
-        println!("bytes      {}", copied.bytes);
-        println!("digest     {digest}");
-        println!("every page and record was checked, and the copy was opened");
+        print(done, &copied, to);
     }
     Ok(())
+}
+
+fn found(copied: &Copied, to: &Path) -> Value {
+    json!({
+        "op": copied.op, "digest": copied.digest.to_string(), "transfers": copied.transfers,
+        "bytes": copied.bytes, "directory": to,
+    })
+}
+
+fn print(done: &str, copied: &Copied, to: &Path) {
+    println!("{done} to {}", to.display());
+    println!("op         {}", copied.op);
+    println!("transfers  {}", copied.transfers);
+    println!("bytes      {}", copied.bytes);
+    println!("digest     {}", copied.digest);
+    println!("every page and record was checked, and the copy was opened");
 }

@@ -1,23 +1,28 @@
 //! `giro inspect`.
 
+mod log;
+mod members;
+
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use giro::open::take_lock;
-use giro::{Engine, Operation};
-use giro_base::BufferPool;
+use giro::{CheckpointPlace, Engine};
 use giro_log::storage::{RealStorage, Storage};
-use giro_log::{LogOptions, OpHeader, Recovery, ops, read_identity};
+use giro_log::{Identity, read_identity};
+use giro_node::{MemberFiles, Owner};
 use giro_store::checkpoint::format::PiecePart;
 use giro_store::format::Part;
 use giro_store::page::PAGE_BYTES;
 use giro_store::{History, Names};
 use serde_json::{Value, json};
 
+use super::serve::replica_options;
 use crate::config::{Config, Flags};
+use crate::show;
 
 /// What to show of which ledger.
 #[derive(clap::Args)]
@@ -30,8 +35,10 @@ pub(crate) struct Arguments {
 enum What {
     /// The identity chosen when it was formatted.
     Identity(Target),
-    /// The log's records and their operations.
+    /// The log's records and their operations; of a member of a group also what they are to it.
     Log(Target),
+    /// The members of the group, and how far this one's log has come.
+    Members(Target),
     /// Sessions and their last replies.
     Sessions(Target),
     /// The history's segments, id runs and checkpoint pieces, with sizes and ratios.
@@ -55,7 +62,8 @@ struct Target {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let shown = match &arguments.what {
         What::Identity(target) => identity(target),
-        What::Log(target) => log(target),
+        What::Log(target) => log::show(target),
+        What::Members(target) => members::show(target),
         What::Sessions(target) => sessions(target),
         What::History(target) => history(target),
         What::Checkpoint(target) => checkpoint(target),
@@ -81,57 +89,29 @@ fn identity(target: &Target) -> anyhow::Result<()> {
             "replica": identity.replica,
             "replica_count": identity.replica_count,
             "segment_bytes": identity.segment_bytes,
+            // One that is alone has none.
+            "incarnation": (identity.incarnation != 0)
+                .then(|| format!("{:016x}", identity.incarnation)),
         }),
     )
 }
 
-fn log(target: &Target) -> anyhow::Result<()> {
-    let _lock = take_lock(&target.dir)?;
+/// What the directory of a member of a group has.
+fn member_files(target: &Target, identity: &Identity) -> anyhow::Result<MemberFiles> {
     let config = Config::load(&target.dir, &target.settings)?;
-    let identity = read_identity(&target.dir)?;
+    let options = replica_options(identity, &config);
     let storage: Arc<dyn Storage> = Arc::new(RealStorage);
-    let options = LogOptions {
-        first_index: Recovery::oldest_index(&storage, &target.dir, &identity)?,
-        ..config.ledger.log
-    };
-    let mut recovery = Recovery::open(&target.dir, &identity, &options)?;
-    let mut buffer = BufferPool::new(1)?
-        .take()
-        .context("a new pool has a buffer")?;
-    loop {
-        let place = recovery.place();
-        let Some(record) = recovery.next(&mut buffer)? else {
-            return Ok(());
-        };
-        print(
-            target,
-            &json!({
-                "record": record.index, "term": record.term,
-                "segment": place.segment, "offset": place.offset,
-                "bytes": record.bytes, "ops": record.op_count, "first_op": record.first_op,
-                "timestamp": record.timestamp, "checksum": format!("{:032x}", record.checksum),
-            }),
-        )?;
-        for (header, _) in ops(&buffer) {
-            print(target, &op(header))?;
-        }
-    }
-}
-
-fn op(header: &OpHeader) -> Value {
-    let operation = Operation::try_from(header.operation);
-    let name = operation.map_or_else(|_| header.operation.to_string(), |known| known.to_string());
-    json!({
-        "op": header.op, "operation": name, "timestamp": header.timestamp,
-        "client": format!("{:032x}", header.client), "session": header.session,
-        "request": header.request, "body_bytes": header.body_bytes,
-    })
+    let mut bar = show::SurveyBar::new();
+    let read = MemberFiles::read(&storage, &target.dir, &options, Owner::Stopped, &mut |at| {
+        bar.show(at);
+    });
+    bar.finish();
+    Ok(read?)
 }
 
 fn sessions(target: &Target) -> anyhow::Result<()> {
     let _lock = take_lock(&target.dir)?;
-    let config = Config::load(&target.dir, &target.settings)?;
-    let engine = replay(&target.dir, &config)?;
+    let engine = replay(target)?;
     let mut replies: Vec<_> = engine.sessions().iter().collect();
     replies.sort_by_key(|reply| reply.session);
     for reply in replies {
@@ -150,7 +130,11 @@ fn sessions(target: &Target) -> anyhow::Result<()> {
 /// The history, opened for reading; an error where there is none.
 fn open_history(target: &Target) -> anyhow::Result<History> {
     let identity = read_identity(&target.dir)?;
-    if !Names::new(&target.dir).checkpoints.exists() {
+    let home = match identity.incarnation {
+        0 => target.dir.clone(),
+        _ => member_files(target, &identity)?.home().to_owned(),
+    };
+    if !Names::new(&home).checkpoints.exists() {
         bail!(
             "{} has no history: its ledger keeps all in memory",
             target.dir.display()
@@ -162,7 +146,7 @@ fn open_history(target: &Target) -> anyhow::Result<History> {
     };
     Ok(History::open_read_only(
         Arc::new(RealStorage),
-        &target.dir,
+        &home,
         whose,
     )?)
 }
@@ -249,18 +233,27 @@ fn checkpoint(target: &Target) -> anyhow::Result<()> {
         bail!("{} has no checkpoint yet", target.dir.display());
     };
     let state = whole.state();
-    print(
-        target,
-        &json!({
-            "generation": whole.last(), "op": state.op, "timestamp": state.timestamp,
-            "log_record": state.record, "transfers": state.rows_end,
-            "accounts": state.slots_end, "digest": format!("{:032x}", state.digest),
-        }),
-    )
+    let mut shown = json!({
+        "generation": whole.last(), "op": state.op, "timestamp": state.timestamp,
+        "log_record": state.record, "transfers": state.rows_end,
+        "accounts": state.slots_end, "digest": format!("{:032x}", state.digest),
+    });
+    if let Some(place) = CheckpointPlace::of(history.catalog())?
+        && !place.group.is_empty()
+    {
+        shown["group"] = members::of_mark(&place.group);
+    }
+    print(target, &shown)
 }
 
-fn replay(dir: &Path, config: &Config) -> anyhow::Result<Engine> {
-    Ok(Engine::replay_only(dir, &config.ledger, &mut |_| {})?)
+fn replay(target: &Target) -> anyhow::Result<Engine> {
+    let identity = read_identity(&target.dir)?;
+    if identity.incarnation != 0 {
+        return Ok(member_files(target, &identity)?.replay(&mut |_| {})?);
+    }
+    let config = Config::load(&target.dir, &target.settings)?;
+    let replayed = Engine::replay_only(&target.dir, &config.ledger, &mut |_| {});
+    Ok(replayed?)
 }
 
 /// One thing on one line: as JSON, or as `name=value` words.
@@ -278,7 +271,8 @@ fn print(target: &Target, value: &Value) -> anyhow::Result<()> {
             other => format!("{name}={other}"),
         });
     let line = fields.collect::<Vec<_>>().join(" ");
-    let indent = if value.get("op").is_some() && value.get("body_bytes").is_some() {
+    let is_op = value.get("op").is_some() && value.get("body_bytes").is_some();
+    let indent = if is_op || value.get("change").is_some() {
         "    "
     } else {
         ""

@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod dev;
 pub(crate) mod format;
 pub(crate) mod inspect;
+pub(crate) mod members;
 pub(crate) mod repl;
 pub(crate) mod serve;
 pub(crate) mod start;

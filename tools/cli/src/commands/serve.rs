@@ -10,7 +10,7 @@ use giro::Engine;
 use giro_gateway::Gateway;
 use giro_log::Identity;
 use giro_node::{Replica, ReplicaOptions};
-use giro_replication::{Member, Members, NodeId};
+use giro_replication::{Members, NodeId};
 use giro_server::{Address, Commander, ServedReplica, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -18,6 +18,7 @@ use signal_hook::iterator::Signals;
 
 use super::cluster;
 use crate::config::Config;
+use crate::leave;
 use crate::metrics::PortFigures;
 use crate::places::Places;
 use crate::show;
@@ -75,12 +76,13 @@ fn run_replica(
     greeting: Greeting,
 ) -> anyhow::Result<()> {
     let places = Places::of(identity, &config.addresses, config.peers.as_deref())?;
+    leave::refuse_if_noted(dir, identity)?;
     let options = replica_options(identity, config);
     let open = || {
         let mut bar = show::ReplayBar::new();
-        let replica = Replica::open(dir, &options, &mut |progress| bar.show(progress))?;
+        let replica = Replica::open(dir, &options, &mut |progress| bar.show(progress));
         bar.finish();
-        anyhow::Ok(replica)
+        replica.map_err(|error| leave::explain(identity, error))
     };
     let mut replica = open()?;
     let mut server = Server::bind(&places.clients)?;
@@ -105,7 +107,8 @@ fn run_replica(
             }
         }
         tracing::info!(replica = identity.replica, peers = %places.peers, "in a group");
-        server.run(served, &pool, &config.server)?;
+        let ran = server.run(served, &pool, &config.server);
+        ran.map_err(|error| leave::explain_end(dir, identity, error))?;
         if !commander.is_superseded() || handle.is_stopping() {
             return Ok(());
         }
@@ -115,14 +118,10 @@ fn run_replica(
     }
 }
 
-fn replica_options(identity: &Identity, config: &Config) -> ReplicaOptions {
+/// What a replica is opened with.
+pub(crate) fn replica_options(identity: &Identity, config: &Config) -> ReplicaOptions {
     // Whose names and incarnations they are is in the settings, and found out.
-    let first = (1..=NodeId::from(identity.replica_count)).map(|id| Member {
-        id,
-        incarnation: 0,
-        name: String::new(),
-    });
-    let members = Members::of_voters(first.collect());
+    let members = Members::first(identity.replica_count.into());
     let node = NodeId::from(identity.replica) + 1;
     let mut options = ReplicaOptions::new(node, identity.incarnation, members);
     options.engine = config.ledger.clone();

@@ -1,15 +1,21 @@
 //! `giro verify`.
 
+mod member;
+
 use std::path::PathBuf;
 
 use anyhow::bail;
+use giro::Engine;
 use giro::open::take_lock;
 use giro::verify::Verified;
 use giro_core::conservation::Totals;
+use giro_store::verify::Verified as VerifiedHistory;
 use serde_json::{Value, json};
 
 use crate::config::{Config, Flags};
 use crate::show;
+
+pub(crate) use self::member::found_standing;
 
 /// Which ledger, and what to hold it against.
 #[derive(clap::Args)]
@@ -19,6 +25,10 @@ pub(crate) struct Arguments {
     /// The digest the replay must end with, as an earlier verify printed it.
     #[arg(long, value_name = "HEX")]
     digest: Option<String>,
+    /// Execute the log up to this op and no further, to compare members of a group that do not know
+    /// equally much to be committed.
+    #[arg(long, value_name = "NUMBER")]
+    op: Option<u64>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -32,18 +42,13 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::load(&arguments.dir, &arguments.settings)?;
     let _lock = take_lock(&arguments.dir)?;
-    let mut bar = show::VerifyBar::new();
-    let verified = giro::verify::verify(&arguments.dir, &config.ledger, &mut |stage| {
-        bar.show(stage);
-    })?;
-    bar.finish();
-    Totals::of(&verified.engine.machine().tables().accounts).assert_balanced();
-    let digest = verified.engine.digest().to_string();
-    if arguments.json {
-        println!("{:#}", found(&verified, &digest));
+    let identity = giro_log::read_identity(&arguments.dir)?;
+    let engine = if identity.incarnation == 0 {
+        alone(arguments, &config)?
     } else {
-        print(&verified, &digest);
-    }
+        member::run(arguments, &config, &identity)?
+    };
+    let digest = engine.digest().to_string();
     match &arguments.digest {
         Some(expected) if *expected != digest => {
             bail!("the digest is {digest}, expected was {expected}: the ledgers differ")
@@ -52,52 +57,94 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-fn found(verified: &Verified, digest: &str) -> Value {
+/// A ledger that is alone.
+fn alone(arguments: &Arguments, config: &Config) -> anyhow::Result<Engine> {
+    if arguments.op.is_some() {
+        bail!("--op is for members of a group: of a ledger alone all of the log counts");
+    }
+    let mut bar = show::VerifyBar::new();
+    let verified = giro::verify::verify(&arguments.dir, &config.ledger, &mut |stage| {
+        bar.show(stage);
+    })?;
+    bar.finish();
+    Totals::of(&verified.engine.machine().tables().accounts).assert_balanced();
+    if arguments.json {
+        println!("{:#}", found(&verified));
+    } else {
+        print(&verified);
+    }
+    Ok(verified.engine)
+}
+
+fn found(verified: &Verified) -> Value {
     let engine = &verified.engine;
-    let tables = engine.machine().tables();
-    let history = verified.history.as_ref().map(|history| {
-        json!({
-            "segments": history.segments, "id_runs": history.runs,
-            "transfers": history.rows, "expiries": history.expiries,
-            "burned_ids": history.burned, "pages": history.pages,
-            "checkpoint_accounts": history.accounts,
-            "checkpoint_pendings": history.pendings, "compared_with_log": verified.compared,
-        })
+    let history = verified.history.as_ref();
+    let mut found = json!({
+        "records": verified.records,
+        "history": history.map(|history| found_history(history, verified.compared)),
     });
+    add(&mut found, found_state(engine));
+    found
+}
+
+/// What a history is found to have.
+fn found_history(history: &VerifiedHistory, compared: u64) -> Value {
     json!({
-        "records": verified.records, "ops": engine.commit_op(), "digest": digest,
-        "accounts": tables.accounts.len(), "transfers": tables.window.end_row(),
-        "sessions": engine.sessions().len(), "timestamp": engine.read_timestamp(),
-        "history": history,
+        "segments": history.segments, "id_runs": history.runs,
+        "transfers": history.rows, "expiries": history.expiries,
+        "burned_ids": history.burned, "pages": history.pages,
+        "checkpoint_accounts": history.accounts,
+        "checkpoint_pendings": history.pendings, "compared_with_log": compared,
     })
 }
 
-fn print(verified: &Verified, digest: &str) {
-    let engine = &verified.engine;
+/// What the state is found to be.
+fn found_state(engine: &Engine) -> Value {
     let tables = engine.machine().tables();
-    println!("ops        {}", engine.commit_op());
-    println!("accounts   {}", tables.accounts.len());
-    println!("transfers  {}", tables.window.end_row());
-    println!("sessions   {}", engine.sessions().len());
+    json!({
+        "ops": engine.commit_op(), "digest": engine.digest().to_string(),
+        "accounts": tables.accounts.len(), "transfers": tables.window.end_row(),
+        "sessions": engine.sessions().len(), "timestamp": engine.read_timestamp(),
+    })
+}
+
+fn add(found: &mut Value, more: Value) {
+    let (Some(found), Value::Object(more)) = (found.as_object_mut(), more) else {
+        unreachable!("both are objects");
+    };
+    found.extend(more);
+}
+
+fn print(verified: &Verified) {
+    print_state(&verified.engine);
     if let Some(history) = &verified.history {
-        println!(
-            "history    {} transfers, {} expiries, {} burned ids in {} segments and {} id runs",
-            history.rows, history.expiries, history.burned, history.segments, history.runs
-        );
-        println!(
-            "checkpoint {} accounts, {} open pending transfers",
-            history.accounts, history.pendings
-        );
-        println!(
-            "compared   {} transfers of the log with the history",
-            verified.compared
-        );
+        print_history(history, verified.compared);
     }
     println!("replayed   {} records", verified.records);
-    println!("digest     {digest}");
+    println!("digest     {}", verified.engine.digest());
     if verified.history.is_some() {
         println!("history, indexes, checkpoint, log and books are in order");
     } else {
         println!("checksums, hash chain and books are in order");
     }
+}
+
+fn print_state(engine: &Engine) {
+    let tables = engine.machine().tables();
+    println!("ops        {}", engine.commit_op());
+    println!("accounts   {}", tables.accounts.len());
+    println!("transfers  {}", tables.window.end_row());
+    println!("sessions   {}", engine.sessions().len());
+}
+
+fn print_history(history: &VerifiedHistory, compared: u64) {
+    println!(
+        "history    {} transfers, {} expiries, {} burned ids in {} segments and {} id runs",
+        history.rows, history.expiries, history.burned, history.segments, history.runs
+    );
+    println!(
+        "checkpoint {} accounts, {} open pending transfers",
+        history.accounts, history.pendings
+    );
+    println!("compared   {compared} transfers of the log with the history");
 }

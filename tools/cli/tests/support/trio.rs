@@ -76,12 +76,6 @@ impl Trio {
         ports.collect::<Vec<_>>().join(",")
     }
 
-    /// The addresses of the first `count` replicas.
-    pub(crate) fn addresses_of(&self, count: usize) -> String {
-        let ports = self.ports[..count].iter().map(|pair| pair.0.to_string());
-        ports.collect::<Vec<_>>().join(",")
-    }
-
     pub(crate) fn start(&mut self, replica: usize) {
         let peers = self.ports.iter().map(|pair| pair.1.to_string());
         let peers = peers.collect::<Vec<_>>().join(",");
@@ -141,6 +135,11 @@ impl Trio {
         child.is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
+    /// It has ended by itself.
+    pub(crate) fn forget(&mut self, replica: usize) {
+        self.processes[replica] = None;
+    }
+
     /// What a replica logged.
     pub(crate) fn log(&self, replica: usize) -> String {
         std::fs::read_to_string(self.dir(replica).with_extension("log")).unwrap()
@@ -192,25 +191,45 @@ impl Trio {
         }
     }
 
+    /// Replicas come to the same state.
+    pub(crate) fn assert_same_state(&self, replicas: &[usize]) {
+        let mut found = Vec::new();
+        self.until("all have executed everything", || {
+            let all = replicas.iter().map(|replica| self.status(*replica));
+            found = all
+                .flatten()
+                .map(|status| (status["op"].clone(), status["digest"].clone()))
+                .collect();
+            found.len() == replicas.len() && found.iter().all(|(op, _)| *op == found[0].0)
+        });
+        assert!(found.iter().all(|state| *state == found[0]), "{found:?}");
+    }
+
     fn logs(&self) -> String {
         let running = (0..self.processes.len()).filter(|replica| self.dir(*replica).exists());
         let logs = running.map(|replica| format!("-- {replica}:\n{}", self.log(replica)));
         logs.collect::<Vec<_>>().join("\n")
     }
 
-    /// A client of the whole group.
+    /// A client of the group that was formatted.
     pub(crate) async fn connect(&self) -> Client {
-        self.connect_to(3).await
+        self.connect_to(&[0, 1, 2]).await
     }
 
-    /// The same with the first `count` replicas.
-    pub(crate) async fn connect_to(&self, count: usize) -> Client {
+    /// A client of these voters, in the order of their numbers. It must be all of them and no
+    /// other: clients find the leader by its place among them.
+    pub(crate) async fn connect_to(&self, voters: &[usize]) -> Client {
+        assert!(voters.is_sorted());
         let options = ClientOptions {
             cluster: 5,
             deadline: PATIENCE,
             ..ClientOptions::default()
         };
-        let connected = Client::connect(&self.addresses_of(count), options).await;
+        let ports = voters
+            .iter()
+            .map(|replica| self.ports[*replica].0.to_string());
+        let addresses = ports.collect::<Vec<_>>().join(",");
+        let connected = Client::connect(&addresses, options).await;
         connected.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()))
     }
 }

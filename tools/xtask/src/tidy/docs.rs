@@ -37,6 +37,7 @@ fn test_names(files: &[File]) -> HashSet<&str> {
     for file in files.iter().filter(|file| file.is(".rs") || file.is(".py")) {
         for (_, line) in file.lines() {
             let code = line.trim_start();
+            let code = code.strip_prefix("async ").unwrap_or(code);
             let after = code.strip_prefix("fn ").or(code.strip_prefix("def "));
             names.extend(after.and_then(|after| after.split('(').next()));
         }

@@ -6,10 +6,12 @@
 pub(crate) mod socket;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use giro::Digest;
+use giro_node::Executed;
 
 use self::words::{Answered, Asked, Report};
 
@@ -133,6 +135,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             show(target, &report)
         }
     }
+}
+
+/// Where the running replica in `dir` is.
+///
+/// # Errors
+/// When it does not answer.
+pub(crate) fn executed(dir: &Path) -> anyhow::Result<Executed> {
+    let report = match socket::ask(dir, &Asked::Status)? {
+        Answered::Done(report) => report,
+        Answered::Refused(why) | Answered::Later(why) => bail!(why),
+    };
+    let digest = u128::from_str_radix(&report.digest, 16);
+    let digest = digest.context("the replica's digest is no number")?;
+    Ok(Executed {
+        op: report.op,
+        digest: Digest::from_value(digest),
+    })
 }
 
 impl Target {

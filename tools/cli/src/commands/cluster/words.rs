@@ -5,6 +5,8 @@ use giro_replication::{Change, ChangeRefused, Member, NodeId, ProposeError, Role
 use giro_server::{Order, OrderError, Standings};
 use serde::{Deserialize, Serialize};
 
+use crate::commands::members::kind_of;
+
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
@@ -144,16 +146,9 @@ impl From<&Standings> for Report {
         };
         let reported = members.known.iter().map(|member| {
             let peer = status.peers.iter().find(|peer| peer.node == member.id);
-            let kind = if members.voters.contains(&member.id) {
-                "voter"
-            } else if members.is_learner(member.id) {
-                "learner"
-            } else {
-                "leaving"
-            };
             Reported {
                 replica: replica_of(member.id),
-                kind: kind.to_owned(),
+                kind: kind_of(members, member.id).to_owned(),
                 incarnation: format!("{:016x}", member.incarnation),
                 peer: member.name.clone(),
                 is_healthy: peer.map(|peer| peer.is_healthy),

@@ -1,7 +1,8 @@
 //! Copying a ledger, running or not, to another directory: the history as of a checkpoint, and the
 //! log behind that. Everything is checked on the way, and the copy is opened at the end.
 
-use std::collections::HashSet;
+mod target;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use giro_base::BufferPool;
 use giro_core::Digest;
 use giro_log::storage::{Access, RealStorage, Storage, StorageFile};
 use giro_log::{Identity, LogError, LogOptions, Recovery, read_identity, segment_path};
-use giro_store::copy::copy_file;
-use giro_store::reader::PageFile;
-use giro_store::{Catalog, History, Names, StoreError};
+use giro_store::{History, StoreError};
 
+use self::target::failed;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::open::{Options, Progress, read_history};
+
+pub use self::target::Target;
 
 /// Why a ledger cannot be copied.
 #[derive(Debug, thiserror::Error)]
@@ -109,22 +111,24 @@ pub fn copy(
     progress: &mut dyn FnMut(Stage),
 ) -> Result<Copied, BackupError> {
     let identity = read_identity(from)?;
+    if identity.incarnation != 0 {
+        return Err(Error::Grouped.into());
+    }
     let storage: Arc<dyn Storage> = Arc::new(RealStorage);
-    make_empty(&*storage, to)?;
     let mut copier = Copier {
-        storage: Arc::clone(&storage),
+        target: Target::make(&storage, to)?,
+        storage,
         from,
         to,
         identity: &identity,
         archive: options.archive,
-        bytes: 0,
         progress,
     };
     copier.copy_history_and_log()?;
-    copier.copy_whole("giro.toml")?;
+    copier.target.copy_small(from, "giro.toml")?;
     // Last: until now it is no ledger.
-    copier.copy_whole("giro.format")?;
-    let bytes = copier.bytes;
+    copier.target.copy_small(from, "giro.format")?;
+    let bytes = copier.target.bytes();
     let check = &mut |at| progress(Stage::Check(at));
     let engine = Engine::replay_only(to, options, check)?;
     Ok(Copied {
@@ -135,26 +139,14 @@ pub fn copy(
     })
 }
 
-fn make_empty(storage: &dyn Storage, dir: &Path) -> Result<(), BackupError> {
-    storage.create_dir(dir).map_err(failed("create", dir))?;
-    let found = storage.list(dir).map_err(failed("list", dir))?;
-    if !found.is_empty() {
-        return Err(BackupError::NotEmpty {
-            dir: dir.to_owned(),
-        });
-    }
-    let log = dir.join("log");
-    storage.create_dir(&log).map_err(failed("create", &log))
-}
-
 struct Copier<'a> {
+    target: Target,
     storage: Arc<dyn Storage>,
     from: &'a Path,
     to: &'a Path,
     identity: &'a Identity,
     /// The ledger uses its history, if it has one.
     archive: bool,
-    bytes: u64,
     progress: &'a mut dyn FnMut(Stage),
 }
 
@@ -172,7 +164,13 @@ impl Copier<'_> {
             };
             let first_index = match &history {
                 None => 1,
-                Some(history) => self.copy_history(history)?,
+                Some(history) => {
+                    let catalog = history.catalog();
+                    self.target.copy_history(catalog, self.progress)?;
+                    let whole = catalog.checkpoint();
+                    let whole = whole.expect("a history that is read has one");
+                    whole.state().record
+                }
             };
             match self.copy_log(first_index)? {
                 Ok(()) => return Ok(()),
@@ -191,64 +189,10 @@ impl Copier<'_> {
         read_history(&self.storage, self.from, self.identity)
     }
 
-    /// Copies what is not there yet, and gives the index of the log's record that comes next.
-    fn copy_history(&mut self, history: &History) -> Result<u64, BackupError> {
-        let catalog: &Catalog = history.catalog();
-        let names = Names::new(self.to);
-        let dirs = [&names.segments, &names.ids, &names.checkpoints];
-        let mut there = HashSet::new();
-        for dir in dirs {
-            self.storage
-                .create_dir(dir)
-                .map_err(failed("create", dir))?;
-            let found = self.storage.list(dir).map_err(failed("list", dir))?;
-            there.extend(found.into_iter().map(|name| dir.join(name)));
-        }
-        let segments = catalog.segments.iter();
-        let segments = segments.map(|s| (names.segment(s.number()), s.file()));
-        let runs = catalog.runs.iter();
-        let runs = runs.map(|run| (names.run(run.first(), run.last()), run.file()));
-        let pieces = catalog.pieces.iter();
-        let pieces = pieces.map(|p| (names.piece(p.first(), p.last()), p.file()));
-        let wanted: Vec<(PathBuf, &PageFile)> = segments.chain(runs).chain(pieces).collect();
-        let bytes_of = |file: &PageFile| file.pages() * giro_store::page::PAGE_BYTES as u64;
-        let bytes_total = wanted.iter().map(|(_, file)| bytes_of(file)).sum();
-        let mut done = 0;
-        for (path, file) in &wanted {
-            if there.remove(path) {
-                done += bytes_of(file);
-                continue;
-            }
-            let progress = &mut *self.progress;
-            copy_file(file, &*self.storage, path, &mut |bytes| {
-                done += bytes;
-                progress(Stage::History {
-                    bytes: done,
-                    bytes_total,
-                });
-            })?;
-            self.bytes += bytes_of(file);
-        }
-        // Copied by an earlier attempt, and merged since.
-        for path in there.iter().filter(|path| !dirs.contains(path)) {
-            self.storage.remove(path).map_err(failed("remove", path))?;
-        }
-        let whole = catalog
-            .checkpoint()
-            .expect("a history that is read has one");
-        Ok(whole.state().record)
-    }
-
     /// Copies the log from this record on. The inner error is what can come of a ledger that gave
     /// it up meanwhile.
     fn copy_log(&mut self, first_index: u64) -> Result<Result<(), BackupError>, BackupError> {
-        let log = self.to.join("log");
-        for name in self.storage.list(&log).map_err(failed("list", &log))? {
-            let path = log.join(name);
-            self.storage
-                .remove(&path)
-                .map_err(failed("remove", &path))?;
-        }
+        self.target.clear_log()?;
         let options = LogOptions {
             first_index,
             ..LogOptions::default()
@@ -300,7 +244,7 @@ impl Copier<'_> {
             (self.progress)(Stage::Log { bytes });
         }
         self.end_segment(&*segment, number)?;
-        self.bytes += bytes;
+        self.target.count(bytes);
         let log = self.to.join("log");
         self.storage.sync_dir(&log).map_err(failed("flush", &log))
     }
@@ -318,37 +262,14 @@ impl Copier<'_> {
         let path = segment_path(&self.to.join("log"), number);
         file.sync().map_err(failed("flush", &path))
     }
-
-    /// Copies a small file if it is there.
-    fn copy_whole(&mut self, name: &str) -> Result<(), BackupError> {
-        let (from, to) = (self.from.join(name), self.to.join(name));
-        if !from.exists() {
-            return Ok(());
-        }
-        self.bytes += std::fs::copy(&from, &to).map_err(failed("copy", &from))?;
-        std::fs::File::open(&to)
-            .and_then(|file| file.sync_all())
-            .map_err(failed("flush", &to))?;
-        self.storage
-            .sync_dir(self.to)
-            .map_err(failed("flush", self.to))
-    }
 }
 
 /// Whether a file of the history was merged away while it was looked for.
-fn is_moving(error: &StoreError) -> bool {
+#[must_use]
+pub fn is_moving(error: &StoreError) -> bool {
     match error {
         StoreError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
         StoreError::Missing { .. } => true,
         _ => false,
-    }
-}
-
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
-    let path = path.to_owned();
-    move |source| BackupError::Io {
-        action,
-        path,
-        source,
     }
 }
