@@ -382,8 +382,8 @@ impl Engine {
             .has_room(self.events_in_flight + EXPIRIES_PER_PULSE_MAX)
     }
 
-    /// The state. Lookups by id are right only when it [is settled](Self::is_settled); nothing of it
-    /// may be shown while it [is ahead](Self::is_ahead).
+    /// The state. Lookups by id are right only when it [is settled](Self::is_settled); nothing of
+    /// it may be shown while it [is ahead](Self::is_ahead).
     #[must_use]
     pub fn machine(&self) -> &StateMachine {
         self.executor.machine()

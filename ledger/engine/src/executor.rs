@@ -133,8 +133,8 @@ impl Executor {
     }
 
     /// Decides the next operation, number `op`, ahead of its turn. Until it is
-    /// [executed](Self::execute) the state must be shown to nobody: it is not durable what it shows.
-    /// Only right where nothing can come between this and it, not even a loss of leadership.
+    /// [executed](Self::execute) the state must be shown to nobody: what it shows may not be
+    /// durable. Only right where nothing can come between, not even a loss of leadership.
     ///
     /// # Errors
     /// As [`resolve_ahead`](Self::resolve_ahead).
@@ -443,8 +443,8 @@ impl Executor {
         (&mut self.machine, self.past.as_mut())
     }
 
-    /// The state. Lookups by id are right only when it [is settled](Self::is_settled); nothing of it
-    /// may be shown while it [is ahead](Self::is_ahead).
+    /// The state. Lookups by id are right only when it [is settled](Self::is_settled); nothing of
+    /// it may be shown while it [is ahead](Self::is_ahead).
     #[must_use]
     pub fn machine(&self) -> &StateMachine {
         &self.machine
