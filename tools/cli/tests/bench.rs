@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -31,6 +32,23 @@ fn start(dir: &Path, arguments: &str) -> Child {
     command.arg("--out").arg(dir.join("report"));
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     piped.spawn().unwrap()
+}
+
+/// Waits until so many seconds of the run were shown: a busy machine takes a while to begin one.
+fn await_seconds(child: &mut Child, seconds: usize) {
+    let stdout = child.stdout.as_mut().unwrap();
+    let (mut line, mut shown) = (String::new(), 0);
+    while shown < seconds {
+        // Byte by byte: what comes later is for `finish`.
+        let mut byte = [0];
+        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "the run ended: {line}");
+        if byte == *b"\n" {
+            shown += usize::from(line.contains(" s: "));
+            line.clear();
+        } else {
+            line.push(byte[0].into());
+        }
+    }
 }
 
 fn finish(dir: &Path, child: Child) -> (Said, Option<Report>) {
@@ -95,8 +113,8 @@ fn with_a_stall(arguments: &str) -> Report {
     let server = Server::start(&dir.path().join("ledger"));
     let pid = server.pid();
     let arguments = format!("{arguments} --addresses {}", address(&server));
-    let child = start(dir.path(), &arguments);
-    std::thread::sleep(Duration::from_millis(2500));
+    let mut child = start(dir.path(), &arguments);
+    await_seconds(&mut child, 2);
     kill_process(pid, Signal::STOP).unwrap();
     std::thread::sleep(Duration::from_millis(500));
     kill_process(pid, Signal::CONT).unwrap();
@@ -132,8 +150,8 @@ fn a_target_that_dies_ends_the_run_with_a_partial_report() {
     let server = Server::start(&dir.path().join("ledger"));
     let address = address(&server);
     let arguments = "transfers --rate 1000 --batch 10 --seconds 60 --deadline 0.5";
-    let child = start(dir.path(), &format!("{arguments} --addresses {address}"));
-    std::thread::sleep(Duration::from_millis(1500));
+    let mut child = start(dir.path(), &format!("{arguments} --addresses {address}"));
+    await_seconds(&mut child, 1);
     kill_process(server.pid(), Signal::KILL).unwrap();
     let (said, report) = finish(dir.path(), child);
     assert!(!said.succeeded, "{said:?}");
@@ -150,8 +168,8 @@ fn a_target_that_dies_ends_the_run_with_a_partial_report() {
 #[test]
 fn an_interrupted_run_has_the_figures_so_far() {
     let dir = folder();
-    let child = start(dir.path(), "transfers --rate 1000 --batch 10 --seconds 60");
-    std::thread::sleep(Duration::from_millis(2500));
+    let mut child = start(dir.path(), "transfers --rate 1000 --batch 10 --seconds 60");
+    await_seconds(&mut child, 2);
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let (said, report) = finish(dir.path(), child);
     assert!(
@@ -260,9 +278,9 @@ fn postgres_that_dies_ends_the_run_with_a_partial_report() {
     }
     let dir = open_folder();
     let line = "transfers --target postgres --rate 500 --seconds 60 --batch 5 --deadline 0.5";
-    let child = start(dir.path(), line);
+    let mut child = start(dir.path(), line);
     let pid_file = format!("bench-{}/data/postmaster.pid", child.id());
-    std::thread::sleep(Duration::from_secs(6));
+    await_seconds(&mut child, 1);
     let pid = std::fs::read_to_string(dir.path().join(pid_file)).unwrap();
     let pid = pid.lines().next().unwrap().parse().unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::QUIT).unwrap();
