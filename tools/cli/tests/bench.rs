@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -12,7 +11,7 @@ use giro_driver::report::{Report, Versus};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::server::Server;
-use crate::support::{Said, folder, format, giro};
+use crate::support::{Said, await_lines, folder, format, giro};
 
 fn address(server: &Server) -> String {
     format!("127.0.0.1:{}", server.port())
@@ -32,23 +31,6 @@ fn start(dir: &Path, arguments: &str) -> Child {
     command.arg("--out").arg(dir.join("report"));
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     piped.spawn().unwrap()
-}
-
-/// Waits until so many seconds of the run were shown: a busy machine takes a while to begin one.
-fn await_seconds(child: &mut Child, seconds: usize) {
-    let stdout = child.stdout.as_mut().unwrap();
-    let (mut line, mut shown) = (String::new(), 0);
-    while shown < seconds {
-        // Byte by byte: what comes later is for `finish`.
-        let mut byte = [0];
-        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "the run ended: {line}");
-        if byte == *b"\n" {
-            shown += usize::from(line.contains(" s: "));
-            line.clear();
-        } else {
-            line.push(byte[0].into());
-        }
-    }
 }
 
 fn finish(dir: &Path, child: Child) -> (Said, Option<Report>) {
@@ -114,7 +96,7 @@ fn with_a_stall(arguments: &str) -> Report {
     let pid = server.pid();
     let arguments = format!("{arguments} --addresses {}", address(&server));
     let mut child = start(dir.path(), &arguments);
-    await_seconds(&mut child, 2);
+    await_lines(&mut child, 2, " s: ");
     kill_process(pid, Signal::STOP).unwrap();
     std::thread::sleep(Duration::from_millis(500));
     kill_process(pid, Signal::CONT).unwrap();
@@ -151,7 +133,7 @@ fn a_target_that_dies_ends_the_run_with_a_partial_report() {
     let address = address(&server);
     let arguments = "transfers --rate 1000 --batch 10 --seconds 60 --deadline 0.5";
     let mut child = start(dir.path(), &format!("{arguments} --addresses {address}"));
-    await_seconds(&mut child, 1);
+    await_lines(&mut child, 1, " s: ");
     kill_process(server.pid(), Signal::KILL).unwrap();
     let (said, report) = finish(dir.path(), child);
     assert!(!said.succeeded, "{said:?}");
@@ -169,7 +151,7 @@ fn a_target_that_dies_ends_the_run_with_a_partial_report() {
 fn an_interrupted_run_has_the_figures_so_far() {
     let dir = folder();
     let mut child = start(dir.path(), "transfers --rate 1000 --batch 10 --seconds 60");
-    await_seconds(&mut child, 2);
+    await_lines(&mut child, 2, " s: ");
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let (said, report) = finish(dir.path(), child);
     assert!(
@@ -280,7 +262,7 @@ fn postgres_that_dies_ends_the_run_with_a_partial_report() {
     let line = "transfers --target postgres --rate 500 --seconds 60 --batch 5 --deadline 0.5";
     let mut child = start(dir.path(), line);
     let pid_file = format!("bench-{}/data/postmaster.pid", child.id());
-    await_seconds(&mut child, 1);
+    await_lines(&mut child, 1, " s: ");
     let pid = std::fs::read_to_string(dir.path().join(pid_file)).unwrap();
     let pid = pid.lines().next().unwrap().parse().unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::QUIT).unwrap();

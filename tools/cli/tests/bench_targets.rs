@@ -4,13 +4,12 @@ mod support;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use giro_driver::report::Report;
 use giro_driver::workload::JobKind;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Said, folder, giro};
+use crate::support::{Said, await_lines, folder, giro};
 
 /// A run that has to succeed, and its report.
 fn bench(line: &str) -> Report {
@@ -163,8 +162,8 @@ fn an_interrupted_search_reports_what_was_borne_so_far() {
     let line = "transfers --target library --rate 200 --batch 10 --seconds 1 --find-peak";
     let mut search = command(dir.path(), line);
     let search = search.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let search = search.spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(6));
+    let mut search = search.spawn().unwrap();
+    await_lines(&mut search, 1, "borne: p99");
     kill_process(Pid::from_child(&search), Signal::INT).unwrap();
     let said = Said::from(search.wait_with_output().unwrap());
     assert!(!said.succeeded, "{said:?}");

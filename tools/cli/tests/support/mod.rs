@@ -9,8 +9,9 @@ pub(crate) mod server;
 pub(crate) mod terminal;
 pub(crate) mod trio;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 
 use giro_log::{Identity, SEGMENT_BYTES_MIN};
 
@@ -33,6 +34,24 @@ pub(crate) fn format(dir: &Path) {
         segment_bytes: SEGMENT_BYTES,
     };
     giro_log::format(dir, &identity).unwrap();
+}
+
+/// Waits until a program has shown so many lines with this text: a busy machine takes a while to
+/// come to where a test wants it.
+pub(crate) fn await_lines(child: &mut Child, count: usize, text: &str) {
+    let stdout = child.stdout.as_mut().unwrap();
+    let (mut line, mut shown) = (String::new(), 0);
+    while shown < count {
+        // Byte by byte: what comes later is for whoever reads the rest.
+        let mut byte = [0];
+        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "it ended: {line}");
+        if byte == *b"\n" {
+            shown += usize::from(line.contains(text));
+            line.clear();
+        } else {
+            line.push(byte[0].into());
+        }
+    }
 }
 
 /// The binary with these arguments and nothing of the environment that could change it.
