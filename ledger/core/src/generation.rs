@@ -42,8 +42,8 @@ pub struct Generation {
     pub accounts: Region<Account>,
 }
 
-/// Most openings to which a generation has endings: taking them holds up the ledger, for less than
-/// a millisecond.
+/// Most openings to which a generation has endings: taking them holds up the ledger, and must stay
+/// shorter than a large request.
 const ENDINGS_MAX: usize = 1 << 15;
 
 /// Unit in which texts of branches are kept.
