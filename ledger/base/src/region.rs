@@ -6,8 +6,12 @@ use std::ops::{Deref, DerefMut};
 use memmap2::{Advice, MmapMut, MmapOptions};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::prefetch::prefetch_write;
+
 /// Bytes made resident at a time: a huge page.
 const PREFAULT_BYTES: usize = 2 << 20;
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
 
 /// A vector of `T` with a fixed largest length, backed by huge pages where the machine has them.
 pub struct Region<T> {
@@ -70,6 +74,17 @@ impl<T: FromBytes + IntoBytes + Immutable + Copy> Region<T> {
         };
         self.len += 1;
         slot
+    }
+
+    /// Hints that the element `ahead` places behind the last one will be pushed soon: its first and
+    /// its last line.
+    #[inline(always)]
+    pub fn prefetch_push(&self, ahead: usize) {
+        let first = self.base.wrapping_add(self.len + ahead).cast_const();
+        prefetch_write(first);
+        if size_of::<T>() > LINE_BYTES {
+            prefetch_write(first.cast::<u8>().wrapping_add(size_of::<T>() - 1));
+        }
     }
 
     /// Sets the length. Elements above the old length are zero bytes or what was there before a

@@ -232,6 +232,16 @@ impl StateMachine {
         }
     }
 
+    /// Prepares the oldest complete generation to leave memory, by some of its `rows`; see
+    /// [`Tables::leave`]. Says whether [`Self::forget_oldest`] now takes no time. Not between an
+    /// operation's phases.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn leave_oldest(&mut self, rows: u64) -> bool {
+        self.tables.leave(rows)
+    }
+
     /// Lets the oldest complete generation leave memory: the history has it. Not between an
     /// operation's phases.
     ///

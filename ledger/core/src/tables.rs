@@ -35,6 +35,9 @@ pub struct Tables {
     pub totals: Totals,
     /// Account whose head is looked at next by [`Self::sweep_heads`].
     swept: usize,
+    /// Rows in memory before this one are among `pendings`, too, if they are open: see
+    /// [`Self::leave`].
+    left: u64,
 }
 
 impl Tables {
@@ -56,6 +59,7 @@ impl Tables {
             due: ExpiryQueue::default(),
             totals: Totals::default(),
             swept: 0,
+            left: 0,
         })
     }
 
@@ -140,8 +144,13 @@ impl Tables {
             let slot = self.pendings.find_row(row);
             let slot = slot.expect("an open pending transfer is in memory");
             self.pendings.set_phase(slot, phase);
-        } else {
-            self.window.set_phase(row, phase);
+            return;
+        }
+        self.window.set_phase(row, phase);
+        if row < self.left
+            && let Some(slot) = self.pendings.find_row(row)
+        {
+            self.pendings.set_phase(slot, phase);
         }
     }
 
@@ -150,12 +159,22 @@ impl Tables {
         self.window.rotate(spare, &self.accounts)
     }
 
-    /// Lets the oldest complete generation leave memory; its open pending transfers stay.
+    /// Prepares the oldest complete generation to leave memory: takes the open pending transfers
+    /// among its next `rows` to those that stay. Between operations. Says whether it is ready.
+    ///
+    /// There may be hundreds of thousands, and payments must not wait for all of them.
     ///
     /// # Panics
     /// When there is none.
-    pub fn forget_oldest(&mut self) -> Kept {
-        for row in self.window.oldest_pending() {
+    pub fn leave(&mut self, rows: u64) -> bool {
+        let oldest = self.window.oldest_rows().expect("a generation is complete");
+        let start = self.left.max(oldest.start);
+        let end = if self.window.oldest_has_pendings() {
+            start.saturating_add(rows).min(oldest.end)
+        } else {
+            oldest.end
+        };
+        for row in self.window.oldest_pending(start..end) {
             let links = self.window.links(row);
             self.pendings.insert(Pending {
                 transfer: *self.window.transfer(row),
@@ -165,6 +184,17 @@ impl Tables {
                 phase: Phase::Pending,
             });
         }
+        self.left = end;
+        end == oldest.end
+    }
+
+    /// Lets the oldest complete generation leave memory; its open pending transfers stay.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn forget_oldest(&mut self) -> Kept {
+        let is_ready = self.leave(u64::MAX);
+        assert!(is_ready, "all its rows were looked at");
         self.window.forget_oldest()
     }
 

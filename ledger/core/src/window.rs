@@ -2,6 +2,7 @@
 //! history on disk does not hold yet.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use giro_base::prefetch::prefetch;
@@ -304,6 +305,14 @@ impl Window {
         self.open.transfers.push_copy(transfer)
     }
 
+    /// Asks for the memory that the row `ahead` rows from now will be written to. Rows go through
+    /// far more memory than caches hold.
+    #[inline(always)]
+    pub fn prefetch_push(&self, ahead: usize) {
+        self.open.transfers.prefetch_push(ahead);
+        self.open.links.prefetch_push(ahead);
+    }
+
     /// Takes the last row back, with the closing it may have made.
     pub fn pop(&mut self) -> (Transfer, Links) {
         let len = self.open.transfers.len() - 1;
@@ -535,12 +544,28 @@ impl Window {
         (self.rows_max, self.is_archived)
     }
 
-    /// The rows of the oldest complete generation that are still pending.
-    pub fn oldest_pending(&self) -> impl Iterator<Item = u64> + '_ {
-        self.sealed.front().into_iter().flat_map(|kept| {
-            let first = kept.generation.first_row;
-            let phases = kept.extra.phases.iter().zip(first..);
+    /// The rows of the oldest complete generation in memory.
+    #[must_use]
+    pub fn oldest_rows(&self) -> Option<Range<u64>> {
+        let oldest = &self.sealed.front()?.generation;
+        Some(oldest.first_row..oldest.end_row())
+    }
+
+    /// Whether some of them may be pending.
+    #[must_use]
+    pub fn oldest_has_pendings(&self) -> bool {
+        let oldest = self.sealed.front();
+        oldest.is_some_and(|kept| kept.extra.has_pendings)
+    }
+
+    /// Those among these rows of the oldest complete generation that are still pending.
+    pub fn oldest_pending(&self, rows: Range<u64>) -> impl Iterator<Item = u64> + '_ {
+        self.sealed.front().into_iter().flat_map(move |kept| {
+            let at = |row: u64| (row - kept.generation.first_row) as usize;
+            let phases = &kept.extra.phases[at(rows.start)..at(rows.end)];
             phases
+                .iter()
+                .zip(rows.start..)
                 .filter(|(phase, _)| **phase == Phase::Pending as u8)
                 .map(|(_, row)| row)
         })

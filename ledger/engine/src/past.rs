@@ -30,6 +30,11 @@ const PREFAULT_WAIT_MAX: Duration = Duration::from_secs(30);
 const SWEEPER_NICE: i32 = 10;
 /// Memory that is kept for generations to come: with that being filled, as many as there can be.
 const SPARES_MAX: usize = SEALED_MAX + 1;
+/// Rows prepared to leave memory at a time, at least: a fraction of a millisecond if all of them
+/// are pending.
+const LEAVE_ROWS_MIN: u64 = 1 << 11;
+/// The same while requests wait for it.
+const LEAVE_ROWS_BEHIND: u64 = 1 << 15;
 /// Remains that may wait to be cleared away.
 const REMAINS_MAX: usize = 64;
 
@@ -56,6 +61,8 @@ pub struct Past {
     /// Index of the log's first record that the checkpoint does not hold wholly; 0 before there is
     /// one.
     needed: u64,
+    /// Rows there were when some were last prepared to leave memory.
+    rows_seen: u64,
     /// The history had no room on disk when it was last asked.
     is_starved: bool,
     questions: Vec<archive::Question>,
@@ -151,6 +158,7 @@ impl Past {
             record: (0, 0),
             needed: 0,
             unoffered: VecDeque::new(),
+            rows_seen: 0,
             is_starved: false,
             questions: Vec::new(),
             asked: Vec::new(),
@@ -416,15 +424,30 @@ impl Past {
             }
             Err(error) => return Err(error),
         };
+        let mut rows = self.rows_to_leave(machine);
         while may_forget
             && let Some(oldest) = machine.tables().window.oldest_sealed()
             && oldest < self.history.generations()
+            && machine.leave_oldest(std::mem::take(&mut rows))
         {
             let remains = machine.forget_oldest();
             // Without the thread it is given back here.
             let _ = self.chores.send(Chore::Sweep(remains));
         }
         polled
+    }
+
+    /// How many rows may be prepared to leave memory now: twice as many as came since the last
+    /// time, so that it is done before the next generation is complete.
+    fn rows_to_leave(&mut self, machine: &StateMachine) -> u64 {
+        let end = machine.tables().window.end_row();
+        let came = end - std::mem::replace(&mut self.rows_seen, end);
+        let least = if self.is_behind(machine) {
+            LEAVE_ROWS_BEHIND
+        } else {
+            LEAVE_ROWS_MIN
+        };
+        least.max(2 * came)
     }
 
     /// The history itself.

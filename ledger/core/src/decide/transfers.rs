@@ -2,12 +2,13 @@
 //! of `docs/reference/state-machine.md`.
 
 use giro_base::CreateTransferStatus::{self as Status, *};
+use giro_base::prefetch::prefetch;
 use giro_base::time::{NS_PER_S, TIMESTAMP_MAX};
 use giro_base::{Account, AccountFlags, Timestamp, Transfer, TransferFlags as Flags};
 
 use super::chain::Gate;
 use super::effects::Made;
-use super::walk::{Bits, Decider, Outcome};
+use super::walk::{AHEAD, Bits, Decider, Outcome};
 use crate::archive::Past;
 use crate::place::{NONE, Stored};
 use crate::scratch::{Decided, Found};
@@ -40,10 +41,14 @@ impl Decider for TransferDecider<'_> {
         self.decided
     }
 
-    /// Asks for the accounts of an event that comes up soon. With many accounts they have left
-    /// the cache since resolve saw them.
+    /// Asks for the accounts of an event that comes up soon, for itself, and for its row. A large
+    /// operation and many accounts have left the cache since resolve saw them.
     #[inline(always)]
     fn fetch(&self, i: usize) {
+        let event = &self.events[i];
+        prefetch(&event.id);
+        prefetch(&event.timestamp);
+        self.tables.window.prefetch_push(AHEAD);
         let slots = [self.found.at(i).debit.get(), self.found.at(i).credit.get()];
         self.tables.fetch_accounts(slots);
     }

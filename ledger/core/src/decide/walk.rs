@@ -50,7 +50,7 @@ pub(super) trait Decider {
 }
 
 /// Events between asking for memory and using it.
-const AHEAD: usize = 12;
+pub(super) const AHEAD: usize = 12;
 
 /// Decides all events of all batches, in order.
 #[inline(always)]

@@ -127,7 +127,11 @@ impl Archived {
             let generation = self.machine.rotate(spare);
             self.kept.push_back(generation);
         }
-        if self.kept.len() > KEPT {
+        // Most leave in several steps, with operations in between.
+        let waits = self.kept.len() > KEPT;
+        let hurries = self.kept.len() > 2 * KEPT;
+        let step = self.rows as u64 / 3 + 1;
+        if waits && (hurries || self.machine.leave_oldest(step)) {
             let oldest = self.kept.pop_front().expect("some are kept");
             self.maps.take(&oldest);
             drop(oldest);

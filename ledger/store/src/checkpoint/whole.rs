@@ -1,6 +1,6 @@
 //! All pieces together: the state at the end of the last one, streamed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use giro_base::time::{NS_PER_S, TIMESTAMP_MAX};
@@ -104,7 +104,8 @@ impl<'a> Whole<'a> {
         reader: &mut Reader,
         mut each: impl FnMut(&PendingRecord) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut closed = self.closed(reader)?;
+        let closed = self.closed(reader)?;
+        let mut closed = closed.into_iter().peekable();
         let mut next_row = 0;
         for piece in self.pieces {
             let mut opened = piece.stream::<PendingRecord>(PiecePart::Opened);
@@ -113,12 +114,13 @@ impl<'a> Whole<'a> {
                     return Err(opened.damaged("a pending transfer cannot be"));
                 }
                 next_row = pending.row + 1;
-                if !closed.remove(&pending.row) {
+                if closed.next_if_eq(&pending.row).is_none() {
                     each(&pending)?;
                 }
             }
         }
-        if closed.is_empty() {
+        // Both rise: what was passed over is still there.
+        if closed.peek().is_none() {
             return Ok(());
         }
         let reason = "a pending transfer ends that never began";
@@ -134,16 +136,23 @@ impl<'a> Whole<'a> {
         reader: &mut Reader,
         mut each: impl FnMut(&BranchRecord) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        let pieces = self.pieces.iter();
+        if pieces
+            .clone()
+            .all(|p| p.section(PiecePart::Branches).count == 0)
+        {
+            return Ok(());
+        }
         let closed = self.closed(reader)?;
         let mut next_row = 0;
-        for piece in self.pieces {
+        for piece in pieces {
             let mut branches = piece.stream::<BranchRecord>(PiecePart::Branches);
             while let Some(branch) = branches.next(reader)? {
                 if branch.row < next_row || branch.texts().is_none() {
                     return Err(branches.damaged("a branch cannot be"));
                 }
                 next_row = branch.row.saturating_add(1);
-                if !closed.contains(&branch.row) {
+                if closed.binary_search(&branch.row).is_err() {
                     each(&branch)?;
                 }
             }
@@ -151,16 +160,19 @@ impl<'a> Whole<'a> {
         Ok(())
     }
 
-    /// Rows of pending transfers that ended in another piece than they began in.
-    fn closed(&self, reader: &mut Reader) -> Result<HashSet<u64>, StoreError> {
-        let mut closed = HashSet::new();
+    /// Rows of pending transfers that ended in another piece than they began in, rising.
+    fn closed(&self, reader: &mut Reader) -> Result<Vec<u64>, StoreError> {
+        let mut closed = Vec::new();
         for piece in self.pieces {
             let mut rows = piece.stream::<u64>(PiecePart::Closed);
             while let Some(row) = rows.next(reader)? {
-                if !closed.insert(row) {
-                    return Err(rows.damaged("a pending transfer ends twice"));
-                }
+                closed.push(row);
             }
+        }
+        closed.sort_unstable();
+        if closed.array_windows().any(|[a, b]| a == b) {
+            let reason = "a pending transfer ends twice";
+            return Err(self.newest().damaged(PiecePart::Closed, reason));
         }
         Ok(closed)
     }

@@ -85,14 +85,17 @@ pub(super) struct Threads {
     handles: Vec<JoinHandle<()>>,
 }
 
-/// Lets payments go first: the calling thread takes what processor time they leave.
-fn yield_to_others() {
+/// Gives the calling thread its place among those that want the processor.
+fn set_nice(nice: i32) {
     // Without the right to it, the thread works as any other.
-    let _ = rustix::process::setpriority_process(None, BACKGROUND_NICE);
+    let _ = rustix::process::setpriority_process(None, nice);
 }
 
-/// How far the background steps back, of 19 at most.
-const BACKGROUND_NICE: i32 = 10;
+/// The writer goes first. It takes less than payments do, but they wait for it when it does not
+/// keep up: let it step back, and they have the processors for themselves until they all stop.
+const WRITER_NICE: i32 = -5;
+/// Nobody waits for the merger.
+const MERGER_NICE: i32 = 10;
 /// Between attempts while the disk is full.
 const RETRY: Duration = Duration::from_secs(1);
 /// Most questions are answered from memory, and merging files would be work for nothing. With so
@@ -117,11 +120,11 @@ impl Threads {
         let (reporter, reports) = unbounded();
         let (new, merges) = unbounded();
         let dir = workshop.names.segments.clone();
-        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+        let spawn = |name: &str, nice: i32, body: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.to_owned());
             thread
                 .spawn(move || {
-                    yield_to_others();
+                    set_nice(nice);
                     body();
                 })
                 .map_err(StoreError::io("start a thread for", &dir))
@@ -131,10 +134,12 @@ impl Threads {
         let handles = vec![
             spawn(
                 "giro-history",
+                WRITER_NICE,
                 Box::new(move || writer.write_all(&work, &new)),
             )?,
             spawn(
                 "giro-merge",
+                MERGER_NICE,
                 Box::new(move || merger.merge_all(kept, &merges)),
             )?,
         ];

@@ -1,123 +1,78 @@
 //! The account index: which rows and expiries touched each account, and its balances at intervals.
 
+use std::ops::Range;
+
 use giro_base::Region;
 
+use super::postings::{Postings, Words};
 use crate::format::{AccountRecord, POSTINGS_PER_SNAPSHOT, Release, Sides, Snapshot};
 use crate::replay::{AccountState, Side};
 use crate::segment::content::Content;
-use crate::sort::{bits, clear, nothing, sort};
+use crate::sort::sort;
 
 /// The sections that find things by account, in memory that is used again for the next segment.
+#[derive(Default)]
 pub struct AccountIndex {
     /// By slot.
     pub accounts: Vec<AccountRecord>,
-    /// Rows from the segment's first, for each account rising.
-    pub postings: Vec<u32>,
     /// States of accounts with many postings.
     pub snapshots: Vec<Snapshot>,
     /// What expiries did to each account.
     pub releases: Vec<Release>,
-    /// What postings are made of, see [`Keys`].
-    posting_keys: Region<u64>,
-    keys: Keys,
-    slot_max: u32,
-}
-
-/// Slots and numbers in one word, the slot above: sorting brings each account's together, in
-/// order.
-#[derive(Clone, Copy, Default)]
-struct Keys {
-    number_bits: u32,
-}
-
-impl Keys {
-    fn new(numbers: usize) -> Self {
-        let number_bits = bits(numbers as u64);
-        assert!(number_bits <= u32::BITS, "numbers have 32 bits");
-        Self { number_bits }
-    }
-
-    #[inline(always)]
-    fn key(self, slot: u32, number: u32) -> u64 {
-        u64::from(slot) << self.number_bits | u64::from(number)
-    }
-
-    #[inline(always)]
-    fn slot(self, key: u64) -> u32 {
-        (key >> self.number_bits) as u32
-    }
-
-    #[inline(always)]
-    fn number(self, key: u64) -> u32 {
-        (key & ((1 << self.number_bits) - 1)) as u32
-    }
-}
-
-impl Default for AccountIndex {
-    fn default() -> Self {
-        Self {
-            accounts: Vec::new(),
-            postings: Vec::new(),
-            snapshots: Vec::new(),
-            releases: Vec::new(),
-            posting_keys: nothing(),
-            keys: Keys::default(),
-            slot_max: 0,
-        }
-    }
+    postings: Postings,
 }
 
 impl AccountIndex {
+    /// Rows from the segment's first, for each account rising.
+    #[must_use]
+    pub fn postings(&self) -> &[u32] {
+        &self.postings.rows
+    }
+
     /// Begins the index of these rows.
     pub(super) fn begin(&mut self, content: &Content<'_>) {
-        let rows = content.transfers.len();
-        self.keys = Keys::new(rows.max(content.expiries.len()));
-        self.slot_max = 0;
-        clear(&mut self.posting_keys, rows * 2);
+        self.postings.begin(content);
         self.accounts.clear();
-        self.postings.clear();
         self.snapshots.clear();
         self.releases.clear();
     }
 
-    /// Takes the next row.
+    /// Takes the next row. Says whether its accounts may be.
     #[inline(always)]
-    pub(super) fn add(&mut self, sides: Sides, row: u32) {
-        self.slot_max = self.slot_max.max(sides.debit).max(sides.credit);
-        self.posting_keys.push(self.keys.key(sides.debit, row));
-        self.posting_keys.push(self.keys.key(sides.credit, row));
+    pub(super) fn add(&mut self, sides: Sides, row: u32) -> bool {
+        self.postings.add(sides, row)
     }
 
     /// Completes it, once all rows were taken. None when the content contradicts itself: an
     /// account without opening, or balances that cannot be.
     pub(super) fn finish(&mut self, content: &Content<'_>, spare: &mut Region<u64>) -> Option<()> {
-        let keys = self.keys;
-        let mut postings = std::mem::replace(&mut self.posting_keys, nothing());
-        let used = keys.number_bits..keys.number_bits + bits(self.slot_max.into());
-        spare.set_len(postings.len());
-        if sort(&mut postings, spare, |key| *key, used) {
-            std::mem::swap(&mut postings, spare);
-        }
-        let releases = release_keys(keys, content);
-        self.postings.reserve(postings.len());
+        self.postings.finish(content, spare);
+        let words = Words::new(content.expiries.len());
+        let releases = release_words(words, content);
         self.releases.reserve(releases.len());
+        let ends = std::mem::take(&mut self.postings.ends);
         let mut openings = content.openings.iter();
-        let (mut rest, mut releases) = (&postings[..], &releases[..]);
-        while let Some(slot) = next_slot(keys, rest, releases) {
+        let (mut rest, mut releases) = (&ends[..], &releases[..]);
+        let mut first = 0;
+        loop {
+            let posted = rest.first().map(|(slot, _)| *slot);
+            let released = releases.first().map(|word| words.slot(*word));
+            let Some(slot) = posted.into_iter().chain(released).min() else {
+                break;
+            };
             let (_, opening) = openings.find(|(other, _)| *other == slot)?;
-            let first_posting = self.postings.len();
-            let end = rest.iter().position(|key| keys.slot(*key) != slot);
-            let (own, behind) = rest.split_at(end.unwrap_or(rest.len()));
-            self.postings
-                .extend(own.iter().map(|key| keys.number(*key)));
-            rest = behind;
-            let own = releases.partition_point(|key| keys.slot(*key) == slot);
+            let own = releases.partition_point(|word| words.slot(*word) == slot);
             let (own_releases, behind) = releases.split_at(own);
             releases = behind;
-            let own_releases = own_releases.iter().map(|key| keys.number(*key));
-            self.push(content, (slot, opening), first_posting, own_releases)?;
+            let mut end = first;
+            if posted == Some(slot) {
+                (end, rest) = (rest[0].1, &rest[1..]);
+            }
+            let own_releases = own_releases.iter().map(|word| words.number(*word));
+            self.push(content, (slot, opening), first..end, own_releases)?;
+            first = end;
         }
-        self.posting_keys = postings;
+        self.postings.ends = ends;
         Some(())
     }
 
@@ -125,14 +80,14 @@ impl AccountIndex {
         &mut self,
         content: &Content<'_>,
         (slot, opening): (u32, AccountState),
-        first_posting: usize,
+        postings: Range<u32>,
         releases: impl ExactSizeIterator<Item = u32>,
     ) -> Option<()> {
         let record = AccountRecord {
             balances: opening.balances.into(),
             slot,
-            postings: first_posting as u32,
-            postings_count: (self.postings.len() - first_posting) as u32,
+            postings: postings.start,
+            postings_count: postings.end - postings.start,
             snapshots: self.snapshots.len() as u32,
             releases: self.releases.len() as u32,
             releases_count: releases.len() as u32,
@@ -166,7 +121,7 @@ impl AccountIndex {
                     reserved: [0; 10],
                 });
             }
-            let row = self.postings[(record.postings + posting) as usize];
+            let row = self.postings.rows[(record.postings + posting) as usize];
             while let Some(release) = releases.get(done as usize).filter(|r| r.place <= row) {
                 state =
                     state.after_release(release.amount, release.pending_flags, side_of(release))?;
@@ -191,22 +146,17 @@ pub fn side_of(release: &Release) -> Side {
     }
 }
 
-fn release_keys(keys: Keys, content: &Content<'_>) -> Vec<u64> {
+fn release_words(words: Words, content: &Content<'_>) -> Vec<u64> {
     let mut releases = Vec::with_capacity(content.expiries.len() * 2);
     for (record, expiry) in content.expiries.iter().zip(0..) {
-        releases.push(keys.key(record.debit, expiry));
-        releases.push(keys.key(record.credit, expiry));
+        releases.push(words.word(record.debit, expiry));
+        releases.push(words.word(record.credit, expiry));
     }
     let mut spare = vec![0; releases.len()];
-    if sort(&mut releases, &mut spare, |key| *key, 0..u64::BITS) {
+    if sort(&mut releases, &mut spare, |word| *word, 0..u64::BITS) {
         return spare;
     }
     releases
-}
-
-fn next_slot(keys: Keys, postings: &[u64], releases: &[u64]) -> Option<u32> {
-    let first = |of: &[u64]| of.first().map(|key| keys.slot(*key));
-    first(postings).into_iter().chain(first(releases)).min()
 }
 
 fn release(content: &Content<'_>, slot: u32, expiry: u32) -> Release {

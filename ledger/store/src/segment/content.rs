@@ -62,7 +62,7 @@ pub enum Openings<'a> {
 }
 
 impl<'a> Openings<'a> {
-    fn of(openings: &'a [Opening]) -> Self {
+    pub(super) fn of(openings: &'a [Opening]) -> Self {
         let keys = openings.iter().zip(0_u64..);
         let mut order: Vec<u64> = keys
             .map(|(opening, place)| u64::from(opening.slot) << 32 | place)
@@ -75,6 +75,15 @@ impl<'a> Openings<'a> {
         }
         order.dedup_by_key(|key| *key >> 32);
         Self::Generation(openings, order)
+    }
+
+    /// The last account's slot.
+    #[must_use]
+    pub fn slot_max(&self) -> Option<u32> {
+        match self {
+            Self::Generation(_, order) => order.last().map(|key| (*key >> 32) as u32),
+            Self::Read(records) => records.last().map(|record| record.slot),
+        }
     }
 
     /// Slots, rising, and the accounts.

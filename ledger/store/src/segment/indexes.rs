@@ -25,7 +25,7 @@ pub struct Indexes {
     spare: Region<u64>,
     rows: u32,
     last: Timestamp,
-    /// Timestamps rise, and no transfer has one account on both sides.
+    /// Timestamps rise, and no transfer has one account on both sides, or one without opening.
     sound: bool,
 }
 
@@ -97,7 +97,7 @@ impl Indexes {
             self.sound &= self.last < t.timestamp && sides.debit != sides.credit;
             self.last = t.timestamp;
             self.rows += 1;
-            self.accounts.add(sides, row);
+            self.sound &= self.accounts.add(sides, row);
             data_128.add(t.user_data_128, row);
             data_64.add(t.user_data_64.into(), row);
             data_32.add(t.user_data_32.into(), row);

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod content;
 pub mod fields;
 pub mod indexes;
+mod postings;
 pub mod write;
 
 use std::ops::Range;

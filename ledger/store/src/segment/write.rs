@@ -59,7 +59,7 @@ fn write_sections(
     let accounts = &indexes.accounts;
     sections[Part::Times as usize] = pages.section(&indexes.times)?;
     sections[Part::Accounts as usize] = pages.section(&accounts.accounts)?;
-    sections[Part::Postings as usize] = pages.section(&accounts.postings)?;
+    sections[Part::Postings as usize] = pages.section(accounts.postings())?;
     sections[Part::Snapshots as usize] = pages.section(&accounts.snapshots)?;
     sections[Part::Closings as usize] = pages.section(&content.closings)?;
     sections[Part::Expiries as usize] = pages.section(&content.expiries)?;

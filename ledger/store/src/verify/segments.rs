@@ -91,7 +91,7 @@ fn compare(
         return different(Part::Accounts);
     }
     same(segment, reader, Part::Times, &indexes.times)?;
-    same(segment, reader, Part::Postings, &accounts.postings)?;
+    same(segment, reader, Part::Postings, accounts.postings())?;
     same::<Snapshot>(segment, reader, Part::Snapshots, &accounts.snapshots)?;
     same::<Release>(segment, reader, Part::Releases, &accounts.releases)?;
     for field in FIELDS {
