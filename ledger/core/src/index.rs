@@ -1,8 +1,11 @@
 //! From a key's hash to its place: the index each shard keeps for the ids it owns.
 //!
 //! Buckets are cache lines of eight entries, filled by linear probing over buckets; an entry is
-//! 32 bits of the hash and a 32-bit place. Nothing is ever removed. Growth doubles the buckets
-//! and moves the old ones a few at each insert, so that no single insert pays for it.
+//! 32 bits of the hash and a 32-bit place. Growth doubles the buckets and moves the old ones a few
+//! at each insert, so that no single insert pays for it.
+//!
+//! Looking up ends at a bucket with an empty lane. So what is removed from a full one leaves a mark
+//! there, which the next entry that comes by takes.
 
 use giro_base::Region;
 use giro_base::lanes;
@@ -16,6 +19,8 @@ pub struct IdIndex {
     /// The table being emptied into `table`, and the first bucket not yet moved.
     old: Option<(Table, usize)>,
     len: usize,
+    /// Lanes of `table` with a mark of what was removed.
+    marks: usize,
 }
 
 struct Table {
@@ -27,7 +32,7 @@ struct Table {
 #[repr(C, align(64))]
 struct Bucket {
     tags: [u32; LANES],
-    /// Place + 1; 0 is an empty lane. Lanes fill from 0 up.
+    /// Place + 1; 0 is an empty lane, [`REMOVED`] one that had an entry. Lanes fill from 0 up.
     places: [u32; LANES],
 }
 
@@ -40,7 +45,8 @@ const BUCKETS_MIN: usize = 64;
 const MOVES_PER_INSERT: usize = 4;
 
 /// Largest place an entry can hold.
-pub const PLACE_MAX: u32 = u32::MAX - 1;
+pub const PLACE_MAX: u32 = REMOVED - 2;
+const REMOVED: u32 = u32::MAX;
 
 impl IdIndex {
     /// An empty index that takes `expected` entries before it grows, in memory made resident
@@ -59,6 +65,7 @@ impl IdIndex {
             table,
             old: None,
             len: 0,
+            marks: 0,
         })
     }
 
@@ -66,7 +73,7 @@ impl IdIndex {
     pub fn clear(&mut self) {
         self.old = None;
         self.table.buckets.fill(Bucket::EMPTY);
-        self.len = 0;
+        (self.len, self.marks) = (0, 0);
     }
 
     /// Number of entries.
@@ -114,7 +121,8 @@ impl IdIndex {
             .and_then(|(old, _)| old.find(tag, &is_key))
     }
 
-    /// Adds an entry. The key must not be present.
+    /// Adds an entry. The key must not be present. Marks count as entries, so that there always are
+    /// empty lanes.
     ///
     /// # Panics
     /// When the system has no memory for growth.
@@ -123,17 +131,50 @@ impl IdIndex {
         debug_assert!(place <= PLACE_MAX);
         if self.old.is_some() {
             self.move_some();
-        } else if self.len >= self.table.buckets.len() * LOAD_MAX {
+        } else if self.len + self.marks >= self.table.buckets.len() * LOAD_MAX {
             self.grow();
         }
-        self.table.insert(hash as u32, place);
+        if self.marks > 0 && self.table.insert_at_mark(hash as u32, place) {
+            self.marks -= 1;
+        } else {
+            self.table.insert(hash as u32, place);
+        }
         self.len += 1;
     }
 
+    /// Removes an entry. Says whether it was there.
+    pub fn remove(&mut self, hash: u64, place: u32) -> bool {
+        let tag = hash as u32;
+        let removed = self.table.remove(tag, place);
+        self.marks += usize::from(removed == Some(Removal::Marked));
+        // One that was moved is in both tables.
+        let old = self.old.as_mut();
+        let in_old = old.and_then(|(old, _)| old.remove(tag, place));
+        let was_there = removed.is_some() || in_old.is_some();
+        self.len -= usize::from(was_there);
+        was_there
+    }
+
+    /// All places, in no order.
+    pub fn places(&self) -> impl Iterator<Item = u32> + '_ {
+        let old = self
+            .old
+            .iter()
+            .flat_map(|(old, moved)| &old.buckets[*moved..]);
+        let buckets = self.table.buckets.iter().chain(old);
+        buckets.flat_map(|bucket| bucket.entries().map(|(_, place)| place))
+    }
+
+    /// Goes on in a table of twice the size; of the same size if half of this one is marks.
     #[cold]
     fn grow(&mut self) {
-        let doubled = Table::new(self.table.buckets.len() * 2).expect("address space for an index");
-        self.old = Some((std::mem::replace(&mut self.table, doubled), 0));
+        let mut buckets = self.table.buckets.len();
+        if self.len >= buckets * LOAD_MAX / 2 {
+            buckets *= 2;
+        }
+        let next = Table::new(buckets).expect("address space for an index");
+        self.old = Some((std::mem::replace(&mut self.table, next), 0));
+        self.marks = 0;
     }
 
     fn move_some(&mut self) {
@@ -178,7 +219,7 @@ impl Table {
             let mut candidates = bucket.matches(tag) & occupied;
             while candidates != 0 {
                 let place = bucket.places[candidates.trailing_zeros() as usize] - 1;
-                if is_key(place) {
+                if place <= PLACE_MAX && is_key(place) {
                     return Some(place);
                 }
                 candidates &= candidates - 1;
@@ -206,7 +247,67 @@ impl Table {
     }
 }
 
+/// How an entry was removed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Removal {
+    /// Its lane is empty.
+    Cleared,
+    /// Its lane has a mark.
+    Marked,
+}
+
+impl Table {
+    /// Puts an entry where one was removed, if there is such a place before the first empty one.
+    fn insert_at_mark(&mut self, tag: u32, place: u32) -> bool {
+        let mut at = self.home(tag);
+        loop {
+            let bucket = &mut self.buckets[at];
+            let marks = lanes::equal(&bucket.places, REMOVED);
+            if marks != 0 {
+                let lane = marks.trailing_zeros() as usize;
+                bucket.tags[lane] = tag;
+                bucket.places[lane] = place + 1;
+                return true;
+            }
+            if bucket.occupied() != ALL_LANES {
+                return false;
+            }
+            at = (at + 1) & self.mask;
+        }
+    }
+
+    fn remove(&mut self, tag: u32, place: u32) -> Option<Removal> {
+        let mut at = self.home(tag);
+        loop {
+            let bucket = &mut self.buckets[at];
+            let occupied = bucket.occupied();
+            let places = lanes::equal(&bucket.places, place + 1);
+            let found = bucket.matches(tag) & places;
+            if found != 0 {
+                return Some(bucket.remove(found.trailing_zeros() as usize));
+            }
+            if occupied != ALL_LANES {
+                return None;
+            }
+            at = (at + 1) & self.mask;
+        }
+    }
+}
+
 impl Bucket {
+    fn remove(&mut self, lane: usize) -> Removal {
+        let count = self.occupied().trailing_ones() as usize;
+        if count == LANES {
+            self.places[lane] = REMOVED;
+            return Removal::Marked;
+        }
+        // Lanes stay filled from 0 up.
+        self.tags[lane] = self.tags[count - 1];
+        self.places[lane] = self.places[count - 1];
+        self.places[count - 1] = 0;
+        Removal::Cleared
+    }
+
     const EMPTY: Self = Self {
         tags: [0; LANES],
         places: [0; LANES],
@@ -227,14 +328,18 @@ impl Bucket {
     fn entries(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         let entries = self.tags.iter().zip(&self.places);
         entries
-            .filter(|(_, place)| **place != 0)
+            .filter(|(_, place)| !matches!(**place, 0 | REMOVED))
             .map(|(tag, place)| (*tag, place - 1))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use giro_base::hash::IdHasher;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     use super::*;
 
@@ -256,6 +361,42 @@ mod tests {
         assert_eq!(index.find(hasher.hash(7), |place| place == 7), None);
         index.insert(hasher.hash(7), 3);
         assert_eq!(index.find(hasher.hash(7), |_| true), Some(3));
+    }
+
+    /// Against a map, while tables grow: what is removed is gone, and nothing else is.
+    #[test]
+    fn what_is_removed_is_gone_and_its_room_is_used_again() {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        // Half of the hashes are spread, half meet in a few buckets.
+        let hash = |place: u32| match place % 2 {
+            0 => u64::from(place).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20,
+            _ => u64::from(place % 37),
+        };
+        let mut index = IdIndex::new(0).unwrap();
+        let mut model = BTreeSet::new();
+        for (live_max, rounds) in [(600_u32, 20_000), (3_000, 60_000), (100, 20_000)] {
+            for _ in 0..rounds {
+                let place = rng.random_range(0..2 * live_max);
+                if model.remove(&place) {
+                    assert!(index.remove(hash(place), place));
+                    assert!(!index.remove(hash(place), place));
+                } else if (model.len() as u32) < live_max {
+                    model.insert(place);
+                    index.insert(hash(place), place);
+                }
+                let probe = rng.random_range(0..2 * live_max);
+                let found = index.find(hash(probe), |place| place == probe);
+                assert_eq!(found.is_some(), model.contains(&probe));
+                assert_eq!(index.len(), model.len());
+            }
+            let places: BTreeSet<u32> = index.places().collect();
+            assert_eq!(places, model);
+            assert_eq!(index.places().count(), model.len(), "each is there once");
+            assert!(
+                index.table.buckets.len() <= 2048,
+                "marks do not make it grow"
+            );
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod conservation;
 pub mod decide;
 pub mod digest;
 pub mod encode;
+mod ends;
 pub mod expiry;
 pub mod generation;
 pub mod index;

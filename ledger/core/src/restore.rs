@@ -47,9 +47,11 @@ impl StateMachine {
     pub fn restore_pending(&mut self, pending: Pending) {
         if pending.transfer.timeout != 0 {
             let at = expires_at(&pending.transfer);
-            self.tables.due.push(at, pending.row);
+            self.tables
+                .due
+                .push(at, pending.transfer.timeout, pending.row);
         }
-        self.tables.pendings.insert(pending);
+        self.tables.pendings.insert(&pending);
     }
 
     /// Goes on from the boundary, when accounts and pending transfers are all there.

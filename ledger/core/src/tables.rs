@@ -38,7 +38,12 @@ pub struct Tables {
     /// Rows in memory before this one are among `pendings`, too, if they are open: see
     /// [`Self::leave`].
     left: u64,
+    /// Working memory of that.
+    leaving: Vec<u64>,
 }
+
+/// Transfers between asking for memory and using it.
+const AHEAD: usize = 8;
 
 impl Tables {
     /// Empty tables with room for these many accounts, and transfers in a generation.
@@ -54,12 +59,13 @@ impl Tables {
         Ok(Self {
             accounts: Region::new(accounts_max.min(NONE as usize - 1))?,
             window: Window::new(rows_max, is_archived)?,
-            pendings: Pendings::new(hasher),
+            pendings: Pendings::new(hasher)?,
             branches: OpenBranches::new(hasher)?,
             due: ExpiryQueue::default(),
             totals: Totals::default(),
             swept: 0,
             left: 0,
+            leaving: Vec::new(),
         })
     }
 
@@ -124,7 +130,7 @@ impl Tables {
     pub fn open_pending(&self, row: u64) -> Option<Pending> {
         if row < self.window.first_row() {
             let slot = self.pendings.find_row(row)?;
-            let pending = *self.pendings.get(slot);
+            let pending = self.pendings.get(slot);
             return (pending.phase == Phase::Pending).then_some(pending);
         }
         let phase = self.window.phase(row);
@@ -136,6 +142,16 @@ impl Tables {
             credit: links.credit,
             phase,
         })
+    }
+
+    /// Asks for the memory that [`Self::open_pending`] begins with.
+    #[inline]
+    pub fn prefetch_pending(&self, row: u64) {
+        if row < self.window.first_row() {
+            self.pendings.prefetch_row(row);
+        } else {
+            self.window.prefetch(row);
+        }
     }
 
     /// Sets the phase of a pending transfer that [`Self::open_pending`] found.
@@ -174,9 +190,19 @@ impl Tables {
         } else {
             oldest.end
         };
-        for row in self.window.oldest_pending(start..end) {
+        let mut rows = std::mem::take(&mut self.leaving);
+        rows.clear();
+        rows.extend(self.window.oldest_pending(start..end));
+        for (at, row) in rows.iter().copied().enumerate() {
+            if let Some(ahead) = rows.get(at + 2 * AHEAD) {
+                self.window.prefetch(*ahead);
+            }
+            if let Some(ahead) = rows.get(at + AHEAD) {
+                let id = self.window.transfer(*ahead).id;
+                self.pendings.prefetch_insert(id, *ahead);
+            }
             let links = self.window.links(row);
-            self.pendings.insert(Pending {
+            self.pendings.insert(&Pending {
                 transfer: *self.window.transfer(row),
                 row,
                 debit: links.debit,
@@ -184,6 +210,7 @@ impl Tables {
                 phase: Phase::Pending,
             });
         }
+        self.leaving = rows;
         self.left = end;
         end == oldest.end
     }

@@ -1,7 +1,7 @@
 //! The rows that are in memory: the generation being filled, and those before it that the
 //! history on disk does not hold yet.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use giro_base::prefetch::prefetch;
 use giro_base::{Account, Region, Timestamp, Transfer, TransferFlags};
 
 use crate::branches::NewBranch;
+use crate::ends::Ends;
 use crate::generation::{Closing, Expiry, Generation, Links, Opening};
 use crate::phase::Phase;
 use crate::restore::Boundary;
@@ -98,7 +99,7 @@ struct Extra {
     has_pendings: bool,
     /// How pending transfers of earlier generations ended in this one, by row: their own
     /// generation may have left memory by then.
-    ended: HashMap<u64, Phase>,
+    ended: Ends,
 }
 
 impl Extra {
@@ -108,7 +109,7 @@ impl Extra {
             first_burned,
             ids: NO_IDS,
             has_pendings: false,
-            ended: HashMap::new(),
+            ended: Ends::default(),
         })
     }
 
@@ -407,7 +408,7 @@ impl Window {
     pub fn end_of(&self, row: u64) -> Option<Phase> {
         let sealed = self.sealed.iter().map(|kept| &kept.extra);
         let mut extras = sealed.chain(std::iter::once(&self.open_extra));
-        extras.find_map(|extra| extra.ended.get(&row).copied())
+        extras.find_map(|extra| extra.ended.get(row))
     }
 
     /// Burns an id and returns its number, shortened to 30 bits.

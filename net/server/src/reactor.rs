@@ -34,6 +34,9 @@ use crate::sweep::{SWEEP_INTERVAL_NS, nanoseconds};
 pub(crate) const RING_ENTRIES: u32 = 1024;
 /// Completions handled in a turn, so that the ledger gets its turn in a flood.
 pub(crate) const COMPLETIONS_PER_TURN_MAX: usize = 1024;
+/// Between two ticks of the ledger's clock under load. What is due together expires together, in
+/// one operation, and requests behind that wait for it.
+const TICK_INTERVAL_NS: u64 = 10_000_000;
 /// Longest wait of a turn while the ledger waits for its log to prepare a segment.
 const WAIT_MAX_STALLED: Duration = Duration::from_millis(1);
 
@@ -54,6 +57,8 @@ pub(crate) struct Reactor<L: Ledger, F: Front> {
     shutdown_deadline_ns: u64,
     spin: Duration,
     swept: u64,
+    /// When the ledger's clock ticked (ns).
+    ticked: u64,
     /// When a stop has to be over.
     stop_by: Option<u64>,
 }
@@ -100,6 +105,7 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
             shutdown_deadline_ns: nanoseconds(options.shutdown_deadline),
             spin: options.spin,
             swept: 0,
+            ticked: 0,
             stop_by: None,
         })
     }
@@ -270,11 +276,14 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
 
     fn pass_time(&mut self) -> Result<(), ServerError<L::Error>> {
         let clock = self.turn.clock;
+        if clock.now - self.ticked >= TICK_INTERVAL_NS {
+            self.ticked = clock.now;
+            self.service.ledger.tick(clock.wall);
+        }
         if clock.now - self.swept < SWEEP_INTERVAL_NS {
             return Ok(());
         }
         self.swept = clock.now;
-        self.service.ledger.tick(clock.wall);
         self.note_ledger();
         self.front.sweep(clock.now).map_err(ServerError::Ring)
     }

@@ -19,15 +19,13 @@ pub fn expire(
     due: &mut Vec<Pending>,
     digest: &mut Digest,
 ) {
-    due.clear();
-    while due.len() < EXPIRIES_PER_PULSE_MAX
-        && let Some(row) = tables.due.pop_due(timestamp)
-    {
-        // Posted or voided meanwhile; its entry only now comes up.
-        due.extend(tables.open_pending(row));
-    }
+    take_due(tables, timestamp, due);
     digest.add(timestamp, due.len() as u64);
     for (k, pending) in due.iter().enumerate() {
+        if let Some(ahead) = due.get(k + AHEAD) {
+            tables.fetch_accounts([ahead.debit, ahead.credit]);
+            tables.pendings.prefetch_close(ahead);
+        }
         let timestamp = timestamp - due.len() as u64 + k as u64 + 1;
         expire_one(tables, timestamp, pending);
         let effect = effect_on(
@@ -39,6 +37,37 @@ pub fn expire(
     tables.pendings.sweep();
     tables.totals.assert_balanced();
 }
+
+/// Fills `due` with what is due and open. They lie anywhere in memory, so some are asked for while
+/// others are taken.
+fn take_due(tables: &mut Tables, timestamp: Timestamp, due: &mut Vec<Pending>) {
+    due.clear();
+    let mut rows = [0; ROWS];
+    loop {
+        let mut count = 0;
+        while count < ROWS.min(EXPIRIES_PER_PULSE_MAX - due.len())
+            && let Some(row) = tables.due.pop_due(timestamp)
+        {
+            tables.prefetch_pending(row);
+            rows[count] = row;
+            count += 1;
+        }
+        let rows = &rows[..count];
+        if rows.is_empty() {
+            return;
+        }
+        for row in rows {
+            tables.pendings.prefetch_found(*row);
+        }
+        // Those that were posted or voided meanwhile come up only now.
+        due.extend(rows.iter().filter_map(|row| tables.open_pending(*row)));
+    }
+}
+
+/// Rows that are taken together.
+const ROWS: usize = 32;
+/// Expiries between asking for memory and using it.
+const AHEAD: usize = 8;
 
 fn expire_one(tables: &mut Tables, timestamp: Timestamp, pending: &Pending) {
     let Pending {

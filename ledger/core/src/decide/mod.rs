@@ -99,8 +99,8 @@ fn schedule_expiries(tables: &mut Tables, rows_before: u64) {
     for row in rows_before..tables.window.end_row() {
         let transfer = tables.window.transfer(row);
         if transfer.timeout != 0 {
-            let expires_at = expires_at(transfer);
-            tables.due.push(expires_at, row);
+            let (expires_at, timeout) = (expires_at(transfer), transfer.timeout);
+            tables.due.push(expires_at, timeout, row);
         }
     }
 }

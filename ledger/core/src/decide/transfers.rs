@@ -138,7 +138,7 @@ impl TransferDecider<'_> {
         match stored {
             Stored::Row(place) => self.tables.transfer(self.tables.window.row_at(place)),
             Stored::Past(answer) => &self.past[answer as usize].transfer,
-            Stored::Older(slot) => &self.tables.pendings.get(slot).transfer,
+            Stored::Older(slot) => self.tables.pendings.transfer(slot),
             Stored::Burned(_) => unreachable!("burned ids have no transfer"),
         }
     }

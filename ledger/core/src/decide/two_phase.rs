@@ -108,7 +108,7 @@ impl TransferDecider<'_> {
                     phase: tables.window.phase(row),
                 }
             }
-            Stored::Older(slot) => *tables.pendings.get(slot),
+            Stored::Older(slot) => tables.pendings.get(slot),
             Stored::Past(answer) => {
                 let past = &self.past[answer as usize];
                 let ended = tables.window.end_of(past.row);
