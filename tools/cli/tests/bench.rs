@@ -54,7 +54,7 @@ fn a_run_is_audited_and_reported_in_all_forms() {
         ),
         ("double-eleven --rate 500 --batch 5 --seconds 1", 500),
         (
-            "transfers --closed --in-flight 2 --batch 10 --seconds 1 --random-ids",
+            "transfers --closed --in-flight 2 --batch 10 --seconds 1 --random-ids --plots",
             10,
         ),
     ] {
@@ -85,7 +85,13 @@ fn a_run_is_audited_and_reported_in_all_forms() {
     assert_eq!(changes.count(), 7, "{}", compared.out);
     // What was made for the runs is gone.
     let left = std::fs::read_dir(dir.path()).unwrap().count();
-    assert_eq!(left, 3, "the three reports");
+    assert_eq!(left, 6, "the three reports, and three plots");
+    for plot in ["rates", "latency", "percentiles"] {
+        let path = dir.path().join(format!("report-{plot}.svg"));
+        let plot = std::fs::read_to_string(path).unwrap();
+        assert!(plot.starts_with("<svg") && plot.contains("http://www.w3.org/2000/svg"));
+        assert!(page.contains(plot.trim_end()), "it is the page's");
+    }
 }
 
 /// A run against a server that stands still for half a second in its middle.

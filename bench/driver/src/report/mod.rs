@@ -4,6 +4,7 @@ mod compare;
 mod histograms;
 mod machine;
 mod page;
+mod plots;
 mod versus;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ pub use self::compare::{Difference, compare};
 pub use self::histograms::write_log;
 pub use self::machine::Machine;
 pub use self::page::page;
+pub use self::plots::{Plot, plots};
 pub use self::versus::{Contender, Standing, Summary, Versus};
 
 use crate::audit::Audited;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::page::{HEAD, by_percentile, kind, push, settings_of};
+use super::page::{HEAD, kind, push, settings_of};
+use super::plots::by_percentile;
 use super::{Figures, Report};
 
 /// All runs of all targets.

@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, bail};
 use giro_driver::audit::audit;
 use giro_driver::record::Interval;
-use giro_driver::report::{Machine, Percentiles, Report, compare, page, write_log};
+use giro_driver::report::{Machine, Percentiles, Report, compare, page, plots, write_log};
 use giro_driver::run::{RunOptions, run as drive};
 use giro_driver::workload::Workload;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -75,7 +75,7 @@ fn run_one(arguments: &RunArguments) -> anyhow::Result<()> {
         return peak::find(arguments, &stop);
     }
     let report = runtime()?.block_on(measure(arguments, &options, &stop))?;
-    save(arguments.out(), &report.0, &report.1)?;
+    save(arguments, &report.0, &report.1)?;
     conclude(&report.0)
 }
 
@@ -171,15 +171,26 @@ impl View {
     }
 }
 
-/// Writes the JSON, the page and the log of histograms.
-fn save(out: &Path, report: &Report, seconds: &[Interval]) -> anyhow::Result<()> {
+/// Writes the JSON, the page and the log of histograms, and plots if they are wanted.
+fn save(arguments: &RunArguments, report: &Report, seconds: &[Interval]) -> anyhow::Result<()> {
+    let out = arguments.out();
     make_parent(out)?;
     let mut log = Vec::new();
     write_log(&mut log, seconds).context("the histograms")?;
     let json = serde_json::to_vec_pretty(report)?;
     write(&out.with_extension("json"), &json)?;
     write(&out.with_extension("html"), page(report).as_bytes())?;
-    write(&out.with_extension("hlog"), &log)
+    write(&out.with_extension("hlog"), &log)?;
+    if arguments.wants_plots()
+        && let Some(figures) = &report.figures
+    {
+        for plot in plots(figures).iter().filter(|plot| !plot.svg.is_empty()) {
+            let mut path = out.with_extension("").into_os_string();
+            path.push(format!("-{}.svg", plot.name));
+            write(Path::new(&path), plot.svg.as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 fn make_parent(out: &Path) -> anyhow::Result<()> {

@@ -189,6 +189,10 @@ pub(super) struct RunArguments {
     /// Where the report goes, with `.json`, `.html` and `.hlog` behind it.
     #[arg(long, default_value = "giro-bench", value_name = "PATH")]
     out: PathBuf,
+    /// The page's plots also as files, with `-rates.svg`, `-latency.svg` and `-percentiles.svg`
+    /// behind the report's path.
+    #[arg(long)]
+    plots: bool,
 }
 
 /// Most payments of a request: each branch may be in all steps.
@@ -200,6 +204,10 @@ const CONNECTIONS_MAX: usize = 1_000;
 impl RunArguments {
     pub(super) fn out(&self) -> &Path {
         &self.out
+    }
+
+    pub(super) fn wants_plots(&self) -> bool {
+        self.plots
     }
 
     pub(super) fn target(&self) -> TargetKind {

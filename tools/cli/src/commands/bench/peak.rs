@@ -60,7 +60,7 @@ pub(super) fn find(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> anyhow::
         println!("the highest rate with p99 below {below} ms: {found:.0} a second");
     }
     report.peak = Some(peak);
-    save(arguments.out(), &report, &seconds)?;
+    save(arguments, &report, &seconds)?;
     conclude(&report)
 }
 
