@@ -174,6 +174,9 @@ impl Engine {
         finish: impl FnOnce(Recovery) -> Result<(Log, Option<DirLock>), Error>,
     ) -> Result<Self, Error> {
         let identity = read_identity_on(&**storage, dir)?;
+        if identity.incarnation != 0 {
+            return Err(Error::Grouped);
+        }
         let history = options.archive;
         let history = history.then(|| open_history(storage, dir, &identity, options));
         let history = history.transpose()?;

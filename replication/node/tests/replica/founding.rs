@@ -1,0 +1,221 @@
+//! A ledger alone begins a group, whatever its life was before, and wherever that is cut short.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use giro::{Digest, Engine, OpPlace};
+use giro_base::Operation;
+use giro_log::directory::{found_group_on, read_identity_on};
+use giro_log::storage::{RealStorage, Storage};
+use giro_replication::Members;
+use tempfile::TempDir;
+
+use crate::support::{Cluster, HeldDisk, Node, engine_options, identity, own};
+
+/// No other node's.
+const INCARNATION: u64 = 0xf0de;
+
+fn storage() -> Arc<dyn Storage> {
+    Arc::new(RealStorage)
+}
+
+fn dir() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// Makes accounts and so many transfers in requests of 20, by an engine that knows of no group, and
+/// waits for `checkpoints`. Gives op and digest.
+fn live_alone(dir: &Path, requests: usize, checkpoints: usize) -> (u64, Digest) {
+    let mut engine = Engine::open_on(&storage(), dir, &engine_options(), &mut |_| {}).unwrap();
+    let mut disk = HeldDisk::default();
+    let mut cluster = Cluster::of([].into());
+    let mut bodies = vec![(
+        Operation::CreateAccountsUnbatched,
+        crate::support::two_accounts(),
+    )];
+    bodies.extend((0..requests).map(|_| {
+        let body = cluster.transfers(20);
+        (Operation::CreateTransfersUnbatched, body)
+    }));
+    for (ticket, (operation, body)) in (1..).zip(bodies) {
+        for _ in 0..2000 {
+            if engine.can_submit(body.len()) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            engine.flush(&mut disk).unwrap();
+        }
+        engine.submit_copy(1, &own(operation, ticket, &body), &body);
+        engine.flush(&mut disk).unwrap();
+        while let Some(write) = disk.complete() {
+            engine.on_write(write.index, Ok(write.bytes)).unwrap();
+        }
+        while engine.execute(&mut |_| {}).unwrap() {}
+    }
+    let pieces = dir.join("history/checkpoints");
+    for _ in 0..2000 {
+        if std::fs::read_dir(&pieces).unwrap().count() >= checkpoints {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        engine.flush(&mut disk).unwrap();
+    }
+    engine.settle();
+    (engine.commit_op(), engine.digest())
+}
+
+fn lone_ledger() -> TempDir {
+    let dir = dir();
+    giro_log::directory::format_on(&storage(), dir.path(), &identity()).unwrap();
+    dir
+}
+
+/// The group of one that the ledger in `dir` begins.
+fn founder(dir: TempDir) -> Node {
+    found_group_on(&RealStorage, dir.path(), INCARNATION).unwrap();
+    let mut node = Node::in_dir(dir, 1, &Members::first(1));
+    node.options.incarnation = INCARNATION;
+    node
+}
+
+fn stands_at(cluster: &mut Cluster, expected: (u64, Digest)) {
+    let engine = cluster.node(1).replica().engine();
+    assert_eq!((engine.commit_op(), engine.digest()), expected);
+}
+
+#[test]
+fn a_ledger_with_a_history_begins_a_group_and_stays_what_it_was() {
+    let dir = lone_ledger();
+    let expected = live_alone(dir.path(), 30, 2);
+    let node = founder(dir);
+    // Before it was ever started it is a member that can be verified.
+    let found = node.files().unwrap();
+    assert!(found.mark().unwrap().index > 0, "it has a checkpoint");
+    let found = found.verify(None, &mut |_| {}).unwrap();
+    assert_eq!((found.engine.commit_op(), found.engine.digest()), expected);
+    assert_eq!(found.members, Members::first(1));
+    let mut cluster = Cluster::of([(1, node)].into());
+    cluster.node(1).start().unwrap();
+    cluster.elect();
+    stands_at(&mut cluster, expected);
+    // It is the group's now: its own checkpoints say so, and it comes back by them.
+    cluster.request(Operation::Register, &[]);
+    cluster.skip_transfers(1_000);
+    for _ in 0..10 {
+        cluster.pay(30);
+    }
+    let last = cluster.node(1).replica().positions().executed;
+    cluster.wait_for_checkpoint(1, last - 3);
+    cluster.agree();
+    let paid = cluster.paid(1);
+    cluster.node(1).kill();
+    let mark = cluster.node(1).files().unwrap().mark().cloned().unwrap();
+    assert_eq!(mark.incarnation, INCARNATION);
+    assert!(mark.term > 1, "{mark:?}");
+    let known = cluster.node(1).files().unwrap().members().unwrap();
+    assert_eq!(known.known[0].incarnation, INCARNATION);
+    cluster.node(1).start().unwrap();
+    cluster.elect();
+    cluster.agree();
+    assert_eq!(cluster.paid(1), paid);
+}
+
+#[test]
+fn a_copy_of_a_member_begins_a_group_of_its_own() {
+    let mut old = Cluster::new(3);
+    old.begin();
+    let leader = old.elect();
+    for _ in 0..12 {
+        old.pay(35);
+    }
+    let last = old.node(leader).replica().positions().executed;
+    old.wait_for_checkpoint(leader, last - 3);
+    old.agree();
+    let engine = old.node(leader).replica().engine();
+    let expected = (engine.commit_op(), engine.digest());
+    let copy = dir();
+    old.node(leader).kill();
+    let node = old.node(leader);
+    let dirs = (node.path(), copy.path());
+    giro_node::copy_member(&storage(), dirs, &node.options, None, &mut |_| {}).unwrap();
+    let node = founder(copy);
+    let found = node.files().unwrap();
+    // What its checkpoint says of the old group counts for nothing.
+    assert_eq!(found.mark().unwrap().members, Members::first(1));
+    assert_eq!(found.mark().unwrap().term, 1);
+    found.verify(None, &mut |_| {}).unwrap();
+    let mut cluster = Cluster::of([(1, node)].into());
+    for _ in 0..2 {
+        cluster.node(1).start().unwrap();
+        cluster.elect();
+        cluster.agree();
+        let found = cluster.node(1).replica().engine();
+        assert!(found.commit_op() >= expected.0 - 2, "what was committed");
+        assert_eq!(cluster.node(1).replica().members().voters, [1]);
+        cluster.node(1).kill();
+    }
+}
+
+#[test]
+fn a_group_that_was_begun_goes_on_wherever_its_first_start_was_cut_short() {
+    for writes in 0..6 {
+        let dir = lone_ledger();
+        let expected = live_alone(dir.path(), 5, 0);
+        let mut cluster = Cluster::of([(1, founder(dir))].into());
+        cluster.node(1).start().unwrap();
+        cluster.node(1).is_slow = true;
+        let mut left = writes;
+        // Its vote, its first entry, its incarnation: as many of them reach the disk.
+        for _ in 0..60 {
+            cluster.tick();
+            let node = cluster.node(1);
+            while left > 0
+                && let Some(write) = node.disk.complete()
+            {
+                left -= 1;
+                let replica = node.up.as_mut().unwrap();
+                replica.on_write(write.index, Ok(write.bytes)).unwrap();
+            }
+        }
+        cluster.node(1).kill();
+        cluster.node(1).is_slow = false;
+        let found = cluster.node(1).files().unwrap();
+        found.verify(None, &mut |_| {}).unwrap();
+        cluster.node(1).start().unwrap();
+        cluster.elect();
+        cluster.agree();
+        stands_at(&mut cluster, expected);
+        assert_eq!(cluster.paid(1), 100);
+    }
+}
+
+#[test]
+fn a_ledger_begins_a_group_once_and_is_none_alone_any_more() {
+    let dir = lone_ledger();
+    live_alone(dir.path(), 1, 0);
+    let node = founder(dir);
+    let again = found_group_on(&RealStorage, node.path(), 5).unwrap_err();
+    assert!(again.to_string().contains("begins a group once"), "{again}");
+    let kept = read_identity_on(&RealStorage, node.path()).unwrap();
+    assert_eq!(kept.incarnation, INCARNATION);
+    // Also before its first start: else it would write records that the group counts as committed.
+    let opened = Engine::open_on(&storage(), node.path(), &engine_options(), &mut |_| {});
+    assert!(matches!(opened, Err(giro::Error::Grouped)));
+}
+
+/// What a joining node holds the first entries against: the last op of the ledger alone.
+#[test]
+fn entries_of_a_ledger_alone_can_be_executed_by_others() {
+    let dir = lone_ledger();
+    live_alone(dir.path(), 3, 0);
+    let node = founder(dir);
+    let mut last = Some(OpPlace::default());
+    for (record, content) in node.records() {
+        let giro_replication::Content::Entry(entry) = content else {
+            panic!("record {record} has no entry");
+        };
+        assert_eq!(entry.index, record);
+        last = giro::check_ops(&entry.payload.bytes, last).unwrap();
+    }
+    assert_eq!(last.unwrap().op, 4);
+}
