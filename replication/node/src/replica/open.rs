@@ -14,6 +14,7 @@ use giro_replication::{Checkpoint, Group, Output, Start};
 use zerocopy::IntoBytes;
 
 use super::Replica;
+use crate::aligned::Copies;
 use crate::error::NodeError;
 use crate::found::FoundLog;
 use crate::gate::Gate;
@@ -174,6 +175,7 @@ impl Replica {
             _lock: lock,
             out: Output::default(),
             frames: Vec::new(),
+            copies: Copies::new(),
             committed: VecDeque::new(),
             own: VecDeque::new(),
             undecided: 0,
