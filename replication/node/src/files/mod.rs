@@ -183,6 +183,23 @@ impl MemberFiles {
                 self.standing.hard.commit = self.standing.hard.commit.max(applied + 1);
             }
         }
+        self.know_alone()
+    }
+
+    /// In a group that never had another member nobody else can decide: what is durable here is
+    /// committed, up to the entry that adds one, that included.
+    fn know_alone(&mut self) -> Result<(), NodeError> {
+        // Ids are given from 1 on, and never twice.
+        if self.members()?.id_max != 1 || self.options.node != 1 {
+            return Ok(());
+        }
+        let commit = self.standing.hard.commit;
+        let adds = |(index, change): &&(u64, Change)| {
+            *index > commit && matches!(change, Change::AddLearner(_))
+        };
+        let added = self.changes.iter().find(adds);
+        let last = added.map_or(self.standing.entries.1, |(index, _)| *index);
+        self.standing.hard.commit = commit.max(last);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use giro::{Digest, Engine, OpPlace};
 use giro_base::Operation;
 use giro_log::directory::{found_group_on, read_identity_on};
 use giro_log::storage::{RealStorage, Storage};
-use giro_replication::Members;
+use giro_replication::{Change, Members};
 use tempfile::TempDir;
 
 use crate::support::{Cluster, HeldDisk, Node, engine_options, identity, own};
@@ -218,4 +218,31 @@ fn entries_of_a_ledger_alone_can_be_executed_by_others() {
         last = giro::check_ops(&entry.payload.bytes, last).unwrap();
     }
     assert_eq!(last.unwrap().op, 4);
+}
+
+#[test]
+fn in_a_group_of_one_all_that_is_durable_counts_as_committed_until_another_one_is_added() {
+    let mut cluster = Cluster::of([(1, founder(lone_ledger()))].into());
+    cluster.node(1).start().unwrap();
+    cluster.begin();
+    cluster.pay(3);
+    let engine = cluster.node(1).replica().engine();
+    let expected = (engine.commit_op(), engine.digest());
+    cluster.node(1).kill();
+    // No later record says that the last one is committed.
+    let found = cluster.node(1).files().unwrap();
+    assert_eq!(found.standing().hard.commit, found.standing().entries.1);
+    let found = found.verify(None, &mut |_| {}).unwrap();
+    assert_eq!((found.engine.commit_op(), found.engine.digest()), expected);
+    cluster.node(1).start().unwrap();
+    cluster.elect();
+    let add = Change::AddLearner(crate::support::member(2));
+    cluster.node(1).replica().change(&add).unwrap();
+    cluster.settle();
+    cluster.pay(3);
+    let last = cluster.node(1).replica().executed_index();
+    cluster.node(1).kill();
+    let standing = *cluster.node(1).files().unwrap().standing();
+    assert_eq!(standing.entries.1, last);
+    assert!(standing.hard.commit < last, "{standing:?}");
 }
