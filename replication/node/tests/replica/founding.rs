@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use giro::{Digest, Engine, OpPlace};
 use giro_base::Operation;
 use giro_log::directory::{found_group_on, read_identity_on};
@@ -245,4 +246,99 @@ fn in_a_group_of_one_all_that_is_durable_counts_as_committed_until_another_one_i
     let standing = *cluster.node(1).files().unwrap().standing();
     assert_eq!(standing.entries.1, last);
     assert!(standing.hard.commit < last, "{standing:?}");
+}
+
+/// A group of one whose next request is decided and not durable; what the state was before.
+fn ahead() -> (Cluster, (u64, Digest)) {
+    let mut cluster = Cluster::of([(1, founder(lone_ledger()))].into());
+    cluster.node(1).start().unwrap();
+    cluster.begin();
+    cluster.pay(3);
+    let engine = cluster.node(1).replica().engine();
+    let before = (engine.commit_op(), engine.digest());
+    cluster.node(1).is_slow = true;
+    let body = cluster.transfers(100);
+    cluster.submit(1, Operation::CreateTransfersUnbatched, &body);
+    cluster.settle();
+    let engine = cluster.node(1).replica().engine();
+    assert!(engine.is_ahead());
+    assert_eq!(engine.commit_op(), before.0, "nobody is told");
+    (cluster, before)
+}
+
+#[test]
+fn a_group_of_one_decides_a_large_request_while_the_disk_writes_it() {
+    let (mut cluster, before) = ahead();
+    assert_eq!(cluster.node(1).replies.len(), 3);
+    // A crash forgets it: it was in memory only.
+    cluster.node(1).kill();
+    cluster.node(1).is_slow = false;
+    cluster.node(1).start().unwrap();
+    cluster.elect();
+    stands_at(&mut cluster, before);
+    let (mut cluster, before) = ahead();
+    cluster.node(1).is_slow = false;
+    cluster.settle();
+    assert_eq!(cluster.node(1).replies.len(), 4);
+    assert_eq!(cluster.paid(1), 103);
+    let engine = cluster.node(1).replica().engine();
+    assert!(!engine.is_ahead());
+    assert_eq!(engine.commit_op(), before.0 + 1);
+    cluster.agree();
+    let digest = cluster.node(1).replica().engine().digest();
+    cluster.node(1).kill();
+    let found = cluster.node(1).files().unwrap();
+    let found = found.verify(None, &mut |_| {}).unwrap();
+    assert_eq!(found.engine.digest(), digest);
+}
+
+#[test]
+fn what_a_group_of_one_has_decided_stays_when_its_role_is_lost_meanwhile() {
+    let (mut cluster, before) = ahead();
+    // Another ledger's leader, of a later term, whose addresses are wrong.
+    let (term, heartbeat) = heartbeat_of_a_stranger();
+    let replica = cluster.node(1).replica();
+    assert!(term > replica.role().term, "{term}");
+    replica.receive(&heartbeat).unwrap();
+    assert_ne!(replica.standing(), giro_node::Standing::Serving);
+    assert!(replica.engine().is_ahead());
+    cluster.node(1).is_slow = false;
+    cluster.elect();
+    let engine = cluster.node(1).replica().engine();
+    assert_eq!(engine.commit_op(), before.0 + 1);
+    assert_eq!(cluster.paid(1), 103);
+    // Who asked is told by asking again.
+    assert_eq!(cluster.node(1).replies.len(), 3);
+    cluster.pay(100);
+    assert_eq!(cluster.paid(1), 203);
+}
+
+/// What a leader of another group, node 2, would say to its follower if that were node 1.
+fn heartbeat_of_a_stranger() -> (u64, Bytes) {
+    let members = Members::of_voters(vec![crate::support::member(2)]);
+    let mut other = Cluster::of([(2, Node::new(2, &members))].into());
+    for _ in 0..4 {
+        other.node(2).kill();
+        other.node(2).start().unwrap();
+        other.elect();
+    }
+    let add = Change::AddLearner(crate::support::member(3));
+    other.node(2).replica().change(&add).unwrap();
+    other.settle();
+    let replica = other.node(2).replica();
+    let term = replica.role().term;
+    let is_heartbeat = |frame: &Bytes| frame[172] == 7;
+    for _ in 0..20 {
+        replica.tick().unwrap();
+        let frames = replica.frames().drain(..);
+        let mut frames = frames.map(|outgoing| outgoing.frame.to_bytes());
+        if let Some(frame) = frames.find(is_heartbeat) {
+            let mut frame = frame.to_vec();
+            frame[64] = 1;
+            let checksum = giro_base::checksum(&frame[16..192]);
+            frame[..16].copy_from_slice(&checksum.to_le_bytes());
+            return (term, frame.into());
+        }
+    }
+    panic!("a leader is heard");
 }
