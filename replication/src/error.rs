@@ -18,6 +18,16 @@ pub enum Refusal {
         /// Its cluster.
         found: u128,
     },
+    /// The sender was formatted for another group of the same cluster id.
+    #[error(
+        "node {from} has another cluster key than this node, or its group began with another \
+         number of replicas: look at what both were formatted with (--cluster-key and \
+         --replica-count)"
+    )]
+    OtherOrigin {
+        /// The sender.
+        from: NodeId,
+    },
     /// The sender belongs to another group of this ledger.
     #[error("node {from} belongs to group {found}")]
     OtherGroup {

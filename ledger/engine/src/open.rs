@@ -174,6 +174,9 @@ impl Engine {
         finish: impl FnOnce(Recovery) -> Result<(Log, Option<DirLock>), Error>,
     ) -> Result<Self, Error> {
         let identity = read_identity_on(&**storage, dir)?;
+        if identity.incarnation != 0 {
+            return Err(Error::Grouped);
+        }
         let history = options.archive;
         let history = history.then(|| open_history(storage, dir, &identity, options));
         let history = history.transpose()?;
@@ -522,11 +525,18 @@ pub fn new_replica(
     Ok(Identity {
         replica,
         replica_count: count,
-        // Never 0, which is no incarnation.
-        incarnation: random_key()?[0] | 1,
+        incarnation: new_incarnation()?,
         hash_key,
         ..new_identity(cluster)?
     })
+}
+
+/// A number that no other directory of a replica has, and never 0.
+///
+/// # Errors
+/// The system's, when it has no random numbers.
+pub fn new_incarnation() -> std::io::Result<u64> {
+    Ok(random_key()?[0] | 1)
 }
 
 /// A key that nobody knows.

@@ -88,6 +88,17 @@ pub enum LogError {
         /// What tells so.
         found: String,
     },
+    /// The directory's ledger is a member of a group, and is to become one.
+    #[error(
+        "{} is replica {replica} of a group already: a ledger begins a group once",
+        dir.display()
+    )]
+    InGroup {
+        /// The directory.
+        dir: PathBuf,
+        /// Its number.
+        replica: u8,
+    },
     /// The identity file cannot be used.
     #[error("{}: {reason}", path.display())]
     BadIdentity {

@@ -7,8 +7,8 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use giro_log::directory::{format_on, read_identity_on};
-use giro_log::{Log, LogError};
+use giro_log::directory::{format_on, found_group_on, read_identity_on};
+use giro_log::{Identity, Log, LogError};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use support::model::{Model, ModelDisk};
@@ -166,4 +166,33 @@ fn a_crash_while_formatting_leaves_a_ledger_or_none() {
         }
         assert!(recover(&model).unwrap().0.is_empty(), "seed {seed}");
     }
+}
+
+#[test]
+fn a_crash_while_a_group_is_begun_leaves_a_ledger_alone_or_the_groups_first_replica() {
+    let dir = Path::new(DIR);
+    let (mut alone, mut founded) = (0, 0);
+    for seed in 0..400 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let model = formatted();
+        model.keep_moment(rng.random_range(1..8));
+        let founder = found_group_on(&model, dir, 99).unwrap();
+        let (model, _) = model.crash(&mut rng);
+        let found = read_identity_on(&model, dir).unwrap();
+        if found == IDENTITY {
+            alone += 1;
+            assert_eq!(found_group_on(&model, dir, 99).unwrap(), founder);
+        } else {
+            founded += 1;
+            let expected = Identity {
+                incarnation: 99,
+                ..IDENTITY
+            };
+            assert_eq!(found, expected, "seed {seed}");
+            let again = found_group_on(&model, dir, 100).unwrap_err();
+            assert!(matches!(again, LogError::InGroup { replica: 0, .. }));
+        }
+        assert!(recover(&model).unwrap().0.is_empty(), "seed {seed}");
+    }
+    assert!(alone > 20 && founded > 20, "{alone} and {founded}");
 }

@@ -21,6 +21,7 @@ mod files;
 mod found;
 mod gate;
 mod journal;
+mod life;
 mod mark;
 mod old;
 mod options;

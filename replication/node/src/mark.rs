@@ -4,7 +4,6 @@
 //! version 2 | zeros 6 | incarnation 8 | index 8 | term 8 | members
 //! ```
 
-use giro::CheckpointPlace;
 use giro_replication::Members;
 
 /// Version of the layout.
@@ -56,18 +55,16 @@ impl GroupMark {
         })
     }
 
-    /// Where this checkpoint is. That of a ledger alone is before the entry that its record is.
-    pub(crate) fn of(place: &CheckpointPlace, incarnation: u64, first: &Members) -> Option<Self> {
-        if !place.group.is_empty() {
-            return Self::decode(&place.group);
-        }
-        let index = place.record.saturating_sub(1);
-        Some(Self {
+    /// That of a checkpoint of a ledger alone, in which this record has its last op: it is before
+    /// the entry that the record is.
+    pub(crate) fn of_alone(record: u64, incarnation: u64, first: &Members) -> Self {
+        let index = record.saturating_sub(1);
+        Self {
             incarnation,
             index,
             term: if index == 0 { 0 } else { LONE_TERM },
             members: first.clone(),
-        })
+        }
     }
 }
 
@@ -105,14 +102,9 @@ mod tests {
 
     #[test]
     fn the_mark_of_a_ledger_alone_is_before_its_record() {
-        let place = |record| CheckpointPlace {
-            op: 9,
-            record,
-            group: Vec::new(),
-        };
-        let mark = GroupMark::of(&place(5), 7, &members()).unwrap();
+        let mark = GroupMark::of_alone(5, 7, &members());
         assert_eq!((mark.index, mark.term), (4, 1));
-        let mark = GroupMark::of(&place(1), 7, &members()).unwrap();
+        let mark = GroupMark::of_alone(1, 7, &members());
         assert_eq!((mark.index, mark.term), (0, 0));
     }
 }

@@ -49,6 +49,7 @@ impl Frame {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sender {
     pub(crate) cluster: u128,
+    pub(crate) origin: u64,
     pub(crate) incarnation: u64,
     pub(crate) digest: (u64, u128),
     /// It takes no entries for now.
@@ -62,6 +63,7 @@ pub(crate) fn encode(sender: &Sender, message: &Message) -> Option<Frame> {
     let kind = KINDS.iter().find(|(_, kind)| *kind == wanted)?.0;
     let mut header = Header::new();
     (header.cluster, header.incarnation) = (sender.cluster, sender.incarnation);
+    header.origin = sender.origin;
     (header.digest_index, header.digest) = sender.digest;
     (header.from, header.to) = (message.from, message.to);
     (header.term, header.log_term) = (message.term, message.log_term);

@@ -115,8 +115,10 @@ pub struct Header {
     pub flags: u8,
     /// 0 or 8.
     pub context_bytes: u16,
+    /// Of the sender's group: [`Options::origin`](crate::Options::origin).
+    pub origin: u64,
     /// Zeros.
-    pub reserved: [u8; 16],
+    pub reserved: [u8; 8],
 }
 
 /// What stands before the payloads for each entry.
@@ -133,7 +135,7 @@ pub(crate) struct Descriptor {
 
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES);
 const _: () = assert!(std::mem::offset_of!(Header, digest) == 144);
-const _: () = assert!(std::mem::offset_of!(Header, reserved) == 176);
+const _: () = assert!(std::mem::offset_of!(Header, origin) == 176);
 const _: () = assert!(size_of::<Descriptor>() == DESCRIPTOR_BYTES);
 const _: () = assert!(FRAME_BYTES_MAX < u32::MAX as usize);
 
@@ -210,7 +212,7 @@ impl Header {
         let Some(kind) = self.kind() else {
             return Err(BadFrame::Field("kind"));
         };
-        if self.flags & !(REJECT | HOLDS_BACK) != 0 || self.reserved != [0; 16] {
+        if self.flags & !(REJECT | HOLDS_BACK) != 0 || self.reserved != [0; 8] {
             return Err(BadFrame::Field("reserved part"));
         }
         if self.from == 0 || self.to == 0 {

@@ -16,6 +16,7 @@ use crate::members::{Member, Members};
 
 const SENDER: Sender = Sender {
     cluster: 77,
+    origin: 0xb00c,
     incarnation: 0xfeed,
     digest: (32, 99),
     holds_back: false,
@@ -310,7 +311,7 @@ fn bad_frames_are_refused_with_their_reason() {
     assert_eq!(changed(172, 0), field("kind"));
     assert_eq!(changed(172, 11), field("kind"));
     assert_eq!(changed(173, 4), field("reserved part"));
-    assert_eq!(changed(176, 1), field("reserved part"));
+    assert_eq!(changed(184, 1), field("reserved part"));
     assert_eq!(changed(56, 0), field("node"));
     assert_eq!(changed(87, 0xff), field("term or index"));
     assert_eq!(changed(80, 0), field("term or index"));

@@ -83,6 +83,9 @@ impl Group {
             let found = header.cluster;
             return Err(Refusal::OtherCluster { from, found });
         }
+        if header.origin != self.options.origin {
+            return Err(Refusal::OtherOrigin { from });
+        }
         if header.group != 0 {
             let found = header.group;
             return Err(Refusal::OtherGroup { from, found });

@@ -174,6 +174,7 @@ impl Group {
     fn sender(&self) -> crate::codec::Sender {
         crate::codec::Sender {
             cluster: self.options.cluster,
+            origin: self.options.origin,
             incarnation: self.options.incarnation,
             digest: self.digests.newest(),
             holds_back: self.backlog.is_full(),

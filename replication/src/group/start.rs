@@ -25,6 +25,9 @@ use crate::window::{Window, WindowStart};
 pub struct Options {
     /// The ledger's.
     pub cluster: u128,
+    /// Made from what all nodes of the group were formatted with. A node with another one is none
+    /// of it, whatever its cluster and id.
+    pub origin: u64,
     /// This node.
     pub node: NodeId,
     /// Drawn when this node's directory was made.
@@ -44,6 +47,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             cluster: 0,
+            origin: 0,
             node: 1,
             incarnation: 0,
             seed: 0,

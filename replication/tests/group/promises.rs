@@ -183,6 +183,7 @@ fn strangers_are_refused_with_the_reason() {
     };
     let from = 1;
     assert_eq!(refusal(32, &[6]), Refusal::OtherCluster { from, found: 6 });
+    assert_eq!(refusal(176, &[6]), Refusal::OtherOrigin { from });
     assert_eq!(refusal(54, &[1, 0]), Refusal::OtherGroup { from, found: 1 });
     assert_eq!(refusal(64, &[3]), Refusal::NotForUs { from, to: 3 });
     assert_eq!(refusal(56, &[2]), Refusal::Ourselves);

@@ -66,11 +66,16 @@ fn note(dir: &Path, why: &str) -> std::io::Result<()> {
 
 fn advice(identity: &Identity) -> String {
     let lost = identity.replica;
+    let alone = if identity.replica_count == 1 {
+        ". A group that has no other replica goes on from a backup: `giro restore`"
+    } else {
+        ""
+    };
     format!(
         "Replica {lost} cannot keep what it promised to the others: never format its number again. \
          Format a replica with a number that was never given, start it, and give it the place: \
          `giro cluster recover --lost={lost} --replica=NEW` in the directory of the leader. \
-         docs/operating/cluster.md has it step by step"
+         docs/operating/cluster.md has it step by step{alone}"
     )
 }
 
@@ -111,6 +116,15 @@ mod tests {
             again.contains("offset 4096") && again.contains(NAME),
             "{again}"
         );
+    }
+
+    #[test]
+    fn the_only_replica_of_a_group_is_told_of_its_backups() {
+        let said = explain(&identity(), damage()).to_string();
+        assert!(!said.contains("giro restore"), "{said}");
+        let founder = giro::open::new_replica(7, 0, 1, [1, 2]).unwrap();
+        let said = explain(&founder, damage()).to_string();
+        assert!(said.contains("giro restore"), "{said}");
     }
 
     #[test]

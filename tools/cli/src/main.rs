@@ -1,5 +1,6 @@
 //! `giro`: makes, runs and inspects ledgers.
 
+mod cluster_key;
 mod commands;
 mod config;
 mod leave;

@@ -11,7 +11,7 @@ use giro_log::{Defect, OpHeader, ops_of_payload, ops_of_valid_payload};
 use giro_store::Catalog;
 
 use super::Engine;
-use super::run::{RESOLVE_AHEAD_FROM, resolve_op_ahead, task_of};
+use super::run::{RESOLVE_AHEAD_FROM, decide_op_ahead, resolve_op_ahead, task_of};
 use crate::error::Error;
 use crate::group::Group;
 use crate::session::Reply;
@@ -196,15 +196,30 @@ impl Engine {
     /// # Errors
     /// The history's, when it cannot be read or is damaged.
     pub fn resolve_entry_ahead(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let mut ops = ops_of_valid_payload(payload);
-        match (ops.next(), ops.next()) {
-            (Some((header, body)), None)
-                if payload.len() >= RESOLVE_AHEAD_FROM && header.op == self.executed_op + 1 =>
-            {
-                resolve_op_ahead(&mut self.executor, header, body)
-            }
-            _ => Ok(()),
+        match self.op_ahead(payload) {
+            Some((header, body)) => resolve_op_ahead(&mut self.executor, header, body),
+            None => Ok(()),
         }
+    }
+
+    /// The same, and decides it: as [`decide_ahead`](Self::decide_ahead). Only where this entry
+    /// will be executed next, whatever comes, a loss of leadership too.
+    ///
+    /// # Errors
+    /// The history's, when it cannot be read or is damaged.
+    pub fn decide_entry_ahead(&mut self, payload: &[u8]) -> Result<(), Error> {
+        match self.op_ahead(payload) {
+            Some((header, body)) => decide_op_ahead(&mut self.executor, header, body),
+            None => Ok(()),
+        }
+    }
+
+    /// The op of an entry that is worth beginning ahead of its turn.
+    fn op_ahead<'a>(&self, payload: &'a [u8]) -> Option<(&'a OpHeader, &'a [u8])> {
+        let mut ops = ops_of_valid_payload(payload);
+        let (op, others) = (ops.next()?, ops.next());
+        let is_next = op.0.op == self.executed_op + 1;
+        (others.is_none() && payload.len() >= RESOLVE_AHEAD_FROM && is_next).then_some(op)
     }
 
     /// Executes an entry's ops, which were validated by [`check_ops`]. The leader that proposed it
@@ -243,7 +258,8 @@ impl Engine {
                 let operation = header.operation;
                 return Err(Error::UnknownOperation { index, operation });
             };
-            if !self.executor.machine().has_room(events) {
+            // What was decided ahead has taken its room already.
+            if !self.is_ahead() && !self.executor.machine().has_room(events) {
                 return Err(Error::Full);
             }
             let reply = reply
@@ -261,7 +277,10 @@ impl Engine {
         self.gathering = None;
         self.waiting.clear();
         self.flying.clear();
-        self.executor.forget_ahead();
+        if !self.is_ahead() {
+            // What was decided stays: it is executed next, whoever leads.
+            self.executor.forget_ahead();
+        }
         self.next_op = self.executed_op + 1;
         self.sequenced_at = self.executed_at;
         self.events_in_flight = 0;

@@ -45,11 +45,7 @@ impl Engine {
         };
         let (header, body) = ops(&group.buffer).next().expect("a group has an op");
         let body = &group.buffer[body];
-        match task_of(header, body) {
-            Some(Task::Create(batch)) => self.executor.decide_ahead(header.op, &batch),
-            Some(Task::Branches(asked)) => self.executor.decide_branches_ahead(header.op, &asked),
-            None => Ok(()),
-        }
+        decide_op_ahead(&mut self.executor, header, body)
     }
 
     /// Whether the state has changes that are not durable. Reads are answered later then.
@@ -181,6 +177,19 @@ pub(super) fn resolve_op_ahead(
     match task_of(header, body) {
         Some(Task::Create(batch)) => executor.resolve_ahead(header.op, &batch),
         Some(Task::Branches(asked)) => executor.resolve_branches_ahead(header.op, &asked),
+        None => Ok(()),
+    }
+}
+
+/// Decides an op, which is the next one and will be executed whatever comes.
+pub(super) fn decide_op_ahead(
+    executor: &mut Executor,
+    header: &OpHeader,
+    body: &[u8],
+) -> Result<(), Error> {
+    match task_of(header, body) {
+        Some(Task::Create(batch)) => executor.decide_ahead(header.op, &batch),
+        Some(Task::Branches(asked)) => executor.decide_branches_ahead(header.op, &asked),
         None => Ok(()),
     }
 }

@@ -1,4 +1,5 @@
-//! `giro.format`: whose ledger a directory is. Written once, never changed.
+//! `giro.format`: whose ledger a directory is. Written once, and once more when a ledger alone
+//! begins a group.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -25,10 +25,11 @@ use giro_store::History;
 
 use crate::error::NodeError;
 use crate::found::{Survey, content_of};
+use crate::life::{Life, NextRecord, mark_of};
 use crate::mark::GroupMark;
 use crate::options::ReplicaOptions;
 use crate::places::Places;
-use crate::transfer::install::{self, NextRecord};
+use crate::transfer::install;
 
 pub use self::{
     copy::{CopiedMember, CopyError, Executed, copy_member},
@@ -111,8 +112,9 @@ impl MemberFiles {
         let place = history.as_ref().map(|h| CheckpointPlace::of(h.catalog()));
         let place = place.transpose()?.flatten();
         let checkpoint = place.map(|place| {
-            let mark = GroupMark::of(&place, options.incarnation, &options.members);
-            mark.map(|mark| (place, mark)).ok_or(NodeError::Mark)
+            let life = || Life::read(storage, dir, &identity, owner.next());
+            let mark = mark_of(&place, options, life)?;
+            Ok::<_, NodeError>((place, mark))
         });
         let mut files = Self {
             storage: Arc::clone(storage),
@@ -181,6 +183,23 @@ impl MemberFiles {
                 self.standing.hard.commit = self.standing.hard.commit.max(applied + 1);
             }
         }
+        self.know_alone()
+    }
+
+    /// In a group that never had another member nobody else can decide: what is durable here is
+    /// committed, up to the entry that adds one, that included.
+    fn know_alone(&mut self) -> Result<(), NodeError> {
+        // Ids are given from 1 on, and never twice.
+        if self.members()?.id_max != 1 || self.options.node != 1 {
+            return Ok(());
+        }
+        let commit = self.standing.hard.commit;
+        let adds = |(index, change): &&(u64, Change)| {
+            *index > commit && matches!(change, Change::AddLearner(_))
+        };
+        let added = self.changes.iter().find(adds);
+        let last = added.map_or(self.standing.entries.1, |(index, _)| *index);
+        self.standing.hard.commit = commit.max(last);
         Ok(())
     }
 

@@ -107,7 +107,9 @@ impl Replica {
         self.committed.is_empty() && !self.own.is_empty() && self.was_serving
     }
 
-    /// Looks up what the next entry names that was proposed here, while the disks work.
+    /// Looks up what the next entry names that was proposed here, while the disks work. Where this
+    /// node alone decides what is committed it is decided, too, as in a ledger alone: nobody is
+    /// shown the state meanwhile ([`Engine::is_ahead`](giro::Engine::is_ahead)).
     ///
     /// # Errors
     /// When this node must end.
@@ -119,9 +121,21 @@ impl Replica {
             return Ok(());
         };
         // Something else may come before it.
-        if *index == self.group.executed_index() + 1 {
+        if *index != self.group.executed_index() + 1 {
+            return Ok(());
+        }
+        if self.decides_alone() {
+            self.engine.decide_entry_ahead(payload)?;
+        } else {
             self.engine.resolve_entry_ahead(payload)?;
         }
         Ok(())
+    }
+
+    /// Whether the next entry that is durable here is committed by that, and will be executed
+    /// whatever comes: no other node can be elected, and this one never gives up what it wrote. A
+    /// change of that lies behind the entry and counts only when it is executed itself.
+    fn decides_alone(&self) -> bool {
+        self.members.voters == [self.options.node] && !self.members.is_joint()
     }
 }

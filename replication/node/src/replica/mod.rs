@@ -20,6 +20,7 @@ use giro_replication::{
     Commit, Fetch, Group, Install, Members, NodeId, Outgoing, Output, Role, RoleChange, Status,
 };
 
+use crate::aligned::Copies;
 use crate::gate::{Gate, GateStatus};
 use crate::journal::{Event, Journal};
 use crate::mark::GroupMark;
@@ -63,6 +64,8 @@ pub struct Replica {
     /// What the last polls left.
     out: Output,
     frames: Vec<Outgoing>,
+    /// Of own groups, for the window and the frames.
+    copies: Copies,
     /// Committed and not executed, oldest first.
     committed: VecDeque<Commit>,
     /// Own groups that are not executed: index and payload, for looking ahead.

@@ -9,14 +9,17 @@ use giro::open::take_lock;
 use giro::{AtCheckpoint, Engine, Progress};
 use giro_log::directory::read_identity_on;
 use giro_log::storage::{RealStorage, Storage};
-use giro_log::{DirLock, Identity};
+use giro_log::{DirLock, Identity, Recovery};
 use giro_replication::{Checkpoint, Group, Output, Start};
+use zerocopy::IntoBytes;
 
 use super::Replica;
+use crate::aligned::Copies;
 use crate::error::NodeError;
 use crate::found::FoundLog;
 use crate::gate::Gate;
 use crate::journal::Journal;
+use crate::life::{Life, mark_of};
 use crate::mark::GroupMark;
 use crate::options::ReplicaOptions;
 use crate::transfer::install;
@@ -93,8 +96,8 @@ impl Replica {
             identity,
         } = found;
         let mark = checkpoint.map(|place| {
-            let mark = GroupMark::of(&place, options.incarnation, &options.members);
-            mark.ok_or(NodeError::Mark)
+            let life = || Life::read(storage, dir, &identity, Recovery::next);
+            mark_of(&place, options, life)
         });
         let mark = mark.transpose()?;
         // That in the middle of the first entry is none to the group.
@@ -172,6 +175,7 @@ impl Replica {
             _lock: lock,
             out: Output::default(),
             frames: Vec::new(),
+            copies: Copies::new(),
             committed: VecDeque::new(),
             own: VecDeque::new(),
             undecided: 0,
@@ -198,11 +202,45 @@ impl Replica {
 fn group_options(identity: &Identity, options: &ReplicaOptions) -> giro_replication::Options {
     giro_replication::Options {
         cluster: identity.cluster,
+        origin: origin_of(identity),
         node: options.node,
         incarnation: options.incarnation,
         seed: options.seed,
         priority: options.priority,
         window_bytes: options.window_bytes,
         backlog_bytes: options.backlog_bytes,
+    }
+}
+
+/// Tells groups of one cluster id from each other: by the secret that their replicas share, and by
+/// how many they began with. Half of a checksum, so that it does not tell the secret.
+fn origin_of(identity: &Identity) -> u64 {
+    let mut input = *b"giro group\0\0\0\0\0\0................\0";
+    let (secret, count) = input[16..].split_at_mut(16);
+    secret.copy_from_slice(identity.hash_key.as_bytes());
+    count[0] = identity.replica_count;
+    giro_base::checksum(&input) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_secret_or_another_beginning_is_another_group() {
+        let identity = giro::open::new_replica(7, 2, 3, [1, 2]).unwrap();
+        let origin = origin_of(&identity);
+        let other = |other: Identity| assert_ne!(origin_of(&other), origin);
+        other(Identity {
+            hash_key: [1, 3],
+            ..identity
+        });
+        other(Identity {
+            replica_count: 1,
+            ..identity
+        });
+        // Of the same group: a replica that joins later.
+        let later = giro::open::new_replica(7, 3, 3, [1, 2]).unwrap();
+        assert_eq!(origin_of(&later), origin);
     }
 }

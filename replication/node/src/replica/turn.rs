@@ -6,7 +6,6 @@ use giro_log::Disk;
 use giro_replication::{Commit, CommitContent, Outgoing, Payload, ProposeError};
 
 use super::Replica;
-use crate::aligned::aligned;
 use crate::error::NodeError;
 use crate::journal::Event;
 use crate::wal::Proposed;
@@ -65,7 +64,7 @@ impl Replica {
         let Some(group) = self.engine.take_group(!gathers) else {
             return Ok(false);
         };
-        let payload = aligned(group.payload());
+        let payload = self.copies.of(group.payload());
         let ticket = self.ticket();
         match self.group.propose(Payload::new(payload.clone()), ticket) {
             Ok(place) => {

@@ -4,21 +4,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use giro_base::{Buffer, BufferPool};
 use giro_log::storage::Storage;
-use giro_log::{Identity, LogError, LogOptions, RecordHeader, Recovery};
+use giro_log::{Identity, Recovery};
 
 use super::error::TransferError;
 use crate::error::NodeError;
-use crate::found::KIND_INSTALLED;
+use crate::life::{Life, NextRecord};
 
 const INCOMING: &str = "incoming-";
 const HISTORY: &str = "history";
 const OLD: &str = "history.old";
-
-/// Reads the next record of a log that nobody writes, or of one that its owner writes meanwhile.
-pub(crate) type NextRecord =
-    fn(&mut Recovery, &mut Buffer) -> Result<Option<RecordHeader>, LogError>;
 
 /// Where the checkpoint at this entry is fetched to.
 pub(super) fn incoming_dir(dir: &Path, index: u64) -> PathBuf {
@@ -74,7 +69,7 @@ pub(crate) fn in_force(
     if fetched.is_empty() {
         return Ok(None);
     }
-    let installed = last_installed(storage, dir, identity, next)?;
+    let installed = Life::read(storage, dir, identity, next)?.installed;
     let place = fetched
         .into_iter()
         .find(|(index, _)| Some(*index) == installed);
@@ -93,32 +88,6 @@ pub(crate) fn clear(storage: &dyn Storage, dir: &Path, index: u64) -> Result<(),
         }
     }
     Ok(remove_tree(storage, &dir.join(OLD))?)
-}
-
-/// The entry of the last checkpoint that the log says was installed.
-fn last_installed(
-    storage: &Arc<dyn Storage>,
-    dir: &Path,
-    identity: &Identity,
-    next: NextRecord,
-) -> Result<Option<u64>, NodeError> {
-    let options = LogOptions {
-        first_index: Recovery::oldest_index(storage, dir, identity)?,
-        ..LogOptions::default()
-    };
-    let mut recovery = Recovery::open_on(Arc::clone(storage), dir, identity, &options)?;
-    let pool = BufferPool::new(1).map_err(|source| giro::Error::Memory {
-        what: "a message buffer",
-        source,
-    })?;
-    let mut buffer = pool.take().expect("a new pool has a buffer");
-    let mut installed = None;
-    while let Some(header) = next(&mut recovery, &mut buffer)? {
-        if header.mark.kind == KIND_INSTALLED {
-            installed = Some(header.mark.entry);
-        }
-    }
-    Ok(installed)
 }
 
 fn has(storage: &dyn Storage, dir: &Path, name: &str) -> Result<bool, TransferError> {

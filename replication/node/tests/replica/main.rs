@@ -5,6 +5,7 @@ mod backlog;
 mod damage;
 mod failover;
 mod files;
+mod founding;
 mod frames;
 mod gate;
 mod restarts;

@@ -216,6 +216,16 @@ pub(crate) fn own(operation: Operation, ticket: u128, body: &[u8]) -> RequestMet
     }
 }
 
+pub(crate) fn two_accounts() -> Vec<u8> {
+    let account = |id| Account {
+        id,
+        ledger: 1,
+        code: 1,
+        ..Account::default()
+    };
+    [account(1), account(2)].as_bytes().to_vec()
+}
+
 pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(crate) frames: VecDeque<(NodeId, NodeId, Bytes)>,
@@ -370,14 +380,12 @@ impl Cluster {
     /// Opens the session and makes two accounts.
     pub(crate) fn begin(&mut self) {
         self.request(Operation::Register, &[]);
-        let account = |id| Account {
-            id,
-            ledger: 1,
-            code: 1,
-            ..Account::default()
-        };
-        let accounts = [account(1), account(2)];
-        self.request(Operation::CreateAccountsUnbatched, accounts.as_bytes());
+        self.request(Operation::CreateAccountsUnbatched, &two_accounts());
+    }
+
+    /// These were made before.
+    pub(crate) fn skip_transfers(&mut self, count: u128) {
+        self.transfers += count;
     }
 
     pub(crate) fn transfers(&mut self, count: usize) -> Vec<u8> {

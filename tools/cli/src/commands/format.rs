@@ -1,14 +1,12 @@
 //! `giro format`.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use giro_log::Identity;
 use indicatif::ProgressBar;
 
+use crate::cluster_key;
 use crate::config::{LOG_SPARES, TEMPLATE};
 
 /// The flags are those users know from `tigerbeetle format`.
@@ -77,34 +75,8 @@ fn identity(arguments: &Arguments) -> anyhow::Result<Identity> {
         }
         return giro::open::new_identity(arguments.cluster).context("no random numbers");
     };
-    let key = cluster_key(path)?;
+    let key = cluster_key::read_or_make(path, giro::open::random_key)?;
     giro::open::new_replica(arguments.cluster, replica, count, key).context("no random numbers")
-}
-
-/// The secret in the file, which is made when it is not there.
-fn cluster_key(path: &Path) -> anyhow::Result<[u64; 2]> {
-    let shown = path.display();
-    let mut options = OpenOptions::new();
-    match options.write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let [low, high] = giro::open::random_key().context("no random numbers")?;
-            let text = format!("{low:016x}{high:016x}\n");
-            let written = file
-                .write_all(text.as_bytes())
-                .and_then(|()| file.sync_all());
-            written.with_context(|| format!("cannot write the secret {shown}"))?;
-            return Ok([low, high]);
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot make the secret {shown}")),
-    }
-    let text = std::fs::read_to_string(path);
-    let text = text.with_context(|| format!("cannot read the secret {shown}"))?;
-    let key = u128::from_str_radix(text.trim(), 16).ok();
-    let Some(key) = key.filter(|_| text.trim().len() == 32) else {
-        bail!("{shown} is no secret of a cluster: 32 hexadecimal digits are expected");
-    };
-    Ok([(key >> 64) as u64, key as u64])
 }
 
 /// Makes a ledger with its commented configuration, and segments ahead of need.

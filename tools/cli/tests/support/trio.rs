@@ -1,7 +1,7 @@
 //! A group of replicas, each a process of the binary.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,22 @@ pub(crate) struct Trio {
 impl Trio {
     /// Formats this many replicas, and room for some that join later.
     pub(crate) fn format(count: usize) -> Self {
+        let trio = Self::room(count);
+        for replica in 0..count {
+            trio.format_one(replica, count);
+        }
+        trio
+    }
+
+    /// A ledger that is alone, in the place of replica 0, and room for others.
+    pub(crate) fn alone() -> Self {
+        let trio = Self::room(1);
+        let said = super::run(&["format", "--cluster=5", "--development"], &trio.dir(0));
+        assert!(said.succeeded, "{said:?}");
+        trio
+    }
+
+    fn room(count: usize) -> Self {
         let folder = super::folder();
         // All are taken before one is given back, so that they differ.
         let taken: Vec<_> = (0..2 * (count + 2))
@@ -33,22 +49,28 @@ impl Trio {
             .iter()
             .map(|listener| listener.local_addr().unwrap().port())
             .collect();
-        let trio = Self {
+        Self {
             folder,
             ports: ports.chunks(2).map(|pair| (pair[0], pair[1])).collect(),
             processes: (0..count + 2).map(|_| None).collect(),
             flags: Vec::new(),
-        };
-        for replica in 0..count {
-            trio.format_one(replica, count);
         }
-        trio
+    }
+
+    /// The file with the group's secret.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.path().join("key")
     }
 
     pub(crate) fn format_one(&self, replica: usize, count: usize) {
+        self.format_with(replica, count, &self.key());
+    }
+
+    /// The same with a secret that may be another one's.
+    pub(crate) fn format_with(&self, replica: usize, count: usize, key: &Path) {
         let number = format!("--replica={replica}");
         let count = format!("--replica-count={count}");
-        let key = format!("--cluster-key={}", self.folder.path().join("key").display());
+        let key = format!("--cluster-key={}", key.display());
         let flags = [
             "format",
             "--cluster=5",
@@ -79,15 +101,24 @@ impl Trio {
     pub(crate) fn start(&mut self, replica: usize) {
         let peers = self.ports.iter().map(|pair| pair.1.to_string());
         let peers = peers.collect::<Vec<_>>().join(",");
+        let addresses = format!("--addresses={}", self.addresses());
+        self.start_with(replica, &[&addresses, &format!("--peers={peers}")]);
+    }
+
+    /// Starts the ledger in the place of replica 0 while it is alone.
+    pub(crate) fn start_alone(&mut self) {
+        let address = format!("--addresses={}", self.ports[0].0);
+        self.start_with(0, &[&address]);
+    }
+
+    fn start_with(&mut self, replica: usize, places: &[&str]) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.dir(replica).with_extension("log"))
             .unwrap();
-        let addresses = format!("--addresses={}", self.addresses());
-        let peers = format!("--peers={peers}");
-        let flags = ["start", &addresses, &peers, "--buffers=32", "--pin=false"];
-        let child = super::giro(&flags)
+        let child = super::giro(&["start", "--buffers=32", "--pin=false"])
+            .args(places)
             .args(&self.flags)
             .arg(self.dir(replica))
             .stdout(Stdio::null())

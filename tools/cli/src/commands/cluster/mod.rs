@@ -1,8 +1,10 @@
 //! `giro cluster`: looks at a group of replicas and changes it.
 //!
 //! A running replica listens on a socket in its directory, so who may read the ledger may give
-//! orders, and nobody else. Orders that change the group go to the leader's directory.
+//! orders, and nobody else. Orders that change the group go to the leader's directory. The order
+//! that makes a group of a ledger alone goes to a directory that does not run.
 
+mod found;
 pub(crate) mod socket;
 mod words;
 
@@ -24,6 +26,9 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Order {
+    /// Make a ledger that is alone, and does not run, a group of one: replicas can be added then.
+    /// For good.
+    Found(Box<found::Arguments>),
     /// Show the group as this replica sees it.
     Status(Target),
     /// Add a formatted, running replica as a learner: it gets everything and counts for nothing.
@@ -96,6 +101,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.order {
+        Order::Found(arguments) => found::run(arguments),
         Order::Status(target) => show(target, &target.ask(&Asked::Status)?),
         Order::Add {
             target,

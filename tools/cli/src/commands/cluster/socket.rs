@@ -69,8 +69,8 @@ fn serve(stream: &UnixStream, commander: &Commander) -> anyhow::Result<()> {
 pub(crate) fn ask(dir: &Path, asked: &Asked) -> anyhow::Result<Answered> {
     let (_open, path) = short_path(dir)?;
     let stream = UnixStream::connect(path).context(
-        "no replica of a group runs there (a ledger that is alone takes no orders); start it with \
-         `giro start`",
+        "no replica of a group runs there: start it with `giro start` (a ledger that is alone \
+         takes no orders; `giro cluster found` makes it a group of one)",
     )?;
     write_line(&stream, &serde_json::to_string(asked)?)?;
     Ok(serde_json::from_str(&read_line(&stream)?)?)

@@ -1,0 +1,64 @@
+//! The file with the secret that the replicas of a group share.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+/// The secret in the file, which is made with the secret of `make` when it is not there.
+///
+/// # Errors
+/// When the file can be neither read nor made, or has no secret.
+pub(crate) fn read_or_make(
+    path: &Path,
+    make: impl FnOnce() -> io::Result<[u64; 2]>,
+) -> anyhow::Result<[u64; 2]> {
+    let shown = path.display();
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => {
+            let key = make().context("no random numbers")?;
+            let written = write(path, file, key);
+            written.with_context(|| format!("cannot write the secret {shown}"))?;
+            return Ok(key);
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot make the secret {shown}")),
+    }
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("cannot read the secret {shown}"))?;
+    let key = u128::from_str_radix(text.trim(), 16).ok();
+    let Some(key) = key.filter(|_| text.trim().len() == 32) else {
+        bail!("{shown} is no secret of a cluster: 32 hexadecimal digits are expected");
+    };
+    Ok([(key >> 64) as u64, key as u64])
+}
+
+fn write(path: &Path, mut file: File, [high, low]: [u64; 2]) -> io::Result<()> {
+    file.write_all(format!("{high:016x}{low:016x}\n").as_bytes())?;
+    file.sync_all()?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_as_it_was_made_and_made_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let key = [0x1, u64::MAX];
+        assert_eq!(read_or_make(&path, || Ok(key)).unwrap(), key);
+        let again = read_or_make(&path, || panic!("it is there")).unwrap();
+        assert_eq!(again, key);
+        std::fs::write(&path, "12 34").unwrap();
+        let wrong = read_or_make(&path, || Ok(key)).unwrap_err().to_string();
+        assert!(wrong.contains("32 hexadecimal digits"), "{wrong}");
+    }
+}
