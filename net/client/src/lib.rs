@@ -27,6 +27,7 @@ struct Readme;
 mod branches;
 mod call;
 mod changes;
+mod choice;
 mod client;
 mod conductor;
 mod dial;
