@@ -386,14 +386,16 @@ impl Ledger for ServedReplica {
             self.swept = now;
             self.sweep();
         }
+        self.transfer_checkpoints()?;
+        // Behind the offers of the last turn: what became of them is among this.
         for peer in self.peers.take_unreachable() {
             self.replica.unreachable(peer);
+            self.transfers.may_be_lost(peer);
         }
         self.greet();
         self.take_answers();
         self.obey();
         self.read_old()?;
-        self.transfer_checkpoints()?;
         self.peers.start(ring, now);
         Ok(())
     }

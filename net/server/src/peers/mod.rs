@@ -156,12 +156,18 @@ impl Peers {
         peer
     }
 
-    /// Takes a frame for a peer, who is found by `name`. It is gone when the connection breaks.
+    /// Takes a frame for a peer, who is found by `name`. It is gone when there is no connection, or
+    /// when that breaks.
     pub(crate) fn send(&mut self, to: NodeId, name: &str, frame: Frame, now: u64) {
         let peer = self.outbound_of(to, name);
-        if peer.is_open() && !peer.push(frame) {
+        if peer.is_open() {
+            if peer.push(frame) {
+                return;
+            }
             tracing::warn!(peer = to, "it takes less than it is sent: connecting anew");
             peer.close(now);
+        }
+        if !self.unreachable.contains(&to) {
             self.unreachable.push(to);
         }
     }
