@@ -9,8 +9,8 @@ use giro_replication::NodeId;
 
 /// How long an offer is held open for a peer that does not come (ns).
 const KEPT_NS: u64 = 10_000_000_000;
-/// The same when the offer may not have reached it: the next one follows no sooner, however often
-/// connections break.
+/// The same when the offer may not have reached it, or the transfer broke off: the next one follows
+/// no sooner, however often that happens.
 const LOST_KEPT_NS: u64 = 500_000_000;
 
 /// Offers by peer, each of something that is held open meanwhile.
@@ -66,9 +66,17 @@ impl<P> Offers<P> {
         Some(&offer.what)
     }
 
-    /// It was sent, or could not be.
+    /// It was sent.
     pub(crate) fn end(&mut self, peer: NodeId) {
         self.open.remove(&peer);
+    }
+
+    /// It could not be sent: a peer whose disk is full comes, and goes at once.
+    pub(crate) fn break_off(&mut self, peer: NodeId) {
+        if let Some(offer) = self.open.get_mut(&peer) {
+            offer.is_under_way = false;
+            offer.until = offer.made.saturating_add(LOST_KEPT_NS);
+        }
     }
 
     /// Gives up the offers of peers that did not come, and says which.
@@ -121,6 +129,22 @@ mod tests {
         assert_eq!(offers.sweep(7 * SECOND + SECOND / 2 + 1), [2]);
         // Of a peer that was offered nothing.
         offers.may_be_lost(3);
+    }
+
+    #[test]
+    fn a_transfer_that_breaks_off_at_once_is_offered_again_after_a_pause() {
+        let mut offers = offered();
+        offers.begin(2);
+        offers.break_off(2);
+        assert!(offers.sweep(7 * SECOND + SECOND / 2).is_empty());
+        assert_eq!(offers.sweep(7 * SECOND + SECOND / 2 + 1), [2]);
+        // One that took long has had its pause.
+        offers.make(2, 200, "a newer one", 8 * SECOND);
+        offers.begin(2);
+        assert!(offers.sweep(60 * SECOND).is_empty());
+        offers.break_off(2);
+        assert_eq!(offers.sweep(60 * SECOND), [2]);
+        offers.break_off(3);
     }
 
     #[test]

@@ -158,7 +158,8 @@ impl Transfers {
     pub(crate) fn next(&mut self) -> Option<Ended> {
         let ended = self.ended.try_recv().ok()?;
         match &ended {
-            Ended::Sent(peer, _) => self.offers.end(*peer),
+            Ended::Sent(peer, Ok(())) => self.offers.end(*peer),
+            Ended::Sent(peer, Err(_)) => self.offers.break_off(*peer),
             Ended::Fetched(index, _) => {
                 let is_it = |progress: &mut Arc<Progress>| progress.index == *index;
                 drop(self.fetching.take_if(is_it));
@@ -167,7 +168,7 @@ impl Transfers {
         Some(ended)
     }
 
-    /// Peers that did not come for what they were offered.
+    /// Peers that did not get what they were offered, and may be offered something again.
     pub(crate) fn sweep(&mut self, now: u64) -> Vec<NodeId> {
         self.offers.sweep(now)
     }
