@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use giro_client::{Client, ClientOptions};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
 /// How long anything may take before a test fails.
@@ -46,17 +46,15 @@ impl Trio {
     }
 
     pub(crate) fn format_one(&self, replica: usize, count: usize) {
+        self.format_of_cluster(5, replica, count);
+    }
+
+    pub(crate) fn format_of_cluster(&self, cluster: u128, replica: usize, count: usize) {
+        let cluster = format!("--cluster={cluster}");
         let number = format!("--replica={replica}");
         let count = format!("--replica-count={count}");
         let key = format!("--cluster-key={}", self.folder.path().join("key").display());
-        let flags = [
-            "format",
-            "--cluster=5",
-            "--development",
-            &number,
-            &count,
-            &key,
-        ];
+        let flags = ["format", &cluster, "--development", &number, &count, &key];
         let said = super::run(&flags, &self.dir(replica));
         assert!(said.succeeded, "{said:?}");
     }
@@ -87,7 +85,7 @@ impl Trio {
         let addresses = format!("--addresses={}", self.addresses());
         let peers = format!("--peers={peers}");
         let flags = ["start", &addresses, &peers, "--buffers=32", "--pin=false"];
-        let child = super::giro(&flags)
+        let child = super::giro_with_file_limits(&flags)
             .args(&self.flags)
             .arg(self.dir(replica))
             .stdout(Stdio::null())
@@ -111,8 +109,7 @@ impl Trio {
     }
 
     pub(crate) fn signal(&self, replica: usize, signal: Signal) {
-        let child = self.processes[replica].as_ref().expect("it runs");
-        kill_process(Pid::from_child(child), signal).unwrap();
+        kill_process(self.pid(replica), signal).unwrap();
     }
 
     /// Stops it as an operator would.
@@ -135,9 +132,28 @@ impl Trio {
         child.is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
-    /// It has ended by itself.
-    pub(crate) fn forget(&mut self, replica: usize) {
+    /// Waits until a replica has ended by itself, and gives what it logged.
+    pub(crate) fn ended(&mut self, replica: usize) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while self.is_running(replica) {
+            assert!(Instant::now() < deadline, "{}", self.log(replica));
+            std::thread::sleep(Duration::from_millis(20));
+        }
         self.processes[replica] = None;
+        self.log(replica)
+    }
+
+    /// From now on a running replica cannot write to a file behind this many bytes.
+    pub(crate) fn limit_files(&self, replica: usize, bytes: u64) {
+        let limit = Rlimit {
+            current: Some(bytes),
+            maximum: None,
+        };
+        prlimit(Some(self.pid(replica)), Resource::Fsize, limit).unwrap();
+    }
+
+    pub(crate) fn pid(&self, replica: usize) -> Pid {
+        Pid::from_child(self.processes[replica].as_ref().expect("it runs"))
     }
 
     /// What a replica logged.
@@ -158,6 +174,19 @@ impl Trio {
             return Err(String::from_utf8(output.stderr).unwrap());
         }
         Ok(serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// What `docs/operating/cluster.md` says to do: the replica `new`, formatted and running, takes
+    /// the place of `lost`. The members afterwards.
+    pub(crate) fn recover(&self, lost: usize, new: usize) -> Value {
+        let (lost, peer) = (
+            format!("--lost={lost}"),
+            format!("--peer={}", self.peer(new)),
+        );
+        let new = format!("--replica={new}");
+        let leader = self.leader();
+        let recovered = self.cluster(leader, &["recover", &lost, &new, &peer, "--wait=60"]);
+        recovered.unwrap_or_else(|why| panic!("{why}\n{}", self.logs()))
     }
 
     pub(crate) fn status(&self, replica: usize) -> Option<Value> {
