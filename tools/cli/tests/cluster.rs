@@ -183,17 +183,22 @@ async fn replicas_that_lack_what_the_log_gave_up_come_back_through_a_checkpoint(
     trio.stop(away);
     let mut made = 0;
     outgrow(&trio, &client, leader, &mut made).await;
-    // One that was away for long. It is heard of before anything can be sent to it, and yet the
-    // offer that it can do something with is not one of ten seconds later.
-    trio.start(away);
-    trio.until("a checkpoint is offered", || {
-        trio.log(leader).contains("a checkpoint is offered")
+    // One that was away for long. At first it can be heard, and nothing can be sent to it: what it
+    // is offered is lost. It is offered something if the leader is still that of its term.
+    trio.start_unreachable(away);
+    let heard = Instant::now();
+    trio.until("it was heard for long enough", || {
+        let is_offered = trio.log(leader).contains("a checkpoint is offered");
+        is_offered || heard.elapsed() > Duration::from_secs(3)
     });
-    let offered = Instant::now();
-    trio.until("it is fetched", || {
+    trio.kill(away);
+    assert!(!trio.log(away).contains("fetches a checkpoint"));
+    trio.start(away);
+    let started = Instant::now();
+    trio.until("it fetches a checkpoint", || {
         trio.log(away).contains("fetches a checkpoint")
     });
-    let took = offered.elapsed();
+    let took = started.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
     trio.assert_same_state(&[0, 1, 2]);
     assert!(

@@ -22,8 +22,17 @@ pub(crate) struct Trio {
 }
 
 impl Trio {
-    /// Formats this many replicas, and room for some that join later.
+    /// Formats this many replicas, and has places for some that join later.
     pub(crate) fn format(count: usize) -> Self {
+        let trio = Self::unformatted(count);
+        for replica in 0..count {
+            trio.format_one(replica, count);
+        }
+        trio
+    }
+
+    /// Places for so many, and some that join later.
+    pub(crate) fn unformatted(count: usize) -> Self {
         let folder = super::folder();
         // All are taken before one is given back, so that they differ.
         let taken: Vec<_> = (0..2 * (count + 2))
@@ -33,16 +42,12 @@ impl Trio {
             .iter()
             .map(|listener| listener.local_addr().unwrap().port())
             .collect();
-        let trio = Self {
+        Self {
             folder,
             ports: ports.chunks(2).map(|pair| (pair[0], pair[1])).collect(),
             processes: (0..count + 2).map(|_| None).collect(),
             flags: Vec::new(),
-        };
-        for replica in 0..count {
-            trio.format_one(replica, count);
         }
-        trio
     }
 
     pub(crate) fn format_one(&self, replica: usize, count: usize) {
@@ -75,7 +80,20 @@ impl Trio {
     }
 
     pub(crate) fn start(&mut self, replica: usize) {
-        let peers = self.ports.iter().map(|pair| pair.1.to_string());
+        let peers: Vec<u16> = self.ports.iter().map(|pair| pair.1).collect();
+        self.start_with_peers(replica, &peers);
+    }
+
+    /// It knows where the others are, and listens where they do not look.
+    pub(crate) fn start_unreachable(&mut self, replica: usize) {
+        let mut peers: Vec<u16> = self.ports.iter().map(|pair| pair.1).collect();
+        let last = peers.len() - 1;
+        peers.swap(replica, last);
+        self.start_with_peers(replica, &peers);
+    }
+
+    fn start_with_peers(&mut self, replica: usize, peers: &[u16]) {
+        let peers = peers.iter().map(u16::to_string);
         let peers = peers.collect::<Vec<_>>().join(",");
         let log = std::fs::File::options()
             .create(true)
