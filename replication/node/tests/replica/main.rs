@@ -8,5 +8,6 @@ mod files;
 mod frames;
 mod gate;
 mod restarts;
+mod room;
 mod support;
 mod transfer;

@@ -54,6 +54,8 @@ pub(crate) struct Node {
     pub(crate) dir: TempDir,
     pub(crate) options: ReplicaOptions,
     pub(crate) up: Option<Replica>,
+    /// Where its files are from the next start on.
+    pub(crate) storage: Arc<dyn Storage>,
     pub(crate) disk: HeldDisk,
     /// Its writes wait.
     pub(crate) is_slow: bool,
@@ -116,6 +118,7 @@ impl Node {
             dir,
             options,
             up: None,
+            storage: Arc::new(RealStorage),
             disk: HeldDisk::default(),
             is_slow: false,
             is_lagging: false,
@@ -128,8 +131,7 @@ impl Node {
     }
 
     pub(crate) fn start(&mut self) -> Result<(), NodeError> {
-        let storage: Arc<dyn Storage> = Arc::new(RealStorage);
-        let replica = Replica::open_on(&storage, self.dir.path(), &self.options, &mut |_| {})?;
+        let replica = Replica::open_on(&self.storage, self.dir.path(), &self.options, &mut |_| {})?;
         self.disk = HeldDisk::default();
         self.up = Some(replica);
         Ok(())
