@@ -157,7 +157,7 @@ async fn a_follower_whose_state_differs_leaves_and_is_replaced() {
     trio.start(follower);
     // States are compared now and then.
     let load = Load::start(&client);
-    let parts = ["the state after entry", "differs: this node has digest"];
+    let parts = ["the state after entry", "differs: this replica has digest"];
     assert_left(&mut trio, follower, &parts);
     replace(&mut trio, load, &client, follower, made + 1).await;
 }

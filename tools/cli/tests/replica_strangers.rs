@@ -53,7 +53,7 @@ async fn a_replica_of_another_cluster_is_refused_by_both_sides() {
     std::fs::rename(trio.dir(gone), &own).unwrap();
     trio.format_of_cluster(6, gone, 3);
     trio.start(gone);
-    let stranger = format!("node {}", gone + 1);
+    let stranger = format!("replica {gone} ");
     all_say(
         &trio,
         &[leader, other],
@@ -99,7 +99,7 @@ async fn a_replica_that_was_formatted_anew_under_its_number_is_refused() {
     trio.cluster(leader, &["transfer", &format!("--replica={other}")])
         .unwrap();
     start_anew(&mut trio, again);
-    let number = format!("node {}", again + 1);
+    let number = format!("replica {again} ");
     let parts = [&number, "incarnation", "never given twice"];
     all_say(&trio, &[leader, other], &parts);
     load.more(20).await;
@@ -129,7 +129,7 @@ async fn a_replica_that_was_removed_and_comes_back_is_refused() {
     trio.cluster(leader, &["remove", &number]).unwrap();
     load.more(20).await;
     trio.start(removed);
-    let number = format!("node {}", removed + 1);
+    let number = format!("replica {removed} ");
     let parts = [&number, "was removed from the group"];
     all_say(&trio, &[leader, other], &parts);
     load.more(20).await;
@@ -247,20 +247,23 @@ async fn frames_that_are_none_or_of_others_are_refused_each_with_its_reason() {
         ),
         (sealed(|f| f[32] = 6), "belongs to cluster 0x6"),
         (sealed(|f| f[54] = 3), "belongs to group 3"),
-        (sealed(|f| f[64] = 2), "wants node 2; this is another one"),
+        (
+            sealed(|f| f[64] = 2),
+            "replica 8 wants replica 1; this is another one",
+        ),
         (
             sealed(|f| f[56] = 1),
             "another process says it is this node",
         ),
         (
             sealed(|f| f[56] = 2),
-            "node 2 has incarnation 0x4d, the member of this id has",
+            "replica 1 has incarnation 0x4d, the member of this number has",
         ),
         (sealed(|f| f[172] = 99), "is out of bounds"),
     ];
     for (bytes, reason) in &cases {
         assert!(closes(&trio, bytes), "{reason}");
-        says(&trio, 0, &["closed the connection of a node", reason]);
+        says(&trio, 0, &["closed the connection of a replica", reason]);
     }
     load.more(20).await;
     load.audit(&client).await;
