@@ -302,7 +302,7 @@ fn a_leader_that_gives_way_tries_each_voter_that_is_there() {
     let leader = world.elect();
     let others: Vec<_> = (1..=3).filter(|id| *id != leader).collect();
     assert_eq!(
-        world.node(others[0]).group.give_way(),
+        world.node(others[0]).group.give_way(0),
         None,
         "it leads nobody"
     );
@@ -310,12 +310,19 @@ fn a_leader_that_gives_way_tries_each_voter_that_is_there() {
     for id in &others {
         world.node(*id).is_stalled = true;
     }
-    let first = world.node(leader).group.give_way().unwrap();
+    let first = world.node(leader).group.give_way(0).unwrap();
     assert!(others.contains(&first));
-    assert_eq!(world.node(leader).group.give_way(), None, "it is under way");
+    assert_eq!(
+        world.node(leader).group.give_way(0),
+        None,
+        "it is under way"
+    );
     world.ticks(20);
     assert_eq!(world.leader(), Some(leader), "it was given up");
-    let second = world.node(leader).group.give_way().unwrap();
+    let above = world.node(leader).group.status().last;
+    let nobody = world.node(leader).group.give_way(above);
+    assert_eq!(nobody, None, "that has more than there is");
+    let second = world.node(leader).group.give_way(0).unwrap();
     assert_eq!(first + second + leader, 6, "the other one");
     world.node(second).is_stalled = false;
     world.ticks(3);

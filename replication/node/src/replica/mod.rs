@@ -6,7 +6,7 @@ mod execute;
 mod gated;
 mod open;
 mod peers;
-mod room;
+mod relief;
 mod turn;
 
 use std::collections::VecDeque;
@@ -72,7 +72,7 @@ pub struct Replica {
     undecided: usize,
     was_serving: bool,
     /// Ticks that this node has been leading without room on its disk.
-    roomless_ticks: u32,
+    full_ticks: u64,
     tickets: u64,
     answers: Vec<(u64, bool)>,
     /// Members behind the last executed entry, and its term.

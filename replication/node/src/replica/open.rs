@@ -176,7 +176,7 @@ impl Replica {
             own: VecDeque::new(),
             undecided: 0,
             was_serving: false,
-            roomless_ticks: 0,
+            full_ticks: 0,
             tickets: 0,
             answers: Vec::new(),
             members,

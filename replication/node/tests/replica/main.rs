@@ -7,7 +7,7 @@ mod failover;
 mod files;
 mod frames;
 mod gate;
+mod relief;
 mod restarts;
-mod room;
 mod support;
 mod transfer;

@@ -1,4 +1,4 @@
-//! A disk that fills up under a leader.
+//! A leader whose disk fills up, or does not write.
 
 use std::io;
 use std::path::Path;
@@ -180,4 +180,52 @@ fn a_group_whose_disks_are_all_full_goes_on_when_there_is_room() {
     cluster.pay(800);
     assert_eq!(cluster.paid(leader), paid + 1600);
     cluster.agree();
+}
+
+#[test]
+fn a_leader_whose_disk_does_not_write_gives_way() {
+    let mut cluster = Cluster::new(3);
+    cluster.begin();
+    cluster.pay(10);
+    let stalled = cluster.elect();
+    cluster.node(stalled).is_slow = true;
+    let body = cluster.transfers(10);
+    cluster.submit(stalled, Operation::CreateTransfersUnbatched, &body);
+    until(&mut cluster, "another one leads", |cluster| {
+        cluster.leader().is_some_and(|leader| leader != stalled)
+    });
+    // The others had it, so it counts. The client does not know, and pays on.
+    cluster.pay(10);
+    let leader = cluster.elect();
+    assert_ne!(leader, stalled);
+    assert_eq!(cluster.paid(leader), 30);
+    cluster.node(stalled).is_slow = false;
+    until(&mut cluster, "it catches up", |cluster| {
+        cluster.paid(stalled) == 30
+    });
+    cluster.agree();
+}
+
+#[test]
+fn a_group_whose_disks_all_stand_still_goes_on_when_they_write() {
+    let mut cluster = Cluster::new(3);
+    cluster.begin();
+    let leader = cluster.elect();
+    for node in cluster.nodes.values_mut() {
+        node.is_slow = true;
+    }
+    let body = cluster.transfers(10);
+    cluster.submit(leader, Operation::CreateTransfersUnbatched, &body);
+    for _ in 0..300 {
+        cluster.tick();
+        assert_eq!(cluster.paid(leader), 0, "nobody has it on a disk");
+    }
+    for node in cluster.nodes.values_mut() {
+        node.is_slow = false;
+    }
+    cluster.agree();
+    // All of them had it in mind, and wrote it in the end.
+    cluster.pay(10);
+    let leader = cluster.elect();
+    assert_eq!(cluster.paid(leader), 20);
 }
