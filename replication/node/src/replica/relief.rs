@@ -1,5 +1,5 @@
-//! A leader whose disk is full, or takes a write and does not finish it: it would hold everybody up,
-//! though the disks of others may be well.
+//! A leader whose disk is full, or takes a write and does not finish it: it would hold everybody
+//! up, though the disks of others may be well.
 
 use giro_replication::Role;
 
