@@ -428,11 +428,7 @@ impl Ledger for ServedReplica {
         if self.standing() == Standing::Elsewhere {
             return;
         }
-        let voters = self.replica.members().voters.clone();
-        if let Some(to) = voters
-            .into_iter()
-            .find(|id| self.replica.hand_over(*id).is_ok())
-        {
+        if let Some(to) = self.replica.give_way() {
             tracing::info!(replica = to - 1, "hands leadership over");
             self.resigning_until = Some(self.now + RESIGN_NS);
         }
