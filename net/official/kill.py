@@ -149,25 +149,11 @@ class Harness:
 
     def load(self, number):
         """Opens the accounts of a round and starts its clients."""
-        from killing import plan
-        from killing.client import ClientProcess
+        from killing import load
 
-        count = plan.ACCOUNTS_SHARED + plan.ACCOUNTS_OWN * self.options.clients
-        accounts = [plan.account() for _ in range(count)]
-        with watchdog("opening accounts"):
-            with self.client() as client:
-                client.create_accounts(accounts)
-        ids = [account.id for account in accounts]
-        shared, own = ids[: plan.ACCOUNTS_SHARED], ids[plan.ACCOUNTS_SHARED :]
-        self.clients = [
-            ClientProcess(
-                f"round {number}, client {i}",
-                self.server.address,
-                f"{self.options.seed} {number} {i}",
-                shared + own[i * plan.ACCOUNTS_OWN : (i + 1) * plan.ACCOUNTS_OWN],
-            )
-            for i in range(self.options.clients)
-        ]
+        seed, count = self.options.seed, self.options.clients
+        with watchdog("opening accounts"), self.client() as client:
+            ids, self.clients = load.start(client, self.server.address, seed, number, count)
         return ids
 
     def wait_for_moment(self, clients):

@@ -118,24 +118,11 @@ class Siege:
 
     def load(self, number):
         """Opens the accounts of a round and starts its clients."""
-        from killing import plan
-        from killing.client import ClientProcess
+        from killing import load
 
-        count = plan.ACCOUNTS_SHARED + plan.ACCOUNTS_OWN * self.options.clients
-        accounts = [plan.account() for _ in range(count)]
+        seed, count = self.options.seed, self.options.clients
         with kill.watchdog("opening accounts"), self.client() as client:
-            client.create_accounts(accounts)
-        ids = [account.id for account in accounts]
-        shared, own = ids[: plan.ACCOUNTS_SHARED], ids[plan.ACCOUNTS_SHARED :]
-        self.clients = [
-            ClientProcess(
-                f"round {number}, client {i}",
-                self.group.addresses,
-                f"{self.options.seed} {number} {i}",
-                shared + own[i * plan.ACCOUNTS_OWN : (i + 1) * plan.ACCOUNTS_OWN],
-            )
-            for i in range(self.options.clients)
-        ]
+            ids, self.clients = load.start(client, self.group.addresses, seed, number, count)
         return ids
 
     def client(self):

@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 
-use crate::NodeId;
 use crate::limits::{DIGEST_EVERY, DIGESTS_KEPT};
 use crate::members::Members;
+use crate::{NodeId, replica_number};
 
 /// This node's state is not the others'. It must stop: its memory or its code cannot be trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the state after entry {index} differs: this node has digest {ours:032x}, node {other} and \
-     others have {theirs:032x}; stop, and let the node join again as a new member"
+    "the state after entry {index} differs: this replica has digest {ours:032x}, replica {} and \
+     others have {theirs:032x}",
+    replica_number(*.other)
 )]
 pub struct Diverged {
     /// The entry.

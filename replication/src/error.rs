@@ -1,8 +1,8 @@
-//! What is refused, and what stops a node.
+//! What is refused, and what stops a node. Texts have the numbers of replicas, as people do.
 
-use crate::NodeId;
 use crate::codec::BadFrame;
 use crate::divergence::Diverged;
+use crate::{NodeId, replica_number as number};
 
 /// Why a frame was not taken. The group goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum Refusal {
     #[error(transparent)]
     Bad(#[from] BadFrame),
     /// The sender belongs to another ledger.
-    #[error("node {from} belongs to cluster {found:#x}; check the addresses")]
+    #[error("replica {} belongs to cluster {found:#x}; check the addresses", number(*.from))]
     OtherCluster {
         /// The sender.
         from: NodeId,
@@ -29,7 +29,7 @@ pub enum Refusal {
         from: NodeId,
     },
     /// The sender belongs to another group of this ledger.
-    #[error("node {from} belongs to group {found}")]
+    #[error("replica {} belongs to group {found}", number(*.from))]
     OtherGroup {
         /// The sender.
         from: NodeId,
@@ -37,7 +37,11 @@ pub enum Refusal {
         found: u16,
     },
     /// The frame is for another node.
-    #[error("node {from} wants node {to}; this is another one: check the addresses")]
+    #[error(
+        "replica {} wants replica {}; this is another one: check the addresses",
+        number(*.from),
+        number(*.to)
+    )]
     NotForUs {
         /// The sender.
         from: NodeId,
@@ -48,15 +52,19 @@ pub enum Refusal {
     #[error("another process says it is this node: stop one of them")]
     Ourselves,
     /// The sender was removed from the group.
-    #[error("node {from} was removed from the group and cannot come back under this id")]
+    #[error(
+        "replica {} was removed from the group and cannot come back under this number",
+        number(*.from)
+    )]
     Removed {
         /// The sender.
         from: NodeId,
     },
     /// The sender has the id of a member, and is another node.
     #[error(
-        "node {from} has incarnation {found:#x}, the member of this id has {expected:#x}: ids are \
-         never given twice"
+        "replica {} has incarnation {found:#x}, the member of this number has {expected:#x}: \
+         numbers are never given twice",
+        number(*.from)
     )]
     ReusedId {
         /// The sender.
@@ -73,8 +81,9 @@ pub enum Refusal {
 pub enum Stop {
     /// A leader counts on entries that this node had acknowledged and does not have.
     #[error(
-        "node {leader} knows that this node had entry {committed}, but its log ends at {last}: \
-         acknowledged records are lost; wipe it and let it join as a new member"
+        "replica {} knows that this one had entry {committed}, but its log ends at {last}: \
+         acknowledged records are lost",
+        number(*.leader)
     )]
     LostRecords {
         /// Who knows.
@@ -86,8 +95,9 @@ pub enum Stop {
     },
     /// A leader's log is not what was committed here.
     #[error(
-        "node {leader} offers a checkpoint at entry {index} of term {theirs}; here it was \
-         committed in term {ours}: one of the two logs is damaged"
+        "replica {} says that entry {index} is of term {theirs}; here it was committed in term \
+         {ours}: one of the two logs is damaged",
+        number(*.leader)
     )]
     Contradiction {
         /// The other node.

@@ -48,3 +48,9 @@ pub use self::{
 
 /// A node's number in its group; never given twice, and never 0.
 pub type NodeId = u64;
+
+/// What people call a node: the number of its replica, which is one less than its id.
+#[must_use]
+pub const fn replica_number(id: NodeId) -> u64 {
+    id.saturating_sub(1)
+}

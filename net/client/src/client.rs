@@ -36,6 +36,11 @@ impl Client {
     /// Connects to the first of `addresses` (`host:port`, several with commas between them) that
     /// answers, and opens a session. Later on the client connects again by itself.
     ///
+    /// Of a group of replicas, best give the voters' addresses in the order of their numbers: then
+    /// whoever does not lead sends the client straight to the one that does. With other addresses
+    /// in the list, another order, or some missing, the leader is found by asking one after the
+    /// other; an address where nobody answers takes [`ClientOptions::silence_max`] then.
+    ///
     /// Runs a task on the current tokio runtime.
     ///
     /// # Errors
@@ -45,7 +50,7 @@ impl Client {
         let addresses = addresses.split(',').map(|text| text.trim().parse());
         let addresses: Vec<Address> = addresses.collect::<Result<_, _>>()?;
         let last_error = LastError::default();
-        let dial = Dial::new(addresses, options.reconnect_delay_max, last_error.clone());
+        let dial = Dial::new(addresses, &options, last_error.clone());
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (opened, is_open) = oneshot::channel();
         tokio::spawn(Driver::new(&options, inbox, opened).run(dial));

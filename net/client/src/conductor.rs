@@ -67,6 +67,8 @@ pub(crate) struct Conductor {
     settling: Vec<Settling>,
     /// The server does not lead; the view says who does.
     redirection: Option<u32>,
+    /// The server took a request of this client.
+    is_answered: bool,
 }
 
 /// Somebody waits for doubted requests to end: sessions and their count of ended requests.
@@ -97,12 +99,19 @@ impl Conductor {
             opened: Some(opened),
             settling: Vec::new(),
             redirection: None,
+            is_answered: false,
         }
     }
 
     /// The view that leads away from this server, when it does not lead.
     pub(crate) fn take_redirection(&mut self) -> Option<u32> {
         self.redirection.take()
+    }
+
+    /// Whether the server has answered a request since this was last asked: with what came of it,
+    /// or with a refusal that another server would give, too. A pong is no answer.
+    pub(crate) fn take_answered(&mut self) -> bool {
+        std::mem::take(&mut self.is_answered)
     }
 
     /// When the request that waits for longest was last handed to this connection.
@@ -246,6 +255,7 @@ impl Conductor {
         if answers != flight.checksum {
             return;
         }
+        self.is_answered = true;
         session.heard(reply.context.get());
         match session.end(now) {
             Some(Work::Register) => self.on_registered(index, reply, body),
@@ -297,6 +307,7 @@ impl Conductor {
         if flight.checksum != refusal.request_checksum.get() {
             return;
         }
+        self.is_answered |= reason != RefusalReason::NotLeader;
         if reason == RefusalReason::NotLeader {
             // This copy was not taken; what became of others does not change.
             flight.copies = flight.copies.saturating_sub(1);
@@ -330,6 +341,7 @@ impl Conductor {
         let Some(&index) = self.by_client.get(&eviction.client.get()) else {
             return;
         };
+        self.is_answered = true;
         let session = &mut self.sessions[index];
         let copies = session.flight.as_ref().map_or(0, |flight| flight.copies);
         let work = session.end(now);

@@ -9,6 +9,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use crate::choice::Choice;
+use crate::options::ClientOptions;
+
 /// Longest time for one attempt.
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 /// Pause before the second attempt in a row; doubled for each further one.
@@ -21,11 +24,11 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Where to connect, and how it went so far.
 pub(crate) struct Dial {
     addresses: Vec<Address>,
+    choice: Choice,
     pause_max: Duration,
-    /// The address to try next, and the one that was connected to last.
-    next: usize,
-    current: usize,
-    /// Attempts since a server last took something.
+    /// How long one of several may leave an attempt without an answer, the first time round.
+    silence_max: Duration,
+    /// Attempts since a server last answered.
     attempts: u32,
     last_error: LastError,
 }
@@ -46,21 +49,25 @@ impl LastError {
 
 impl Dial {
     /// `addresses` must not be empty.
-    pub(crate) fn new(addresses: Vec<Address>, pause_max: Duration, last_error: LastError) -> Self {
-        assert!(!addresses.is_empty(), "an empty list does not parse");
+    pub(crate) fn new(
+        addresses: Vec<Address>,
+        options: &ClientOptions,
+        last_error: LastError,
+    ) -> Self {
         Self {
+            choice: Choice::new(addresses.len()),
             addresses,
-            pause_max,
-            next: 0,
-            current: 0,
+            pause_max: options.reconnect_delay_max,
+            silence_max: options.silence_max,
             attempts: 0,
             last_error,
         }
     }
 
-    /// The server takes requests: the next attempt follows at once.
-    pub(crate) fn heard(&mut self) {
+    /// The server answers: the next attempt follows at once.
+    pub(crate) fn answered(&mut self) {
         self.attempts = 0;
+        self.choice.answered();
     }
 
     /// Whether there is another server to go to.
@@ -68,16 +75,17 @@ impl Dial {
         self.addresses.len() > 1
     }
 
-    /// The server that is connected does not lead, or says nothing. The view, unless it is 0, says
-    /// who does.
+    /// The server does not lead, or says nothing. The view, unless it is 0, says who does.
     pub(crate) fn look_elsewhere(&mut self, view: u32) {
-        let count = self.addresses.len();
-        let leader = view as usize % count;
-        self.next = if view != 0 && leader != self.current {
-            leader
-        } else {
-            (self.current + 1) % count
-        };
+        if self.choice.redirected(view) {
+            // Somebody new leads: that is not one of the attempts that failed.
+            self.attempts = 0;
+        }
+    }
+
+    /// The connection is gone.
+    pub(crate) fn lost(&mut self) {
+        self.choice.lost();
     }
 
     /// Tries until there is a connection.
@@ -86,9 +94,9 @@ impl Dial {
             let attempt = self.attempts;
             self.attempts = self.attempts.saturating_add(1);
             sleep(self.pause(attempt)).await;
-            self.current = self.next;
-            let address = &self.addresses[self.current];
-            match try_connect(address).await {
+            let patience = self.patience(attempt);
+            let address = &self.addresses[self.choice.go()];
+            match try_connect(address, patience).await {
                 Ok(stream) => {
                     self.last_error.set(None);
                     return stream;
@@ -99,16 +107,21 @@ impl Dial {
                     let error =
                         io::Error::new(kind, format!("cannot connect to {address}: {error}"));
                     self.last_error.set(Some(error));
-                    self.next = (self.current + 1) % self.addresses.len();
+                    self.choice.failed();
                 }
             }
         }
     }
 
+    /// How often each address was tried before this attempt.
+    fn round(&self, attempt: u32) -> u32 {
+        attempt / self.choice.count() as u32
+    }
+
     /// None before the first attempt on each address; then with a random part, so that the
     /// clients of a server that comes back do not all come at once.
     fn pause(&self, attempt: u32) -> Duration {
-        let round = attempt / self.addresses.len() as u32;
+        let round = self.round(attempt);
         if round == 0 {
             return Duration::ZERO;
         }
@@ -120,12 +133,22 @@ impl Dial {
         };
         doubled.min(longest).mul_f64(rand::random_range(0.5..1.0))
     }
+
+    /// How long an attempt may take: short where others can be tried, and twice as long each time
+    /// round, since all of them may be slow.
+    fn patience(&self, attempt: u32) -> Duration {
+        if !self.has_others() {
+            return ATTEMPT_MAX;
+        }
+        let doubled = 1 << self.round(attempt).min(20);
+        self.silence_max.saturating_mul(doubled).min(ATTEMPT_MAX)
+    }
 }
 
-async fn try_connect(address: &Address) -> io::Result<TcpStream> {
+async fn try_connect(address: &Address, patience: Duration) -> io::Result<TcpStream> {
     let host = (address.host.as_str(), address.port);
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer");
-    let stream = timeout(ATTEMPT_MAX, TcpStream::connect(host))
+    let stream = timeout(patience, TcpStream::connect(host))
         .await
         .map_err(late)??;
     stream.set_nodelay(true)?;
@@ -138,39 +161,44 @@ async fn try_connect(address: &Address) -> io::Result<TcpStream> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_view_leads_to_the_leader_and_silence_to_the_next_one() {
-        let addresses = (1..=3).map(|port| Address {
-            host: "h".to_owned(),
-            port,
-        });
-        let mut dial = Dial::new(addresses.collect(), Duration::ZERO, LastError::default());
-        dial.look_elsewhere(0);
-        assert_eq!(dial.next, 1);
-        dial.current = 1;
-        dial.look_elsewhere(8);
-        assert_eq!(dial.next, 2, "view 8 of three servers");
-        dial.current = 2;
-        dial.look_elsewhere(8);
-        assert_eq!(
-            dial.next, 0,
-            "the view is this server's, and it does not lead"
-        );
+    fn dial(addresses: &[&str]) -> Dial {
+        let addresses = addresses.iter().map(|text| text.parse().unwrap());
+        let options = ClientOptions::default();
+        Dial::new(addresses.collect(), &options, LastError::default())
     }
 
     #[test]
     fn pauses_grow_up_to_their_limit() {
-        let addresses = vec!["1".parse().unwrap(), "2".parse().unwrap()];
-        let dial = Dial::new(addresses, Duration::from_secs(1), LastError::default());
+        let (dial, alone) = (dial(&["1", "2"]), dial(&["1"]));
         assert_eq!(dial.pause(0), Duration::ZERO);
         assert_eq!(dial.pause(1), Duration::ZERO, "the other address");
         assert!((5..=10).contains(&dial.pause(2).as_millis()));
         assert!((20..=40).contains(&dial.pause(7).as_millis()));
-        let alone = vec!["1".parse().unwrap()];
-        let alone = Dial::new(alone, Duration::from_secs(1), LastError::default());
         for attempt in [40, 1000, u32::MAX] {
             assert!((25..=50).contains(&dial.pause(attempt).as_millis()));
             assert!((500..=1000).contains(&alone.pause(attempt).as_millis()));
         }
+    }
+
+    #[test]
+    fn one_of_several_is_not_waited_for_at_first() {
+        let (dial, alone) = (dial(&["1", "2"]), dial(&["1"]));
+        let patience = |attempt| dial.patience(attempt).as_millis();
+        assert_eq!([0, 1, 2, 3, 4].map(patience), [500, 500, 1000, 1000, 2000]);
+        assert_eq!(dial.patience(u32::MAX), ATTEMPT_MAX);
+        assert_eq!(alone.patience(0), ATTEMPT_MAX);
+    }
+
+    #[test]
+    fn a_view_that_is_followed_does_not_wait() {
+        let mut dial = dial(&["1", "2", "3"]);
+        dial.attempts = 10;
+        dial.look_elsewhere(0);
+        assert_eq!(dial.attempts, 10);
+        dial.look_elsewhere(4);
+        assert_eq!(dial.attempts, 0);
+        dial.attempts = 10;
+        dial.look_elsewhere(4);
+        assert_eq!(dial.attempts, 10, "once");
     }
 }

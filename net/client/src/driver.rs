@@ -94,6 +94,7 @@ impl Driver {
             let Err(error) = ended else {
                 return;
             };
+            dial.lost();
             tracing::debug!(%error, "connection lost");
         }
     }
@@ -151,14 +152,15 @@ impl Driver {
             tokio::select! {
                 ready = stream.readable() => {
                     ready?;
-                    let some = self.read(stream)?;
+                    let read = self.read(stream);
+                    if self.conductor.take_answered() {
+                        dial.answered();
+                    }
                     if let Some(view) = self.conductor.take_redirection() {
                         dial.look_elsewhere(view);
                         return Err(io::Error::other("the server does not lead"));
                     }
-                    if some {
-                        dial.heard();
-                    }
+                    read?;
                 }
                 ready = stream.writable(), if !self.outbox.is_empty() => {
                     ready?;
@@ -214,9 +216,8 @@ impl Driver {
         }
     }
 
-    /// Reads what is there; true when there was something.
-    fn read(&mut self, stream: &TcpStream) -> io::Result<bool> {
-        let mut some = false;
+    /// Reads what is there.
+    fn read(&mut self, stream: &TcpStream) -> io::Result<()> {
         for _ in 0..READS_MAX {
             match stream.try_read(self.inbox.room()) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
@@ -225,7 +226,7 @@ impl Driver {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            some = true;
+            self.pulse.is_alive = true;
             let now = Instant::now();
             self.heard = now;
             let senseless = |fault| io::Error::new(ErrorKind::InvalidData, fault);
@@ -234,8 +235,7 @@ impl Driver {
                     .on_message(message, body, now, &mut self.outbox);
             }
         }
-        self.pulse.is_alive |= some;
-        Ok(some)
+        Ok(())
     }
 
     fn is_finished(&mut self) -> bool {

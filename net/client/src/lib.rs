@@ -11,12 +11,15 @@
 //! - Calls that run at the same time share messages: whatever waits when a session becomes free
 //!   leaves together. Each call stays a batch of its own, so linked chains and results are never
 //!   mixed up. Between calls that run at the same time there is no order.
+//! - Of a group of replicas it finds the leader with any list of addresses that has it. Addresses
+//!   where nobody answers, or somebody else does, cost at most [`ClientOptions::silence_max`] each,
+//!   and more only when none has answered.
 //!
 //! What it relies on: the protocol as Giro's server speaks it (`docs/reference/protocol.md`):
 //! several sessions on one connection, and refusals for who asks for them.
 //!
 //! Where to start reading: [`Client`], then `conductor` (sessions and their requests, without
-//! I/O), then `driver` (the task that owns the socket).
+//! I/O), then `driver` (the task that owns the socket) and `choice` (which address is next).
 #![forbid(unsafe_code)]
 
 /// README.md's examples, which must compile.
@@ -27,6 +30,7 @@ struct Readme;
 mod branches;
 mod call;
 mod changes;
+mod choice;
 mod client;
 mod conductor;
 mod dial;

@@ -22,8 +22,9 @@ pub struct ClientOptions {
     /// Time between pings. A server that sends nothing and takes nothing between two of them is
     /// given up, and the client connects anew. Default 5 s.
     pub ping_interval: Duration,
-    /// How long a server of several may leave a request without any sign before another one is
-    /// asked. Default 500 ms; without effect where there is one address.
+    /// How long a server of several may leave a request, or an attempt to connect, without any
+    /// sign before another one is asked; attempts take longer when all have failed. Default 500 ms;
+    /// without effect where there is one address.
     pub silence_max: Duration,
     /// Longest pause between two attempts to connect; the first ones follow faster. Default 1 s.
     pub reconnect_delay_max: Duration,

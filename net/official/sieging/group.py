@@ -28,7 +28,7 @@ class Replica:
         return f"{self.group.network.host(self.number)}:{PORT}"
 
     def format(self):
-        words = ["format", "--cluster=0", f"--replica={self.number}", f"--log-spares={1}"]
+        words = ["format", "--cluster=0", f"--replica={self.number}", "--log-spares=1"]
         words += [f"--replica-count={REPLICAS}", f"--cluster-key={self.group.folder / 'key'}"]
         self.group.giro(*words, self.dir)
 

@@ -41,6 +41,8 @@ mod io;
 #[cfg(not(loom))]
 mod ledger;
 #[cfg(not(loom))]
+mod offers;
+#[cfg(not(loom))]
 mod old;
 #[cfg(not(loom))]
 mod options;

@@ -15,7 +15,7 @@ use giro_base::{Buffer, Operation, Timestamp};
 use giro_log::UringDisk;
 use giro_log::disk::SLOT_COUNT;
 use giro_log::uring::{Completion, Ring};
-use giro_node::transfer::{HELLO_BYTES, Hello, TransferError};
+use giro_node::transfer::{HELLO_BYTES, Hello};
 use giro_node::{GateStatus, NodeError, ReceiveError, Refused, Replica};
 use giro_replication::{NodeId, RoleChange};
 
@@ -181,12 +181,13 @@ impl ServedReplica {
         }
         while let Some(ended) = self.transfers.next() {
             match ended {
-                Ended::Sent(peer, outcome) => {
-                    self.replica.checkpoint_sent(peer, outcome.is_ok());
-                    if let Err(Ok(damage)) = outcome.map_err(TransferError::into_damage) {
+                Ended::Sent(peer, Ok(())) => self.replica.checkpoint_sent(peer, true),
+                Ended::Sent(_, Err(error)) => {
+                    if let Ok(damage) = error.into_damage() {
                         // Nobody can be served from this disk: another one is to lead.
                         return Err(giro::Error::from(damage).into());
                     }
+                    // The group hears of it with the others that did not get theirs.
                 }
                 Ended::Fetched(index, is_whole) => self.replica.checkpoint_fetched(index, is_whole),
             }
@@ -198,7 +199,7 @@ impl ServedReplica {
     /// newest one.
     fn sweep_checkpoints(&mut self) {
         for peer in self.transfers.sweep(self.now) {
-            tracing::warn!(replica = peer - 1, "it did not come for its checkpoint");
+            tracing::warn!(replica = peer - 1, "it did not get its checkpoint");
             self.replica.checkpoint_sent(peer, false);
         }
         let may_make = self.now.saturating_sub(self.made) >= MADE_EVERY_NS;
@@ -393,14 +394,16 @@ impl Ledger for ServedReplica {
             self.swept = now;
             self.sweep();
         }
+        self.transfer_checkpoints()?;
+        // Behind the offers of the last turn: what became of them is among this.
         for peer in self.peers.take_unreachable() {
             self.replica.unreachable(peer);
+            self.transfers.may_be_lost(peer);
         }
         self.greet();
         self.take_answers();
         self.obey();
         self.read_old()?;
-        self.transfer_checkpoints()?;
         self.peers.start(ring, now);
         Ok(())
     }
@@ -432,11 +435,7 @@ impl Ledger for ServedReplica {
         if self.standing() == Standing::Elsewhere {
             return;
         }
-        let voters = self.replica.members().voters.clone();
-        if let Some(to) = voters
-            .into_iter()
-            .find(|id| self.replica.hand_over(*id).is_ok())
-        {
+        if let Some(to) = self.replica.give_way() {
             tracing::info!(replica = to - 1, "hands leadership over");
             self.resigning_until = Some(self.now + RESIGN_NS);
         }

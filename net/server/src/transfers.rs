@@ -1,7 +1,6 @@
 //! Checkpoints to and from other nodes: each transfer has a thread of its own, which waits for its
 //! disk and its connection where the ledger's thread must not.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
@@ -13,13 +12,12 @@ use std::time::{Duration, Instant};
 use giro_node::transfer::{Fetched, Fetcher, Hello, Pinned, Sent, TransferError};
 use giro_replication::NodeId;
 
+use crate::offers::Offers;
 use crate::peers::connect;
 
 /// Bytes a second that a sender sends at most: well below what a disk reads, so that the ledger's
 /// own writes do not wait.
 const PACE: u64 = 200 << 20;
-/// How long an offered checkpoint is held open for a peer that does not come (ns).
-const OFFERED_NS: u64 = 10_000_000_000;
 /// How long either side waits for the other.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How often the log says how far a fetch is.
@@ -38,16 +36,9 @@ pub(crate) struct Transfers {
     wake: Arc<OwnedFd>,
     done: Sender<Ended>,
     ended: Receiver<Ended>,
-    offers: HashMap<NodeId, Offer>,
+    offers: Offers<Pinned>,
     /// Dropped ones end the thread that fetches.
     fetching: Option<Arc<Progress>>,
-}
-
-struct Offer {
-    pinned: Pinned,
-    /// When it is given up, unless it is under way (ns).
-    until: u64,
-    is_under_way: bool,
 }
 
 /// What the fetching thread and the ledger's tell each other.
@@ -66,7 +57,7 @@ impl Transfers {
             wake,
             done,
             ended,
-            offers: HashMap::new(),
+            offers: Offers::new(),
             fetching: None,
         }
     }
@@ -79,27 +70,24 @@ impl Transfers {
             index,
             "it lags behind what the log keeps: a checkpoint is offered"
         );
-        let offer = Offer {
-            pinned,
-            until: now.saturating_add(OFFERED_NS),
-            is_under_way: false,
-        };
-        self.offers.insert(peer, offer);
+        self.offers.make(peer, index, pinned, now);
+    }
+
+    /// What was sent to a peer last may not have reached it.
+    pub(crate) fn may_be_lost(&mut self, peer: NodeId) {
+        self.offers.may_be_lost(peer);
     }
 
     /// Whether this peer was offered the checkpoint at this entry, and does not get it yet.
     pub(crate) fn is_offered(&self, peer: NodeId, index: u64) -> bool {
-        let offer = self.offers.get(&peer);
-        offer.is_some_and(|offer| offer.pinned.index() == index && !offer.is_under_way)
+        self.offers.is_open(peer, index)
     }
 
     /// Sends it over the connection that the peer made.
     pub(crate) fn send(&mut self, peer: NodeId, socket: OwnedFd) {
-        let Some(offer) = self.offers.get_mut(&peer) else {
+        let Some(pinned) = self.offers.begin(peer).cloned() else {
             return;
         };
-        offer.is_under_way = true;
-        let pinned = offer.pinned.clone();
         let (done, wake) = (self.done.clone(), Arc::clone(&self.wake));
         let started = std::thread::Builder::new()
             .name(format!("giro-send-{peer}"))
@@ -170,7 +158,8 @@ impl Transfers {
     pub(crate) fn next(&mut self) -> Option<Ended> {
         let ended = self.ended.try_recv().ok()?;
         match &ended {
-            Ended::Sent(peer, _) => drop(self.offers.remove(peer)),
+            Ended::Sent(peer, Ok(())) => self.offers.end(*peer),
+            Ended::Sent(peer, Err(_)) => self.offers.break_off(*peer),
             Ended::Fetched(index, _) => {
                 let is_it = |progress: &mut Arc<Progress>| progress.index == *index;
                 drop(self.fetching.take_if(is_it));
@@ -179,15 +168,9 @@ impl Transfers {
         Some(ended)
     }
 
-    /// Peers that did not come for what they were offered.
+    /// Peers that did not get what they were offered, and may be offered something again.
     pub(crate) fn sweep(&mut self, now: u64) -> Vec<NodeId> {
-        let late = |offer: &Offer| !offer.is_under_way && offer.until < now;
-        let gone = self.offers.iter().filter(|(_, offer)| late(offer));
-        let gone: Vec<NodeId> = gone.map(|(peer, _)| *peer).collect();
-        for peer in &gone {
-            self.offers.remove(peer);
-        }
-        gone
+        self.offers.sweep(now)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use giro::BadOps;
 use giro_log::LogError;
-use giro_replication::{Refusal, StartError, Stop};
+use giro_replication::{Refusal, StartError, Stop, replica_number};
 
 /// Why a node cannot start, or must end.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,10 @@ pub enum Refused {
     #[error(transparent)]
     Frame(#[from] Refusal),
     /// An entry that could not be executed.
-    #[error("node {from} sends entry {index}, which could not be executed: {reason}")]
+    #[error(
+        "replica {} sends entry {index}, which could not be executed: {reason}",
+        replica_number(*.from)
+    )]
     Ops {
         /// The sender.
         from: u64,
@@ -98,7 +101,7 @@ pub enum Refused {
     #[error(transparent)]
     Hello(#[from] crate::transfer::BadHello),
     /// A node asks for a checkpoint and gets none.
-    #[error("node {from} asks for a checkpoint: {reason}")]
+    #[error("replica {} asks for a checkpoint: {reason}", replica_number(*.from))]
     Asks {
         /// Who.
         from: u64,

@@ -83,6 +83,11 @@ impl Wal {
             && self.log.can_append()
     }
 
+    /// Whether nothing more can be written until somebody makes room on the disk.
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.flying.is_empty() && !self.log.can_append() && self.log.obstacle().is_some()
+    }
+
     /// Whether records wait for the disk.
     pub(crate) fn is_busy(&self) -> bool {
         !self.waiting.is_empty() || !self.flying.is_empty()

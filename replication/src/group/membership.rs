@@ -130,6 +130,31 @@ impl Group {
         Ok(())
     }
 
+    /// Hands leadership over because this node cannot go on: to a voter that was heard of lately,
+    /// takes entries, is known to have some above `above`, and has most of them; to another one
+    /// than the last time, if there are two. Says to whom, when it was begun.
+    pub fn give_way(&mut self, above: u64) -> Option<NodeId> {
+        if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
+            return None;
+        }
+        let own = self.options.node;
+        let can = |id: &NodeId| {
+            *id != own
+                && self.is_healthy(*id)
+                && self.has(*id) > above
+                && !self.holding.contains(id)
+        };
+        let mut voters: Vec<NodeId> = self.members.voters.iter().copied().filter(can).collect();
+        if voters.len() > 1 {
+            voters.retain(|id| self.gave_way_to != Some(*id));
+        }
+        let to = voters.into_iter().max_by_key(|id| self.has(*id))?;
+        self.gave_way_to = Some(to);
+        self.raw.transfer_leader(to);
+        self.after_call();
+        Some(to)
+    }
+
     /// Makes known for good under which incarnation a member was first heard of.
     pub(super) fn bind(&mut self) {
         let can = self.can_propose().is_ok() && !self.raw.raft.has_pending_conf();

@@ -70,6 +70,8 @@ pub struct Group {
     heard: Vec<(NodeId, u64)>,
     /// Peers that take no entries for now.
     holding: Vec<NodeId>,
+    /// Whom this node tried to give way to last.
+    gave_way_to: Option<NodeId>,
     /// The incarnation under which each peer was first heard of.
     met: Vec<(NodeId, u64)>,
     stop: Option<Stop>,

@@ -187,6 +187,7 @@ impl Group {
             installs: Vec::new(),
             heard: Vec::new(),
             holding: Vec::new(),
+            gave_way_to: None,
             met: Vec::new(),
             stop: None,
         };

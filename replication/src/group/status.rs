@@ -64,6 +64,12 @@ impl Group {
         raft.prs().get(id).map_or(0, |progress| progress.matched)
     }
 
+    /// Ticks since the oldest write under way was started.
+    #[must_use]
+    pub fn stalled_ticks(&self) -> u64 {
+        self.flights.oldest().map_or(0, |at| self.now - at)
+    }
+
     /// How this node sees the group.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -92,7 +98,7 @@ impl Group {
             backlog_bytes: self.backlog.bytes(),
             holds_back: self.backlog.is_full(),
             in_flight: self.proposals.len(),
-            stalled_ticks: self.flights.oldest().map_or(0, |at| self.now - at),
+            stalled_ticks: self.stalled_ticks(),
             peers: others.map(peer).collect(),
         }
     }

@@ -295,3 +295,36 @@ fn leadership_is_handed_over() {
     assert_eq!(world.node(1).group.role().role, Role::Follower);
     assert_eq!(world.node(1).group.role().leader, Some(3));
 }
+
+#[test]
+fn a_leader_that_gives_way_tries_each_voter_that_is_there() {
+    let mut world = World::new(3);
+    let leader = world.elect();
+    let others: Vec<_> = (1..=3).filter(|id| *id != leader).collect();
+    assert_eq!(
+        world.node(others[0]).group.give_way(0),
+        None,
+        "it leads nobody"
+    );
+    // Neither can write its vote for itself.
+    for id in &others {
+        world.node(*id).is_stalled = true;
+    }
+    let first = world.node(leader).group.give_way(0).unwrap();
+    assert!(others.contains(&first));
+    assert_eq!(
+        world.node(leader).group.give_way(0),
+        None,
+        "it is under way"
+    );
+    world.ticks(20);
+    assert_eq!(world.leader(), Some(leader), "it was given up");
+    let above = world.node(leader).group.status().last;
+    let nobody = world.node(leader).group.give_way(above);
+    assert_eq!(nobody, None, "that has more than there is");
+    let second = world.node(leader).group.give_way(0).unwrap();
+    assert_eq!(first + second + leader, 6, "the other one");
+    world.node(second).is_stalled = false;
+    world.ticks(3);
+    assert_eq!(world.leader(), Some(second));
+}

@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use support::load::{ACCOUNTS, FORGETFUL, Load, open_accounts, outgrow, payment};
@@ -106,17 +106,7 @@ async fn a_lost_replica_is_replaced_by_a_new_one() {
     std::fs::remove_dir_all(trio.dir(lost)).unwrap();
     trio.format_one(3, 3);
     trio.start(3);
-    let (lost_number, peer) = (lost.to_string(), trio.peer(3));
-    let arguments = [
-        "recover",
-        "--lost",
-        &lost_number,
-        "--replica",
-        "3",
-        "--peer",
-        &peer,
-    ];
-    let status = trio.cluster(leader, &arguments).unwrap();
+    let status = trio.recover(lost, 3);
     let members = status["members"].as_array().unwrap();
     let voters = members.iter().filter(|member| member["kind"] == "voter");
     let mut voters: Vec<_> = voters
@@ -130,11 +120,10 @@ async fn a_lost_replica_is_replaced_by_a_new_one() {
     expected.sort_unstable();
     assert_eq!(voters, expected);
     // Given again, the order finds that nothing is left to do.
-    let again = trio.cluster(leader, &arguments).unwrap();
-    assert_eq!(kinds(&again), kinds(&status));
+    assert_eq!(kinds(&trio.recover(lost, 3)), kinds(&status));
     // The number is never given again.
     let again = trio
-        .cluster(leader, &["add", "--replica", &lost_number])
+        .cluster(leader, &["add", "--replica", &lost.to_string()])
         .unwrap_err();
     assert!(again.contains("never given twice"), "{again}");
     load.more(20).await;
@@ -194,8 +183,23 @@ async fn replicas_that_lack_what_the_log_gave_up_come_back_through_a_checkpoint(
     trio.stop(away);
     let mut made = 0;
     outgrow(&trio, &client, leader, &mut made).await;
-    // One that was away for long.
+    // One that was away for long. At first it can be heard, and nothing can be sent to it: what it
+    // is offered is lost. It is offered something if the leader is still that of its term.
+    trio.start_unreachable(away);
+    let heard = Instant::now();
+    trio.until("it was heard for long enough", || {
+        let is_offered = trio.log(leader).contains("a checkpoint is offered");
+        is_offered || heard.elapsed() > Duration::from_secs(3)
+    });
+    trio.kill(away);
+    assert!(!trio.log(away).contains("fetches a checkpoint"));
     trio.start(away);
+    let started = Instant::now();
+    trio.until("it fetches a checkpoint", || {
+        trio.log(away).contains("fetches a checkpoint")
+    });
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
     trio.assert_same_state(&[0, 1, 2]);
     assert!(
         trio.log(away).contains("opening the directory again"),
@@ -207,31 +211,17 @@ async fn replicas_that_lack_what_the_log_gave_up_come_back_through_a_checkpoint(
     std::fs::remove_dir_all(trio.dir(lost)).unwrap();
     trio.format_one(3, 3);
     trio.start(3);
-    let (lost_number, peer) = (lost.to_string(), trio.peer(3));
-    let arguments = [
-        "recover",
-        "--lost",
-        &lost_number,
-        "--replica",
-        "3",
-        "--peer",
-        &peer,
-        "--wait=60",
-    ];
     // Nobody asks for anything meanwhile, and the newest checkpoint is of before it was a member.
-    let recovered = trio.cluster(leader, &arguments);
-    recovered.unwrap_or_else(|why| panic!("{why}: {}\n{}", trio.log(3), trio.log(leader)));
+    trio.recover(lost, 3);
     let load = Load::start(&client);
     load.more(20).await;
     load.stop.store(true, Ordering::Relaxed);
     made += load.task.await.unwrap().len() as u64;
     trio.assert_same_state(&[leader, away, 3]);
     // It carries its part: with the one that was away it is a majority.
-    let mut voters = [leader, away, 3];
-    voters.sort_unstable();
     let leader = trio.leader();
     trio.kill(leader);
-    let client = trio.connect_to(&voters).await;
+    let client = trio.connect_to(&[0, 1, 2, 3]).await;
     let ids: Vec<u128> = (1..=ACCOUNTS).collect();
     let accounts = client.lookup_accounts(&ids).await.unwrap();
     let debits: u128 = accounts.iter().map(|account| account.debits_posted).sum();

@@ -272,7 +272,7 @@ async fn a_replica_with_another_secret_or_another_beginning_is_refused_with_the_
     trio.start(0);
     trio.leader();
     let other: PathBuf = trio.key().with_extension("other");
-    trio.format_with(1, 1, &other);
+    trio.format_with(5, 1, 1, &other);
     // Copied from the description of a group that began with three.
     trio.format_one(2, 3);
     for replica in [1, 2] {

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use giro_log::uring::{Completion, OWNER_PEER, Ring, Target, Token};
 use giro_node::Refused;
 use giro_node::transfer::HELLO_BYTES;
-use giro_replication::{Frame, NodeId, Refusal};
+use giro_replication::{Frame, NodeId, Refusal, replica_number};
 use rustix::event::{EventfdFlags, eventfd};
 
 use self::dialer::Dialer;
@@ -156,12 +156,21 @@ impl Peers {
         peer
     }
 
-    /// Takes a frame for a peer, who is found by `name`. It is gone when the connection breaks.
+    /// Takes a frame for a peer, who is found by `name`. It is gone when there is no connection, or
+    /// when that breaks.
     pub(crate) fn send(&mut self, to: NodeId, name: &str, frame: Frame, now: u64) {
         let peer = self.outbound_of(to, name);
-        if peer.is_open() && !peer.push(frame) {
-            tracing::warn!(peer = to, "it takes less than it is sent: connecting anew");
+        if peer.is_open() {
+            if peer.push(frame) {
+                return;
+            }
+            tracing::warn!(
+                peer = name,
+                "it takes less than it is sent: connecting anew"
+            );
             peer.close(now);
+        }
+        if !self.unreachable.contains(&to) {
             self.unreachable.push(to);
         }
     }
@@ -358,7 +367,8 @@ impl Peers {
         let address = connection
             .and_then(|connection| rustix::net::getpeername(&connection.socket).ok().flatten())
             .and_then(|address| std::net::SocketAddr::try_from(address).ok());
-        tracing::warn!(?address, ?from, %refusal, "closed the connection of a node");
+        let replica = from.map(replica_number);
+        tracing::warn!(?address, replica, %refusal, "closed the connection of a replica");
     }
 
     fn on_dialed(&mut self, ring: &mut Ring, now: u64) {
@@ -432,11 +442,7 @@ impl Peers {
         for (id, peer) in &mut self.outbound {
             let began = peer.flight.as_ref().map(|flight| flight.began);
             if peer.is_open() && began.is_some_and(|began| now.saturating_sub(began) > SEND_NS) {
-                tracing::warn!(
-                    peer = id,
-                    name = peer.name,
-                    "it takes nothing: connecting anew"
-                );
+                tracing::warn!(peer = peer.name, "it takes nothing: connecting anew");
                 peer.close(now);
                 self.unreachable.push(*id);
             }

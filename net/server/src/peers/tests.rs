@@ -102,6 +102,7 @@ impl End {
             }
             one.peers.outbound[&2].is_open()
         });
+        self.peers.take_unreachable();
     }
 }
 
@@ -295,6 +296,18 @@ fn a_peer_that_is_not_there_is_unreachable_and_found_when_it_comes() {
         one.send(other.address, &small[0]);
         !other.seen.frames.is_empty()
     });
+}
+
+#[test]
+fn frames_without_a_connection_are_told_as_lost_once_a_turn() {
+    let (_, small) = frames(&[64]);
+    let (mut one, other) = (End::new(), End::new());
+    for _ in 0..2 {
+        one.send(other.address, &small[0]);
+        one.send(other.address, &small[0]);
+        assert_eq!(one.peers.take_unreachable(), [2]);
+        assert!(one.peers.take_unreachable().is_empty());
+    }
 }
 
 #[test]

@@ -65,4 +65,9 @@ impl Replica {
     pub fn hand_over(&mut self, to: NodeId) -> Result<(), ChangeRefused> {
         self.group.transfer(to)
     }
+
+    /// Hands leadership over to whoever is fit for it. Says to whom, when it was begun.
+    pub fn give_way(&mut self) -> Option<NodeId> {
+        self.group.give_way(0)
+    }
 }

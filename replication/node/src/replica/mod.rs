@@ -6,6 +6,7 @@ mod execute;
 mod gated;
 mod open;
 mod peers;
+mod relief;
 mod turn;
 
 use std::collections::VecDeque;
@@ -73,6 +74,8 @@ pub struct Replica {
     /// Own groups that are not committed.
     undecided: usize,
     was_serving: bool,
+    /// Ticks that this node has been leading without room on its disk.
+    full_ticks: u64,
     tickets: u64,
     answers: Vec<(u64, bool)>,
     /// Members behind the last executed entry, and its term.

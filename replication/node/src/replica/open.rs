@@ -180,6 +180,7 @@ impl Replica {
             own: VecDeque::new(),
             undecided: 0,
             was_serving: false,
+            full_ticks: 0,
             tickets: 0,
             answers: Vec::new(),
             members,

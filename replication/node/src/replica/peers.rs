@@ -21,6 +21,7 @@ impl Replica {
         if let Some(gate) = &mut self.gate {
             gate.tick(self.engine.commit_op());
         }
+        self.look_for_relief();
         self.poll()
     }
 

@@ -8,6 +8,7 @@ mod files;
 mod founding;
 mod frames;
 mod gate;
+mod relief;
 mod restarts;
 mod support;
 mod transfer;

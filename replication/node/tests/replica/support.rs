@@ -54,6 +54,8 @@ pub(crate) struct Node {
     pub(crate) dir: TempDir,
     pub(crate) options: ReplicaOptions,
     pub(crate) up: Option<Replica>,
+    /// Where its files are from the next start on.
+    pub(crate) storage: Arc<dyn Storage>,
     pub(crate) disk: HeldDisk,
     /// Its writes wait.
     pub(crate) is_slow: bool,
@@ -116,6 +118,7 @@ impl Node {
             dir,
             options,
             up: None,
+            storage: Arc::new(RealStorage),
             disk: HeldDisk::default(),
             is_slow: false,
             is_lagging: false,
@@ -128,8 +131,7 @@ impl Node {
     }
 
     pub(crate) fn start(&mut self) -> Result<(), NodeError> {
-        let storage: Arc<dyn Storage> = Arc::new(RealStorage);
-        let replica = Replica::open_on(&storage, self.dir.path(), &self.options, &mut |_| {})?;
+        let replica = Replica::open_on(&self.storage, self.dir.path(), &self.options, &mut |_| {})?;
         self.disk = HeldDisk::default();
         self.up = Some(replica);
         Ok(())
@@ -430,19 +432,27 @@ impl Cluster {
         }
     }
 
-    /// All nodes that are up have executed the same, and say so.
+    /// All nodes that are up have executed the same, and say so. A history that keeps up lets
+    /// execution go on, until it waits for the history again.
     pub(crate) fn agree(&mut self) {
         self.settle();
-        (0..10).for_each(|_| self.tick());
-        self.keep_up();
-        (0..10).for_each(|_| self.tick());
+        for _ in 0..100 {
+            (0..10).for_each(|_| self.tick());
+            self.keep_up();
+            (0..10).for_each(|_| self.tick());
+            let states = self.states();
+            if states.windows(2).all(|pair| pair[0] == pair[1]) {
+                return;
+            }
+        }
+        panic!("they do not agree: {:?}", self.states());
+    }
+
+    /// The last executed entry of each node that is up, and the digest of its state.
+    fn states(&self) -> Vec<(u64, u128)> {
         let ups = self.nodes.values().filter_map(|node| node.up.as_ref());
         let states = ups.map(|up| (up.executed_index(), up.engine().digest().value()));
-        let states: Vec<_> = states.collect();
-        assert!(
-            states.windows(2).all(|pair| pair[0] == pair[1]),
-            "{states:?}"
-        );
+        states.collect()
     }
 
     /// Waits until the node's history has a checkpoint that ends in this record, or a later one.

@@ -83,6 +83,13 @@ impl Load {
         waited.expect("payments go on");
     }
 
+    /// Ends it where what is under way may find no majority.
+    pub(crate) async fn stop_and_forget(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
     /// Ends it; all that was acknowledged is there once. Says how many that is.
     pub(crate) async fn audit(self, client: &Client) -> u64 {
         self.audit_behind(client, 0).await

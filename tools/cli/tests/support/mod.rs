@@ -58,12 +58,32 @@ pub(crate) fn await_lines(child: &mut Child, count: usize, text: &str) {
 pub(crate) fn giro(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_giro"));
     command.args(arguments);
+    without_settings(command)
+}
+
+/// The same, and a limit to the size of its files is an error where it writes, and no signal.
+pub(crate) fn giro_with_file_limits(arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    let script = "trap '' XFSZ; exec \"$0\" \"$@\"";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_giro")]);
+    command.args(arguments);
+    without_settings(command)
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("GIRO_") {
             command.env_remove(name);
         }
     }
     command
+}
+
+/// Asserts that all of `parts` were said.
+pub(crate) fn assert_says(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is missing: {said}");
+    }
 }
 
 /// What a command that ended said.

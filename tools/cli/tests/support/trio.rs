@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use giro_client::{Client, ClientOptions};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
 /// How long anything may take before a test fails.
@@ -22,9 +22,9 @@ pub(crate) struct Trio {
 }
 
 impl Trio {
-    /// Formats this many replicas, and room for some that join later.
+    /// Formats this many replicas, and has places for some that join later.
     pub(crate) fn format(count: usize) -> Self {
-        let trio = Self::room(count);
+        let trio = Self::unformatted(count);
         for replica in 0..count {
             trio.format_one(replica, count);
         }
@@ -33,13 +33,14 @@ impl Trio {
 
     /// A ledger that is alone, in the place of replica 0, and room for others.
     pub(crate) fn alone() -> Self {
-        let trio = Self::room(1);
+        let trio = Self::unformatted(1);
         let said = super::run(&["format", "--cluster=5", "--development"], &trio.dir(0));
         assert!(said.succeeded, "{said:?}");
         trio
     }
 
-    fn room(count: usize) -> Self {
+    /// Places for so many, and some that join later.
+    pub(crate) fn unformatted(count: usize) -> Self {
         let folder = super::folder();
         // All are taken before one is given back, so that they differ.
         let taken: Vec<_> = (0..2 * (count + 2))
@@ -63,22 +64,16 @@ impl Trio {
     }
 
     pub(crate) fn format_one(&self, replica: usize, count: usize) {
-        self.format_with(replica, count, &self.key());
+        self.format_with(5, replica, count, &self.key());
     }
 
-    /// The same with a secret that may be another one's.
-    pub(crate) fn format_with(&self, replica: usize, count: usize, key: &Path) {
+    /// The same for another cluster, or with a secret that may be another one's.
+    pub(crate) fn format_with(&self, cluster: u128, replica: usize, count: usize, key: &Path) {
+        let cluster = format!("--cluster={cluster}");
         let number = format!("--replica={replica}");
         let count = format!("--replica-count={count}");
         let key = format!("--cluster-key={}", key.display());
-        let flags = [
-            "format",
-            "--cluster=5",
-            "--development",
-            &number,
-            &count,
-            &key,
-        ];
+        let flags = ["format", &cluster, "--development", &number, &count, &key];
         let said = super::run(&flags, &self.dir(replica));
         assert!(said.succeeded, "{said:?}");
     }
@@ -99,7 +94,20 @@ impl Trio {
     }
 
     pub(crate) fn start(&mut self, replica: usize) {
-        let peers = self.ports.iter().map(|pair| pair.1.to_string());
+        let peers: Vec<u16> = self.ports.iter().map(|pair| pair.1).collect();
+        self.start_with_peers(replica, &peers);
+    }
+
+    /// It knows where the others are, and listens where they do not look.
+    pub(crate) fn start_unreachable(&mut self, replica: usize) {
+        let mut peers: Vec<u16> = self.ports.iter().map(|pair| pair.1).collect();
+        let last = peers.len() - 1;
+        peers.swap(replica, last);
+        self.start_with_peers(replica, &peers);
+    }
+
+    fn start_with_peers(&mut self, replica: usize, peers: &[u16]) {
+        let peers = peers.iter().map(u16::to_string);
         let peers = peers.collect::<Vec<_>>().join(",");
         let addresses = format!("--addresses={}", self.addresses());
         self.start_with(replica, &[&addresses, &format!("--peers={peers}")]);
@@ -117,7 +125,7 @@ impl Trio {
             .append(true)
             .open(self.dir(replica).with_extension("log"))
             .unwrap();
-        let child = super::giro(&["start", "--buffers=32", "--pin=false"])
+        let child = super::giro_with_file_limits(&["start", "--buffers=32", "--pin=false"])
             .args(places)
             .args(&self.flags)
             .arg(self.dir(replica))
@@ -142,8 +150,7 @@ impl Trio {
     }
 
     pub(crate) fn signal(&self, replica: usize, signal: Signal) {
-        let child = self.processes[replica].as_ref().expect("it runs");
-        kill_process(Pid::from_child(child), signal).unwrap();
+        kill_process(self.pid(replica), signal).unwrap();
     }
 
     /// Stops it as an operator would.
@@ -166,9 +173,28 @@ impl Trio {
         child.is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
-    /// It has ended by itself.
-    pub(crate) fn forget(&mut self, replica: usize) {
+    /// Waits until a replica has ended by itself, and gives what it logged.
+    pub(crate) fn ended(&mut self, replica: usize) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while self.is_running(replica) {
+            assert!(Instant::now() < deadline, "{}", self.log(replica));
+            std::thread::sleep(Duration::from_millis(20));
+        }
         self.processes[replica] = None;
+        self.log(replica)
+    }
+
+    /// From now on a running replica cannot write to a file behind this many bytes.
+    pub(crate) fn limit_files(&self, replica: usize, bytes: u64) {
+        let limit = Rlimit {
+            current: Some(bytes),
+            maximum: None,
+        };
+        prlimit(Some(self.pid(replica)), Resource::Fsize, limit).unwrap();
+    }
+
+    pub(crate) fn pid(&self, replica: usize) -> Pid {
+        Pid::from_child(self.processes[replica].as_ref().expect("it runs"))
     }
 
     /// What a replica logged.
@@ -189,6 +215,19 @@ impl Trio {
             return Err(String::from_utf8(output.stderr).unwrap());
         }
         Ok(serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// What `docs/operating/cluster.md` says to do: the replica `new`, formatted and running, takes
+    /// the place of `lost`. The members afterwards.
+    pub(crate) fn recover(&self, lost: usize, new: usize) -> Value {
+        let (lost, peer) = (
+            format!("--lost={lost}"),
+            format!("--peer={}", self.peer(new)),
+        );
+        let new = format!("--replica={new}");
+        let leader = self.leader();
+        let recovered = self.cluster(leader, &["recover", &lost, &new, &peer, "--wait=60"]);
+        recovered.unwrap_or_else(|why| panic!("{why}\n{}", self.logs()))
     }
 
     pub(crate) fn status(&self, replica: usize) -> Option<Value> {
@@ -247,16 +286,15 @@ impl Trio {
         self.connect_to(&[0, 1, 2]).await
     }
 
-    /// A client of these voters, in the order of their numbers. It must be all of them and no
-    /// other: clients find the leader by its place among them.
-    pub(crate) async fn connect_to(&self, voters: &[usize]) -> Client {
-        assert!(voters.is_sorted());
+    /// A client that knows where these are; with all voters in the order of their numbers it gets
+    /// to the leader in the fewest steps.
+    pub(crate) async fn connect_to(&self, replicas: &[usize]) -> Client {
         let options = ClientOptions {
             cluster: 5,
             deadline: PATIENCE,
             ..ClientOptions::default()
         };
-        let ports = voters
+        let ports = replicas
             .iter()
             .map(|replica| self.ports[*replica].0.to_string());
         let addresses = ports.collect::<Vec<_>>().join(",");
