@@ -5,6 +5,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
 use giro_base::checksum;
@@ -186,9 +187,19 @@ async fn a_change_that_would_lose_the_quorum_is_refused() {
     load.audit(&client).await;
 }
 
+/// What frames of a group of three carry that has this file's secret.
+fn origin(key: &Path) -> u64 {
+    let text = std::fs::read_to_string(key).unwrap();
+    let key = u128::from_str_radix(text.trim(), 16).unwrap();
+    let mut input = *b"giro group\0\0\0\0\0\0................\x03";
+    input[16..24].copy_from_slice(&((key >> 64) as u64).to_le_bytes());
+    input[24..32].copy_from_slice(&(key as u64).to_le_bytes());
+    checksum(&input) as u64
+}
+
 /// A heartbeat's answer to replica 0 of cluster 5, without a checksum: see
 /// `docs/internals/replication.md`, Frames.
-fn frame() -> [u8; HEADER_BYTES] {
+fn frame(origin: u64) -> [u8; HEADER_BYTES] {
     let mut frame = [0; HEADER_BYTES];
     let mut put = |at: usize, bytes: &[u8]| frame[at..at + bytes.len()].copy_from_slice(bytes);
     put(16, &checksum(&[]).to_le_bytes());
@@ -201,11 +212,12 @@ fn frame() -> [u8; HEADER_BYTES] {
     put(80, &1_u64.to_le_bytes());
     put(160, &(HEADER_BYTES as u32).to_le_bytes());
     put(172, &[8]);
+    put(176, &origin.to_le_bytes());
     frame
 }
 
-fn sealed(change: impl FnOnce(&mut [u8; HEADER_BYTES])) -> Vec<u8> {
-    let mut frame = frame();
+fn sealed_of(origin: u64, change: impl FnOnce(&mut [u8; HEADER_BYTES])) -> Vec<u8> {
+    let mut frame = frame(origin);
     change(&mut frame);
     let sum = checksum(&frame[16..]);
     frame[..16].copy_from_slice(&sum.to_le_bytes());
@@ -229,6 +241,8 @@ fn closes(trio: &Trio, bytes: &[u8]) -> bool {
 async fn frames_that_are_none_or_of_others_are_refused_each_with_its_reason() {
     let (trio, client) = running().await;
     let load = Load::start(&client);
+    let origin = origin(&trio.key());
+    let sealed = |change: fn(&mut [u8; HEADER_BYTES])| sealed_of(origin, change);
     assert!(
         !closes(&trio, &sealed(|_| {})),
         "one that is in order is taken"
