@@ -21,6 +21,8 @@ pub struct IdIndex {
     len: usize,
     /// Lanes of `table` with a mark of what was removed.
     marks: usize,
+    /// Entries until the table grows. Marks count as entries, so that there always are empty lanes.
+    room: usize,
 }
 
 struct Table {
@@ -66,6 +68,7 @@ impl IdIndex {
             old: None,
             len: 0,
             marks: 0,
+            room: buckets * LOAD_MAX,
         })
     }
 
@@ -74,6 +77,7 @@ impl IdIndex {
         self.old = None;
         self.table.buckets.fill(Bucket::EMPTY);
         (self.len, self.marks) = (0, 0);
+        self.room = self.table.buckets.len() * LOAD_MAX;
     }
 
     /// Number of entries.
@@ -121,8 +125,7 @@ impl IdIndex {
             .and_then(|(old, _)| old.find(tag, &is_key))
     }
 
-    /// Adds an entry. The key must not be present. Marks count as entries, so that there always are
-    /// empty lanes.
+    /// Adds an entry. The key must not be present.
     ///
     /// # Panics
     /// When the system has no memory for growth.
@@ -131,13 +134,14 @@ impl IdIndex {
         debug_assert!(place <= PLACE_MAX);
         if self.old.is_some() {
             self.move_some();
-        } else if self.len + self.marks >= self.table.buckets.len() * LOAD_MAX {
+        } else if self.room == 0 {
             self.grow();
         }
         if self.marks > 0 && self.table.insert_at_mark(hash as u32, place) {
             self.marks -= 1;
         } else {
             self.table.insert(hash as u32, place);
+            self.room = self.room.saturating_sub(1);
         }
         self.len += 1;
     }
@@ -146,7 +150,11 @@ impl IdIndex {
     pub fn remove(&mut self, hash: u64, place: u32) -> bool {
         let tag = hash as u32;
         let removed = self.table.remove(tag, place);
-        self.marks += usize::from(removed == Some(Removal::Marked));
+        match removed {
+            Some(Removal::Marked) => self.marks += 1,
+            Some(Removal::Cleared) => self.room += 1,
+            None => {}
+        }
         // One that was moved is in both tables.
         let old = self.old.as_mut();
         let in_old = old.and_then(|(old, _)| old.remove(tag, place));
@@ -175,6 +183,7 @@ impl IdIndex {
         let next = Table::new(buckets).expect("address space for an index");
         self.old = Some((std::mem::replace(&mut self.table, next), 0));
         self.marks = 0;
+        self.room = buckets * LOAD_MAX - self.len;
     }
 
     fn move_some(&mut self) {

@@ -12,8 +12,8 @@ use crate::phase::Phase;
 /// Open pending transfers by slot, by id and by row. Nothing here takes long at once, however many
 /// there are: tables grow a little at each insert, and what lies far away can be asked for ahead.
 pub struct Pendings {
-    /// By slot.
-    entries: Region<Entry>,
+    /// By slot, [`CHUNK`] in each region.
+    entries: Vec<Region<Entry>>,
     /// Slots of `entries` that are free.
     free: Vec<u32>,
     by_id: IdIndex,
@@ -24,8 +24,8 @@ pub struct Pendings {
     closed: Vec<u32>,
 }
 
-/// Most of them: more than any machine has memory for.
-const ENTRIES_MAX: usize = 1 << 28;
+/// Entries of a region: 160 MiB of address space, which become memory as they are used.
+const CHUNK: usize = 1 << 20;
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ impl Pendings {
     /// The system's when it has no address space.
     pub fn new(hasher: IdHasher) -> std::io::Result<Self> {
         Ok(Self {
-            entries: Region::new(ENTRIES_MAX)?,
+            entries: Vec::new(),
             free: Vec::new(),
             by_id: IdIndex::new(0)?,
             by_row: IdIndex::new(0)?,
@@ -102,18 +102,39 @@ impl Pendings {
         self.by_row.prefetch(hash_of(row));
     }
 
+    #[inline]
+    fn entry(&self, slot: u32) -> &Entry {
+        &self.entries[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, slot: u32) -> &mut Entry {
+        &mut self.entries[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    fn push(&mut self, entry: Entry) -> u32 {
+        if self.entries.last().is_none_or(|last| last.len() == CHUNK) {
+            let region = Region::new(CHUNK).expect("address space for pending transfers");
+            self.entries.push(region);
+        }
+        let chunks = self.entries.len();
+        let last = &mut self.entries[chunks - 1];
+        last.push(entry);
+        ((chunks - 1) * CHUNK + last.len() - 1) as u32
+    }
+
     /// Adds one that is not there.
+    ///
+    /// # Panics
+    /// When the system has no address space.
     pub fn insert(&mut self, pending: &Pending) {
         let entry = Entry::of(pending);
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.entries[slot as usize] = entry;
+                *self.entry_mut(slot) = entry;
                 slot
             }
-            None => {
-                self.entries.push(entry);
-                self.entries.len() as u32 - 1
-            }
+            None => self.push(entry),
         };
         self.by_id
             .insert(self.hasher.hash(pending.transfer.id), slot);
@@ -135,8 +156,10 @@ impl Pendings {
     /// Asks for the memory of the one in this row, once the first request was answered.
     #[inline]
     pub fn prefetch_found(&self, row: u64) {
-        let slot = self.by_row.guess(hash_of(row));
-        if let Some(entry) = slot.and_then(|slot| self.entries.get(slot as usize)) {
+        if let Some(slot) = self.by_row.guess(hash_of(row))
+            && let Some(chunk) = self.entries.get(slot as usize / CHUNK)
+            && let Some(entry) = chunk.get(slot as usize % CHUNK)
+        {
             prefetch(&entry.transfer);
             prefetch(&entry.transfer.timestamp);
             prefetch(&entry.row);
@@ -152,14 +175,14 @@ impl Pendings {
     /// The slot of the one in this row.
     #[must_use]
     pub fn find_row(&self, row: u64) -> Option<u32> {
-        let is_it = |slot: u32| self.entries[slot as usize].row == row;
+        let is_it = |slot: u32| self.entry(slot).row == row;
         self.by_row.find(hash_of(row), is_it)
     }
 
     /// The one in a slot that was found.
     #[must_use]
     pub fn get(&self, slot: u32) -> Pending {
-        let entry = &self.entries[slot as usize];
+        let entry = self.entry(slot);
         Pending {
             transfer: entry.transfer,
             row: entry.row,
@@ -172,25 +195,26 @@ impl Pendings {
     /// The transfer of the one in a slot that was found.
     #[must_use]
     pub fn transfer(&self, slot: u32) -> &Transfer {
-        &self.entries[slot as usize].transfer
+        &self.entry(slot).transfer
     }
 
     /// Closes the one in this slot, or opens it again.
     pub fn set_phase(&mut self, slot: u32, phase: Phase) {
-        self.entries[slot as usize].phase = phase as u8;
+        self.entry_mut(slot).phase = phase as u8;
         self.closed.push(slot);
     }
 
     /// Removes what was closed since the last time.
     pub fn sweep(&mut self) {
         while let Some(slot) = self.closed.pop() {
-            let entry = &self.entries[slot as usize];
+            let entry = self.entry(slot);
             if entry.phase == Phase::Pending as u8 {
                 continue;
             }
             // A chain may have closed it, opened it again and closed it: it is listed twice.
-            if self.by_row.remove(hash_of(entry.row), slot) {
-                let hash = self.hasher.hash(entry.transfer.id);
+            let (id, row) = (entry.transfer.id, entry.row);
+            if self.by_row.remove(hash_of(row), slot) {
+                let hash = self.hasher.hash(id);
                 assert!(self.by_id.remove(hash, slot), "it has an id and a row");
                 self.free.push(slot);
             }
