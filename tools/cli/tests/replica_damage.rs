@@ -7,22 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use giro_client::{Client, CreateTransferStatus, Transfer};
-use support::load::{ACCOUNTS, FORGETFUL, Load, open_accounts, outgrow, pay_many};
+use support::load::{ACCOUNTS, FORGETFUL, Load, outgrow, pay_many, running};
 use support::trio::Trio;
 use support::{assert_says, refused, run, segments};
 
 /// Settings with which much of the ledger is soon in the history.
 const SMALL: [&str; 2] = ["--generation-rows=16384", "--log-kept-mib=0"];
-
-async fn running(flags: &[&'static str]) -> (Trio, Client) {
-    let mut trio = Trio::format(3);
-    trio.flags = flags.to_vec();
-    trio.start_all(3);
-    trio.leader();
-    let client = trio.connect().await;
-    open_accounts(&client).await;
-    (trio, client)
-}
 
 /// Changes a bit of a byte.
 fn flip(path: &Path, offset: u64) {

@@ -13,7 +13,7 @@ use giro_base::limits::{OP_HEADER_BYTES, RECORD_HEADER_BYTES, SECTOR_BYTES};
 use giro_client::Client;
 use giro_log::{OpHeader, RecordHeader};
 use rustix::process::{Pid, Signal, kill_process};
-use support::load::{Load, open_accounts, pay_many, payment};
+use support::load::{Load, open_accounts, pay_many, payment, running};
 use support::trio::Trio;
 use support::{assert_says, segments};
 use zerocopy::{FromBytes, IntoBytes};
@@ -22,15 +22,6 @@ use zerocopy::{FromBytes, IntoBytes};
 const LIMIT: u64 = 128 << 10;
 /// Payments after which the log is behind that: each has a sector of its own at least.
 const ENOUGH: u64 = 100;
-
-async fn running() -> (Trio, Client) {
-    let mut trio = Trio::format(3);
-    trio.start_all(3);
-    trio.leader();
-    let client = trio.connect().await;
-    open_accounts(&client).await;
-    (trio, client)
-}
 
 fn assert_did_not_leave(trio: &Trio, replica: usize, said: &str) {
     assert!(!said.contains("recover"), "{said}");
@@ -63,7 +54,7 @@ async fn replace(trio: &mut Trio, load: Load, client: &Client, left: usize, befo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_whose_write_fails_ends_and_catches_up_when_it_is_started_again() {
-    let (mut trio, client) = running().await;
+    let (mut trio, client) = running(&[]).await;
     let load = Load::start(&client);
     load.more(ENOUGH).await;
     let follower = (trio.leader() + 1) % 3;
@@ -83,7 +74,7 @@ async fn a_follower_whose_write_fails_ends_and_catches_up_when_it_is_started_aga
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_whose_write_fails_ends_and_another_one_leads() {
-    let (mut trio, client) = running().await;
+    let (mut trio, client) = running(&[]).await;
     let load = Load::start(&client);
     load.more(ENOUGH).await;
     let leader = trio.leader();
@@ -105,7 +96,7 @@ async fn a_leader_whose_write_fails_ends_and_another_one_leads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_whose_log_is_an_older_one_leaves_and_is_replaced() {
-    let (mut trio, client) = running().await;
+    let (mut trio, client) = running(&[]).await;
     let load = Load::start(&client);
     load.more(50).await;
     let follower = (trio.leader() + 1) % 3;
@@ -145,7 +136,7 @@ fn member(trio: &Trio, leader: usize, replica: usize) -> Option<serde_json::Valu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_whose_state_differs_leaves_and_is_replaced() {
-    let (mut trio, client) = running().await;
+    let (mut trio, client) = running(&[]).await;
     let load = Load::start(&client);
     load.more(50).await;
     let made = load.audit(&client).await;

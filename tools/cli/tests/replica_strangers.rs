@@ -9,21 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use giro_base::checksum;
-use giro_client::Client;
 use support::assert_says;
-use support::load::{Load, open_accounts};
+use support::load::{Load, running};
 use support::trio::Trio;
 
 const HEADER_BYTES: usize = 192;
-
-async fn running() -> (Trio, Client) {
-    let mut trio = Trio::format(3);
-    trio.start_all(3);
-    trio.leader();
-    let client = trio.connect().await;
-    open_accounts(&client).await;
-    (trio, client)
-}
 
 /// Waits until a replica has said all of `parts` in one line.
 fn says(trio: &Trio, replica: usize, parts: &[&str]) {
@@ -43,7 +33,7 @@ fn all_say(trio: &Trio, replicas: &[usize], parts: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_of_another_cluster_is_refused_by_both_sides() {
-    let (mut trio, client) = running().await;
+    let (mut trio, client) = running(&[]).await;
     let load = Load::start(&client);
     load.more(20).await;
     let leader = trio.leader();
@@ -84,7 +74,7 @@ fn start_anew(trio: &mut Trio, replica: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_was_formatted_anew_under_its_number_is_refused() {
-    let (mut trio, client) = running().await;
+    let (mut trio, client) = running(&[]).await;
     let load = Load::start(&client);
     load.more(20).await;
     let leader = trio.leader();
@@ -120,7 +110,7 @@ async fn a_replica_that_was_formatted_anew_under_its_number_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_was_removed_and_comes_back_is_refused() {
-    let (mut trio, client) = running().await;
+    let (mut trio, client) = running(&[]).await;
     let load = Load::start(&client);
     load.more(20).await;
     let leader = trio.leader();
@@ -142,7 +132,7 @@ async fn a_replica_that_was_removed_and_comes_back_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_would_lose_the_quorum_is_refused() {
-    let (mut trio, client) = running().await;
+    let (mut trio, client) = running(&[]).await;
     let load = Load::start(&client);
     load.more(20).await;
     let leader = trio.leader();
@@ -239,7 +229,7 @@ fn closes(trio: &Trio, bytes: &[u8]) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_are_none_or_of_others_are_refused_each_with_its_reason() {
-    let (trio, client) = running().await;
+    let (trio, client) = running(&[]).await;
     let load = Load::start(&client);
     let origin = origin(&trio.key());
     let sealed = |change: fn(&mut [u8; HEADER_BYTES])| sealed_of(origin, change);

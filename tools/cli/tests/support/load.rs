@@ -24,6 +24,17 @@ pub(crate) async fn open_accounts(client: &Client) {
     client.create_accounts(&accounts).await.unwrap();
 }
 
+/// Three replicas that run with these flags, and a client that opened the accounts.
+pub(crate) async fn running(flags: &[&'static str]) -> (Trio, Client) {
+    let mut trio = Trio::format(3);
+    trio.flags = flags.to_vec();
+    trio.start_all(3);
+    trio.leader();
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    (trio, client)
+}
+
 pub(crate) fn payment(number: u64) -> Transfer {
     Transfer {
         id: new_id(),
