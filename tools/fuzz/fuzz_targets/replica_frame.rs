@@ -56,7 +56,7 @@ fn resealed(bytes: &[u8]) -> Option<(Bytes, &[u8])> {
     header.magic = u32::from_le_bytes(*b"GIRP");
     (header.version, header.group, header.cluster) = (1, 0, 0);
     (header.from, header.to, header.incarnation) = (header.from % 4 + 1, 2, 0);
-    header.reserved = [0; 16];
+    (header.origin, header.reserved) = (0, [0; 8]);
     header.term &= 0xf;
     header.log_term &= 0xf;
     header.index &= 0xf;
