@@ -1,21 +1,30 @@
 //! How fast the background writes.
 //!
-//! A generation's files are made of some sixty writes of 2 MiB. All at once they would hold up the
-//! log, which shares the disk and is flushed with each of its writes. So they are spread over
-//! most of the time until the next generation is complete.
+//! A generation's files are made of some 100 MiB, and a tenth of a second of a processor's work. All
+//! at once they would hold up payments, which share the processors and the disk. So whoever makes
+//! them works in turns of about a millisecond and rests behind each, in proportion to the work: its
+//! share of a processor and of the disk is the same at any moment, and so small that it needs most
+//! of the time until the next generation is complete.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Part of the time between two generations that writing one may take.
-const SHARE: f64 = 0.6;
-/// The longest rest: a generation is never held back for long.
-const REST_MAX: Duration = Duration::from_millis(20);
+const SHARE: f64 = 0.75;
+/// At most so much rest for work: a generation is never held back for long.
+const REST_MAX: f64 = 10.0;
 /// A generation is expected to take so many times what the last one took.
 const CAUTION: f64 = 1.1;
-/// Rest of who merges files, for which nobody waits.
-const MERGER_REST: Duration = Duration::from_millis(2);
+/// Rest for work of who merges files, for which nobody waits: half of a processor at most.
+const MERGER_REST: f64 = 1.0;
+/// Work between two rests, at least.
+const TURN: Duration = Duration::from_millis(1);
+/// The shortest rest. The system wakes nobody more precisely than to some tens of microseconds.
+const SLEEP_MIN: Duration = Duration::from_micros(250);
+
+/// Rows between two looks at the clock: some 50 us.
+pub(crate) const TURN_ROWS: usize = 2048;
 
 /// How fast files are written, and for how long.
 #[derive(Clone, Debug, Default)]
@@ -25,10 +34,57 @@ pub struct Pace {
     haste: Arc<AtomicBool>,
     /// After each write, whoever waits.
     rest_min: Duration,
-    /// After each write, so that payments have processor and disk in between.
-    rest: Duration,
-    writes: Arc<AtomicU32>,
+    /// For work, so that payments have processor and disk in between.
+    rest: f64,
+    turns: Arc<Turns>,
     progress: Arc<Progress>,
+}
+
+/// Turns of work. Only the thread that works looks here.
+#[derive(Debug)]
+struct Turns {
+    origin: Instant,
+    /// When this one began (ns since the origin).
+    began: AtomicU64,
+    /// All rests since [`Tempo::begin`] (ns).
+    rested: AtomicU64,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            origin: Instant::now(),
+            began: AtomicU64::new(0),
+            rested: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Turns {
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn begin(&self) {
+        self.began.store(nanos(self.now()), Ordering::Relaxed);
+    }
+
+    /// Work of this turn.
+    fn work(&self) -> Duration {
+        let began = Duration::from_nanos(self.began.load(Ordering::Relaxed));
+        self.now().saturating_sub(began)
+    }
+
+    fn sleep(&self, rest: Duration) {
+        let start = Instant::now();
+        std::thread::sleep(rest);
+        let rested = nanos(start.elapsed());
+        self.rested.fetch_add(rested, Ordering::Relaxed);
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    time.as_nanos() as u64
 }
 
 /// How far writing a generation has come, for another thread.
@@ -119,16 +175,46 @@ impl Pace {
         self.progress.done(self.progress.now())
     }
 
+    /// At places of the work that are a fraction of a millisecond apart: rests when it is time.
+    #[inline]
+    pub(crate) fn turn(&self) {
+        let work = self.turns.work();
+        if work >= TURN {
+            self.end_turn(work);
+        }
+    }
+
+    /// As [`turn`](Self::turn), for the `count`th of many short steps.
+    #[inline(always)]
+    pub(crate) fn turn_at(&self, count: usize, every: usize) {
+        if count.is_multiple_of(every) {
+            self.turn();
+        }
+    }
+
+    #[cold]
+    fn end_turn(&self, work: Duration) {
+        let rest = self.rest_for(work);
+        if rest.is_zero() || rest >= SLEEP_MIN {
+            if !rest.is_zero() {
+                self.turns.sleep(rest);
+            }
+            self.turns.begin();
+        }
+    }
+
+    fn rest_for(&self, work: Duration) -> Duration {
+        if self.haste.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        work.mul_f64(self.rest)
+    }
+
     /// After a write.
-    pub(crate) fn rest(&self) {
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        let rest = if self.haste.load(Ordering::Relaxed) {
-            self.rest_min
-        } else {
-            self.rest.max(self.rest_min)
-        };
-        if !rest.is_zero() {
-            std::thread::sleep(rest);
+    pub(crate) fn after_write(&self) {
+        if !self.rest_min.is_zero() {
+            self.turns.sleep(self.rest_min);
+            self.turns.begin();
         }
     }
 }
@@ -149,25 +235,21 @@ impl Tempo {
         let before = self.complete.replace(complete);
         self.interval = before.map(|before| complete.saturating_duration_since(before));
         pace.progress.begin();
-        pace.writes.store(0, Ordering::Relaxed);
+        pace.turns.begin();
+        pace.turns.rested.store(0, Ordering::Relaxed);
         pace.haste.store(!alone, Ordering::Relaxed);
     }
 
-    /// It was written in `took`. Sets the rest for the next one.
+    /// It was written in `took`, rests and all. Sets the rest for the next one.
     pub(crate) fn end(&self, pace: &mut Pace, took: Duration) {
         pace.progress.end(took);
-        let writes = pace.writes.load(Ordering::Relaxed).max(1);
-        let rested = if pace.haste.load(Ordering::Relaxed) {
-            // Perhaps it did for a while: then the next rests are too short, not too long.
-            Duration::ZERO
-        } else {
-            pace.rest * writes
-        };
-        let work = took.saturating_sub(rested);
+        let rested = Duration::from_nanos(pace.turns.rested.load(Ordering::Relaxed));
+        let work = took.saturating_sub(rested).max(TURN);
         let time = self
             .interval
             .map_or(work, |interval| interval.mul_f64(SHARE));
-        pace.rest = (time.saturating_sub(work) / writes).min(REST_MAX);
+        let rest = time.saturating_sub(work).div_duration_f64(work);
+        pace.rest = rest.min(REST_MAX);
     }
 }
 
@@ -175,43 +257,63 @@ impl Tempo {
 mod tests {
     use super::*;
 
-    /// Writes `writes` times, each a millisecond, in the mind only.
-    fn generation(tempo: &mut Tempo, pace: &mut Pace, at: Instant, writes: u32, alone: bool) {
+    const WORK: Duration = Duration::from_millis(50);
+
+    /// Writes a generation, in the mind only.
+    fn generation(tempo: &mut Tempo, pace: &mut Pace, at: Instant, alone: bool) {
         tempo.begin(pace, at, alone);
-        pace.writes.store(writes, Ordering::Relaxed);
-        let rests = if alone {
-            pace.rest * writes
-        } else {
-            Duration::ZERO
-        };
-        tempo.end(pace, rests + Duration::from_millis(writes.into()));
+        let rests = pace.rest_for(WORK);
+        let rested = nanos(rests);
+        pace.turns.rested.store(rested, Ordering::Relaxed);
+        tempo.end(pace, rests + WORK);
     }
 
     #[test]
-    fn writes_are_spread_over_most_of_the_time_there_is() {
+    fn work_is_spread_over_most_of_the_time_there_is() {
         let (mut tempo, mut pace) = (Tempo::default(), Pace::default());
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        generation(&mut tempo, &mut pace, at(0), 50, true);
-        assert_eq!(
-            pace.rest,
-            Duration::ZERO,
-            "nobody knows yet how much there is"
-        );
-        generation(&mut tempo, &mut pace, at(500), 50, true);
-        assert_eq!(pace.rest, Duration::from_millis(5));
+        generation(&mut tempo, &mut pace, at(0), true);
+        assert_eq!(pace.rest, 0.0, "nobody knows yet how much there is");
+        // Three quarters of 400 ms are 300, of which 50 are work.
+        generation(&mut tempo, &mut pace, at(400), true);
+        assert_eq!(pace.rest, 5.0);
         // The same again: the rests themselves are no work.
-        generation(&mut tempo, &mut pace, at(1000), 50, true);
-        assert_eq!(pace.rest, Duration::from_millis(5));
+        generation(&mut tempo, &mut pace, at(800), true);
+        assert_eq!(pace.rest, 5.0);
         // Twice as fast, so that one is waiting: no rests, and shorter ones behind it.
-        generation(&mut tempo, &mut pace, at(1250), 50, false);
-        assert_eq!(pace.rest, Duration::from_millis(2));
+        generation(&mut tempo, &mut pace, at(1000), false);
+        assert_eq!(pace.rest, 2.0);
         // As fast as can be.
-        generation(&mut tempo, &mut pace, at(1300), 50, false);
-        assert_eq!(pace.rest, Duration::ZERO);
+        generation(&mut tempo, &mut pace, at(1050), false);
+        assert_eq!(pace.rest, 0.0);
         // Once an hour.
-        generation(&mut tempo, &mut pace, at(3_600_000), 50, true);
+        generation(&mut tempo, &mut pace, at(3_600_000), true);
         assert_eq!(pace.rest, REST_MAX);
+    }
+
+    #[test]
+    fn a_turn_ends_with_a_rest_in_proportion_to_its_work() {
+        let mut pace = Pace {
+            rest: 2.0,
+            ..Pace::default()
+        };
+        Tempo::default().begin(&pace, Instant::now(), true);
+        pace.turn();
+        let rested = |pace: &Pace| pace.turns.rested.load(Ordering::Relaxed);
+        assert_eq!(rested(&pace), 0, "hardly anything was done");
+        std::thread::sleep(TURN);
+        pace.turn();
+        let first = rested(&pace);
+        assert!(first >= 2 * nanos(TURN));
+        pace.turn();
+        assert_eq!(rested(&pace), first, "a new turn has begun");
+        // A rest too short for the system to keep is put off.
+        pace.rest = 0.01;
+        std::thread::sleep(TURN);
+        pace.turn();
+        assert_eq!(rested(&pace), first);
+        assert!(pace.turns.work() >= TURN, "the turn goes on");
     }
 
     #[test]
@@ -232,14 +334,16 @@ mod tests {
     #[test]
     fn nobody_rests_while_somebody_waits() {
         let pace = Pace {
-            rest: Duration::from_secs(3600),
+            rest: 3600.0,
             ..Pace::default()
         };
         Tempo::default().begin(&pace, Instant::now(), false);
-        pace.rest();
+        std::thread::sleep(TURN);
+        pace.turn();
         Tempo::default().begin(&pace, Instant::now(), true);
         pace.hurry();
-        pace.rest();
-        assert_eq!(pace.writes.load(Ordering::Relaxed), 1);
+        std::thread::sleep(TURN);
+        pace.turn();
+        assert_eq!(pace.turns.rested.load(Ordering::Relaxed), 0);
     }
 }

@@ -15,6 +15,9 @@ use crate::page::{FileTag, PAYLOAD_BYTES, Page, seal};
 /// Pages gathered for one write: 2 MiB, a huge page.
 pub const CHUNK_PAGES: usize = 512;
 
+/// Pages between two looks at the clock: 64 KiB, made in some 50 us.
+const TURN_PAGES: usize = 16;
+
 /// A file in the making. Page 0 is its header, written at the end.
 pub struct PageWriter<'a> {
     storage: &'a dyn Storage,
@@ -57,12 +60,11 @@ impl<'a> PageWriter<'a> {
         let file = storage
             .create(&temporary)
             .map_err(StoreError::io("create", &temporary))?;
-        let mut chunk = || memory.take().map_err(StoreError::io("buffer", &temporary));
-        let (chunk, spare) = (chunk()?, chunk()?);
-        let output = Output::start(file, spare).map_err(StoreError::io("write", &temporary))?;
+        let chunk = memory.take();
+        let chunk = chunk.map_err(StoreError::io("buffer", &temporary))?;
         Ok(Self {
             storage,
-            output,
+            output: Output::new(file),
             temporary,
             path: path.to_owned(),
             tag,
@@ -142,6 +144,7 @@ impl<'a> PageWriter<'a> {
 
     fn new_page(&mut self) -> Result<(), StoreError> {
         self.end_page();
+        self.pace.turn_at(self.chunk.len(), TURN_PAGES);
         if self.chunk.len() == CHUNK_PAGES {
             self.flush()?;
         }
@@ -157,9 +160,10 @@ impl<'a> PageWriter<'a> {
         }
         let count = self.chunk.len() as u64;
         if count > 0 {
-            let chunk = self.output.exchange(&mut self.chunk, self.chunk_start);
-            chunk.map_err(StoreError::io("write", &self.temporary))?;
-            self.pace.rest();
+            let (chunk, start) = (&mut self.chunk, self.chunk_start);
+            let written = self.output.exchange(self.memory, chunk, start);
+            written.map_err(StoreError::io("write", &self.temporary))?;
+            self.pace.after_write();
         }
         self.chunk_start += count;
         Ok(())
@@ -173,14 +177,14 @@ impl<'a> PageWriter<'a> {
     pub fn finish(mut self, header: &mut Header) -> Result<(), StoreError> {
         self.flush()?;
         header.pages = self.chunk_start;
-        let file = self.output.end(self.memory);
-        let file = file.map_err(StoreError::io("write", &self.temporary))?;
         self.chunk.set_len(1);
         self.chunk[0].fill(0);
         self.chunk[0][..size_of::<Header>()].copy_from_slice(header.as_bytes());
         seal(&mut self.chunk[0], self.tag, 0);
-        file.write_at(self.chunk.as_bytes(), 0)
-            .map_err(StoreError::io("write", &self.temporary))?;
+        let written = self.output.exchange(self.memory, &mut self.chunk, 0);
+        written.map_err(StoreError::io("write", &self.temporary))?;
+        let file = self.output.end(self.memory);
+        let file = file.map_err(StoreError::io("write", &self.temporary))?;
         file.sync()
             .map_err(StoreError::io("flush", &self.temporary))?;
         self.storage
@@ -198,7 +202,7 @@ impl Drop for PageWriter<'_> {
     /// What was not finished is of no use, and may be what fills the disk.
     fn drop(&mut self) {
         if !self.finished {
-            let _ = self.output.end(self.memory);
+            self.output.give_up(self.memory);
             let _ = self.storage.remove(&self.temporary);
         }
         if let Ok(empty) = Region::new(0) {

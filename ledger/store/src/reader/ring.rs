@@ -1,6 +1,6 @@
 //! The reads themselves: up to 64 at a time through a ring of this reader's own.
 //!
-//! This is the crate's only unsafe code. What it guarantees: memory handed to the kernel belongs
+//! What it guarantees: memory handed to the kernel belongs
 //! to the [`ReadRing`], is used for one read at a time, and outlives every read.
 
 use std::os::fd::{AsRawFd, BorrowedFd};

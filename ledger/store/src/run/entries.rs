@@ -7,6 +7,7 @@ use giro_core::generation::Generation;
 
 use crate::buckets::Buckets;
 use crate::format::{Entry, EntryKind};
+use crate::pace::{Pace, TURN_ROWS};
 
 /// What is known of a generation's entries.
 pub struct GenerationIds {
@@ -81,6 +82,7 @@ impl GenerationIds {
         generation: &Generation,
         hasher: IdHasher,
         buckets: &mut Buckets<Entry>,
+        pace: &Pace,
     ) -> Self {
         let count = generation.transfers.len()
             + generation.closings.len()
@@ -100,6 +102,7 @@ impl GenerationIds {
                 if let Some(ahead) = transfers.get(place + AHEAD) {
                     prefetch(ahead);
                 }
+                pace.turn_at(place, TURN_ROWS);
                 range.add(transfer.id);
                 push(transfer.id, EntryKind::Transfer, row);
                 row += 1;

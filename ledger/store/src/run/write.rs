@@ -233,7 +233,7 @@ pub fn write_run(
     let Scratch {
         entries, chunks, ..
     } = scratch;
-    let found = GenerationIds::collect(generation, identity.hasher(), entries);
+    let found = GenerationIds::collect(generation, identity.hasher(), entries, pace);
     let plan = RunPlan {
         identity,
         first: generation.number,

@@ -6,9 +6,13 @@ use giro_base::Region;
 
 use super::postings::{Postings, Words};
 use crate::format::{AccountRecord, POSTINGS_PER_SNAPSHOT, Release, Sides, Snapshot};
+use crate::pace::Pace;
 use crate::replay::{AccountState, Side};
 use crate::segment::content::Content;
 use crate::sort::sort;
+
+/// Accounts between two looks at the clock.
+const TURN_ACCOUNTS: usize = 64;
 
 /// The sections that find things by account, in memory that is used again for the next segment.
 #[derive(Default)]
@@ -45,8 +49,13 @@ impl AccountIndex {
 
     /// Completes it, once all rows were taken. None when the content contradicts itself: an
     /// account without opening, or balances that cannot be.
-    pub(super) fn finish(&mut self, content: &Content<'_>, spare: &mut Region<u64>) -> Option<()> {
-        self.postings.finish(content, spare);
+    pub(super) fn finish(
+        &mut self,
+        content: &Content<'_>,
+        spare: &mut Region<u64>,
+        pace: &Pace,
+    ) -> Option<()> {
+        self.postings.finish(content, spare, pace);
         let words = Words::new(content.expiries.len());
         let releases = release_words(words, content);
         self.releases.reserve(releases.len());
@@ -60,6 +69,7 @@ impl AccountIndex {
             let Some(slot) = posted.into_iter().chain(released).min() else {
                 break;
             };
+            pace.turn_at(self.accounts.len(), TURN_ACCOUNTS);
             let (_, opening) = openings.find(|(other, _)| *other == slot)?;
             let own = releases.partition_point(|word| words.slot(*word) == slot);
             let (own_releases, behind) = releases.split_at(own);

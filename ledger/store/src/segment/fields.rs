@@ -8,6 +8,7 @@ use giro_base::{Region, Transfer};
 
 use crate::buckets::Buckets;
 use crate::format::{DENSE_SHARE, Part, ROW_DENSE};
+use crate::pace::Pace;
 
 /// A field of a transfer that can be searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +127,7 @@ impl FieldRows {
     }
 
     /// Puts the entries of the index in the place of `entries`, once all rows were taken.
-    pub(super) fn finish(&mut self, entries: &mut Region<u64>) {
+    pub(super) fn finish(&mut self, entries: &mut Region<u64>, pace: &Pace) {
         let key = key_of(self.common);
         let listed = self.common_rows.len() <= self.dense;
         let mark = (!listed).then_some(ROW_DENSE);
@@ -143,6 +144,7 @@ impl FieldRows {
                 let len = entries.len();
                 entries.set_len(len + some.len());
                 entries[len..].copy_from_slice(some);
+                pace.turn();
                 Ok(())
             },
         );

@@ -7,6 +7,7 @@ use super::accounts::AccountIndex;
 use super::content::Content;
 use super::fields::{FIELDS, Field, FieldRows, entry_key};
 use crate::format::{AccountRecord, ClosingRecord, Part, Record};
+use crate::pace::Pace;
 use crate::sort::{clear, nothing};
 
 /// The indexes of a segment, in memory that is used again for the next one.
@@ -67,7 +68,7 @@ impl Indexes {
         for rows in content.transfers.chunks(Transfer::PER_PAGE as usize) {
             self.add(content, rows);
         }
-        self.finish(content)
+        self.finish(content, &Pace::default())
     }
 
     /// Begins those of this content.
@@ -108,21 +109,21 @@ impl Indexes {
 
     /// Completes them, but for the fields', once all rows were taken. None when the content
     /// contradicts itself.
-    pub(super) fn finish(&mut self, content: &Content<'_>) -> Option<()> {
+    pub(super) fn finish(&mut self, content: &Content<'_>, pace: &Pace) -> Option<()> {
         if !self.sound {
             return None;
         }
-        self.accounts.finish(content, &mut self.spare)?;
+        self.accounts.finish(content, &mut self.spare, pace)?;
         self.push_fences(content);
         Some(())
     }
 
     /// The entries of a field, each of [`FIELDS`] in its turn, behind all else.
-    pub fn field(&mut self, field: Field) -> &[u64] {
+    pub fn field(&mut self, field: Field, pace: &Pace) -> &[u64] {
         let place = FIELDS.iter().position(|other| *other == field);
         let rows = self.rows as usize;
         clear(&mut self.entries, rows + 1);
-        self.fields[place.expect("it is one of all")].finish(&mut self.entries);
+        self.fields[place.expect("it is one of all")].finish(&mut self.entries, pace);
         let firsts = self
             .entries
             .iter()

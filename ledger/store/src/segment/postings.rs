@@ -5,6 +5,7 @@ use giro_base::Region;
 
 use super::content::Content;
 use crate::format::Sides;
+use crate::pace::{Pace, TURN_ROWS};
 use crate::sort::{bits, clear, nothing, sort};
 
 /// Up to so many slots rows go straight to their account's place: the places that are written to,
@@ -102,15 +103,15 @@ impl Postings {
     }
 
     /// Completes them, once all rows were taken. `spare` has room for two words a row.
-    pub(super) fn finish(&mut self, content: &Content<'_>, spare: &mut Region<u64>) {
+    pub(super) fn finish(&mut self, content: &Content<'_>, spare: &mut Region<u64>, pace: &Pace) {
         if self.counts.is_empty() {
             self.finish_sorted(content, spare);
         } else {
-            self.finish_counted(content);
+            self.finish_counted(content, pace);
         }
     }
 
-    fn finish_counted(&mut self, content: &Content<'_>) {
+    fn finish_counted(&mut self, content: &Content<'_>, pace: &Pace) {
         let mut end = 0;
         for (slot, count) in (0..).zip(&mut self.counts) {
             let start = end;
@@ -122,6 +123,7 @@ impl Postings {
         }
         self.rows.set_len(end as usize);
         for row in 0..content.transfers.len() {
+            pace.turn_at(row, TURN_ROWS);
             let sides = content.sides.get(row);
             for slot in [sides.debit, sides.credit] {
                 let place = &mut self.counts[slot as usize];
@@ -210,7 +212,7 @@ mod tests {
                 assert!(postings.add(Sides { debit, credit }, row));
             }
             let mut spare = Region::new(2 * rows).unwrap();
-            postings.finish(&content, &mut spare);
+            postings.finish(&content, &mut spare, &Pace::default());
             let mut found = Vec::new();
             let mut start = 0;
             for (slot, end) in &postings.ends {

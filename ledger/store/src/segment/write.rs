@@ -38,7 +38,7 @@ pub fn write_segment(
     } = scratch;
     let tag = FileTag::new(cluster, Kind::Segment, generation.number, generation.number);
     let mut pages = PageWriter::create(storage, path, tag, pace, chunks)?;
-    let sections = write_sections(&mut pages, &content, indexes)?;
+    let sections = write_sections(&mut pages, &content, indexes, pace)?;
     pages.finish(&mut header(cluster, generation, &content, sections))
 }
 
@@ -48,13 +48,14 @@ fn write_sections(
     pages: &mut PageWriter<'_>,
     content: &Content<'_>,
     indexes: &mut Indexes,
+    pace: &Pace,
 ) -> Result<[Section; SECTIONS], StoreError> {
     let mut sections = [Section::default(); SECTIONS];
     indexes.begin(content);
     let rows = pages.section_with(content.transfers, |rows| indexes.add(content, rows))?;
     sections[Part::Rows as usize] = rows;
     sections[Part::Sides as usize] = write_sides(pages, content)?;
-    let made = indexes.finish(content);
+    let made = indexes.finish(content, pace);
     made.expect("rows are in order, and every account has an opening that adds up");
     let accounts = &indexes.accounts;
     sections[Part::Times as usize] = pages.section(&indexes.times)?;
@@ -65,7 +66,7 @@ fn write_sections(
     sections[Part::Expiries as usize] = pages.section(&content.expiries)?;
     sections[Part::Releases as usize] = pages.section(&accounts.releases)?;
     for field in FIELDS {
-        sections[field.part() as usize] = pages.section(indexes.field(field))?;
+        sections[field.part() as usize] = pages.section(indexes.field(field, pace))?;
     }
     sections[Part::Fences as usize] = pages.section(&indexes.fences)?;
     Ok(sections)

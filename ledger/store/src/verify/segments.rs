@@ -10,6 +10,7 @@ use crate::format::{
     Snapshot,
 };
 use crate::history::Catalog;
+use crate::pace::Pace;
 use crate::reader::Reader;
 use crate::run::Identity;
 use crate::run::entries::fate_of;
@@ -95,7 +96,12 @@ fn compare(
     same::<Snapshot>(segment, reader, Part::Snapshots, &accounts.snapshots)?;
     same::<Release>(segment, reader, Part::Releases, &accounts.releases)?;
     for field in FIELDS {
-        same::<u64>(segment, reader, field.part(), indexes.field(field))?;
+        same::<u64>(
+            segment,
+            reader,
+            field.part(),
+            indexes.field(field, &Pace::default()),
+        )?;
     }
     same(segment, reader, Part::Fences, &indexes.fences)
 }

@@ -21,6 +21,7 @@ const UNSAFE_FILES: &[&str] = &[
     "ledger/log/src/disk/uring.rs",
     "ledger/log/src/uring/op.rs",
     "ledger/log/src/uring/ring.rs",
+    "ledger/store/src/output/ring.rs",
     "ledger/store/src/reader/ring.rs",
     // Those who hand memory or descriptors to the ring.
     "ledger/engine/src/ledger/driver.rs",
