@@ -20,6 +20,8 @@ const CAUTION: f64 = 1.1;
 const MERGER_REST: f64 = 1.0;
 /// Work between two rests, at least.
 const TURN: Duration = Duration::from_millis(1);
+/// What a row costs, before any was written.
+const ROW_WORK: Duration = Duration::from_nanos(250);
 /// The shortest rest. The system wakes nobody more precisely than to some tens of microseconds.
 const SLEEP_MIN: Duration = Duration::from_micros(250);
 
@@ -224,33 +226,51 @@ impl Pace {
 pub(crate) struct Tempo {
     /// When the last generation was complete.
     complete: Option<Instant>,
-    /// From one complete generation to the next.
-    interval: Option<Duration>,
+    /// What writing it took, without rests.
+    work: Option<Duration>,
+}
+
+/// A generation to be written, as far as time is concerned.
+#[derive(Clone, Copy)]
+pub(crate) struct Task {
+    /// When it was complete.
+    pub(crate) complete: Instant,
+    /// From its first row to its last.
+    pub(crate) filled_in: Duration,
+    /// How many rows it has.
+    pub(crate) rows: usize,
+    /// Whether none waits behind it.
+    pub(crate) alone: bool,
 }
 
 impl Tempo {
-    /// A generation that was complete at `complete` is going to be written. `alone` if none waits
-    /// behind it.
-    pub(crate) fn begin(&mut self, pace: &Pace, complete: Instant, alone: bool) {
-        let before = self.complete.replace(complete);
-        self.interval = before.map(|before| complete.saturating_duration_since(before));
+    /// Writing begins. Sets the rests.
+    pub(crate) fn begin(&mut self, pace: &mut Pace, task: Task) {
+        let before = self.complete.replace(task.complete);
+        let since = before.map(|before| task.complete.saturating_duration_since(before));
+        let interval = since.map_or(task.filled_in, |since| since.min(task.filled_in));
+        let work = self.work.unwrap_or_else(|| ROW_WORK * task.rows as u32);
+        pace.rest = rest_of(work, interval);
         pace.progress.begin();
         pace.turns.begin();
         pace.turns.rested.store(0, Ordering::Relaxed);
-        pace.haste.store(!alone, Ordering::Relaxed);
+        pace.haste.store(!task.alone, Ordering::Relaxed);
     }
 
-    /// It was written in `took`, rests and all. Sets the rest for the next one.
-    pub(crate) fn end(&self, pace: &mut Pace, took: Duration) {
+    /// It was written in `took`, rests and all.
+    pub(crate) fn end(&mut self, pace: &Pace, took: Duration) {
         pace.progress.end(took);
         let rested = Duration::from_nanos(pace.turns.rested.load(Ordering::Relaxed));
-        let work = took.saturating_sub(rested).max(TURN);
-        let time = self
-            .interval
-            .map_or(work, |interval| interval.mul_f64(SHARE));
-        let rest = time.saturating_sub(work).div_duration_f64(work);
-        pace.rest = rest.min(REST_MAX);
+        self.work = Some(took.saturating_sub(rested));
     }
+}
+
+/// Rest for work that makes it take [`SHARE`] of the time there is.
+fn rest_of(work: Duration, interval: Duration) -> f64 {
+    let work = work.max(TURN);
+    let time = interval.mul_f64(SHARE);
+    let rest = time.saturating_sub(work).div_duration_f64(work);
+    rest.min(REST_MAX)
 }
 
 #[cfg(test)]
@@ -259,46 +279,50 @@ mod tests {
 
     const WORK: Duration = Duration::from_millis(50);
 
-    /// Writes a generation, in the mind only.
-    fn generation(tempo: &mut Tempo, pace: &mut Pace, at: Instant, alone: bool) {
-        tempo.begin(pace, at, alone);
-        let rests = pace.rest_for(WORK);
-        let rested = nanos(rests);
-        pace.turns.rested.store(rested, Ordering::Relaxed);
-        tempo.end(pace, rests + WORK);
+    fn task(complete: Instant, filled_in: u64, alone: bool) -> Task {
+        Task {
+            complete,
+            filled_in: Duration::from_millis(filled_in),
+            rows: 400_000,
+            alone,
+        }
     }
 
     #[test]
     fn work_is_spread_over_most_of_the_time_there_is() {
         let (mut tempo, mut pace) = (Tempo::default(), Pace::default());
         let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
-        generation(&mut tempo, &mut pace, at(0), true);
-        assert_eq!(pace.rest, 0.0, "nobody knows yet how much there is");
-        // Three quarters of 400 ms are 300, of which 50 are work.
-        generation(&mut tempo, &mut pace, at(400), true);
-        assert_eq!(pace.rest, 5.0);
-        // The same again: the rests themselves are no work.
-        generation(&mut tempo, &mut pace, at(800), true);
-        assert_eq!(pace.rest, 5.0);
-        // Twice as fast, so that one is waiting: no rests, and shorter ones behind it.
-        generation(&mut tempo, &mut pace, at(1000), false);
-        assert_eq!(pace.rest, 2.0);
-        // As fast as can be.
-        generation(&mut tempo, &mut pace, at(1050), false);
-        assert_eq!(pace.rest, 0.0);
-        // Once an hour.
-        generation(&mut tempo, &mut pace, at(3_600_000), true);
-        assert_eq!(pace.rest, REST_MAX);
+        // When complete, filled in (ms); what is rested for work.
+        for (at, filled_in, rest) in [
+            // Nothing was written yet: 100 ms of work are expected, in three quarters of 400.
+            (400, 400, 2.0),
+            // It was 50.
+            (800, 400, 5.0),
+            // The same again: the rests themselves are no work.
+            (1200, 400, 5.0),
+            // Twice as fast, though its first row came early.
+            (1400, 1000, 2.0),
+            // As fast as can be.
+            (1450, 50, 0.0),
+            // After a while in which nothing came, it came fast.
+            (9000, 200, 2.0),
+            // Once an hour.
+            (3_600_000, 3_000_000, REST_MAX),
+        ] {
+            let at = start + Duration::from_millis(at);
+            tempo.begin(&mut pace, task(at, filled_in, true));
+            assert_eq!(pace.rest, rest, "{filled_in}");
+            let rests = pace.rest_for(WORK);
+            pace.turns.rested.store(nanos(rests), Ordering::Relaxed);
+            tempo.end(&pace, rests + WORK);
+        }
     }
 
     #[test]
     fn a_turn_ends_with_a_rest_in_proportion_to_its_work() {
-        let mut pace = Pace {
-            rest: 2.0,
-            ..Pace::default()
-        };
-        Tempo::default().begin(&pace, Instant::now(), true);
+        let mut pace = Pace::default();
+        Tempo::default().begin(&mut pace, task(Instant::now(), 400, true));
+        assert_eq!(pace.rest, 2.0);
         pace.turn();
         let rested = |pace: &Pace| pace.turns.rested.load(Ordering::Relaxed);
         assert_eq!(rested(&pace), 0, "hardly anything was done");
@@ -333,14 +357,12 @@ mod tests {
 
     #[test]
     fn nobody_rests_while_somebody_waits() {
-        let pace = Pace {
-            rest: 3600.0,
-            ..Pace::default()
-        };
-        Tempo::default().begin(&pace, Instant::now(), false);
+        let mut pace = Pace::default();
+        let (mut tempo, now) = (Tempo::default(), Instant::now());
+        tempo.begin(&mut pace, task(now, 3_600_000, false));
         std::thread::sleep(TURN);
         pace.turn();
-        Tempo::default().begin(&pace, Instant::now(), true);
+        tempo.begin(&mut pace, task(now, 3_600_000, true));
         pace.hurry();
         std::thread::sleep(TURN);
         pace.turn();

@@ -13,7 +13,7 @@ use super::catalog::{Catalog, is_sieved, take_sieve};
 use super::workshop::{Workshop, Written, mergeable};
 use crate::checkpoint::{Mark, Piece, is_mergeable};
 use crate::error::StoreError;
-use crate::pace::{Pace, Tempo};
+use crate::pace::{Pace, Task, Tempo};
 use crate::reader::Reader;
 use crate::run::Run;
 use crate::sieve::{self, Sieve};
@@ -190,6 +190,18 @@ impl Drop for Threads {
     }
 }
 
+fn task(generation: &Generation, complete: Instant, alone: bool) -> Task {
+    let rows = &generation.transfers;
+    let mut ends = rows.first().into_iter().chain(rows.last());
+    let [first, last] = [(); 2].map(|()| ends.next().map_or(0, |row| row.timestamp));
+    Task {
+        complete,
+        filled_in: Duration::from_nanos(last.saturating_sub(first)),
+        rows: rows.len(),
+        alone,
+    }
+}
+
 struct Worker {
     workshop: Workshop,
     reader: Reader,
@@ -220,13 +232,14 @@ impl Worker {
     fn write_all(&mut self, work: &Receiver<Job>, new: &Sender<New>) {
         let mut tempo = Tempo::default();
         while let Ok((offer, complete)) = work.recv() {
-            tempo.begin(&self.workshop.pace, complete, work.is_empty());
+            let task = task(&offer.generation, complete, work.is_empty());
+            tempo.begin(&mut self.workshop.pace, task);
             let start = Instant::now();
             let written = self.insist(|worker| {
                 let (workshop, reader) = (&worker.workshop, &mut worker.reader);
                 workshop.write(reader, &offer.generation, &offer.mark)
             });
-            tempo.end(&mut self.workshop.pace, start.elapsed());
+            tempo.end(&self.workshop.pace, start.elapsed());
             // Before the report: it says that nobody needs the generation any more.
             drop(offer);
             let Some(written) = written else {
