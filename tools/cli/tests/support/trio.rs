@@ -106,6 +106,13 @@ impl Trio {
         self.start_with_peers(replica, &peers);
     }
 
+    /// Starts it; it looks for another one at this port.
+    pub(crate) fn start_looking_at(&mut self, replica: usize, other: usize, port: u16) {
+        let mut peers: Vec<u16> = self.ports.iter().map(|pair| pair.1).collect();
+        peers[other] = port;
+        self.start_with_peers(replica, &peers);
+    }
+
     fn start_with_peers(&mut self, replica: usize, peers: &[u16]) {
         let peers = peers.iter().map(u16::to_string);
         let peers = peers.collect::<Vec<_>>().join(",");
