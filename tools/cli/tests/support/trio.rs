@@ -256,6 +256,26 @@ impl Trio {
         found.expect("waited for above")
     }
 
+    /// Has a replica lead.
+    pub(crate) fn make_lead(&self, replica: usize) {
+        self.until("it leads", || {
+            let leader = self.leader();
+            // It is given up when the replica lags a little; then it is asked for again.
+            leader == replica || {
+                let to = format!("--replica={replica}");
+                let _ = self.cluster(leader, &["transfer", &to, "--wait=2"]);
+                false
+            }
+        });
+    }
+
+    /// What the leader says of a replica.
+    pub(crate) fn member(&self, replica: usize) -> Option<Value> {
+        let status = self.status(self.leader())?;
+        let mut members = status["members"].as_array()?.iter();
+        members.find(|m| m["replica"] == replica).cloned()
+    }
+
     pub(crate) fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !done() {
