@@ -99,16 +99,17 @@ async fn a_follower_whose_disk_hangs_does_not_hold_the_group_up_and_comes_after(
     let (frozen, hung) = (disk.freeze(), Instant::now());
     load.more(SOME).await;
     let beside = hung.elapsed();
-    // A busy machine may take its time; waiting for the disk would take for ever.
-    let most = 3 * before + Duration::from_millis(500);
+    // A busy machine may take its time, and change its leader; waiting for the disk would take for
+    // ever.
+    let most = 3 * before + Duration::from_secs(2);
     assert!(beside < most, "{before:?}, then {beside:?}");
-    assert_eq!(trio.leader(), 1);
+    assert_ne!(trio.leader(), 0);
     // Behind every time-out that a group has.
     std::thread::sleep(Duration::from_secs(4).saturating_sub(hung.elapsed()));
     while lag(&trio) < LAG {
         load.more(50).await;
     }
-    assert_eq!(trio.leader(), 1);
+    assert_ne!(trio.leader(), 0);
     assert!(trio.status(0).unwrap()["stalled_ms"].as_u64() > Some(1000));
 
     drop(frozen);

@@ -4,9 +4,12 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// Set in the process inside.
 const INSIDE: &str = "TEST_IN_NAMESPACE";
+/// One at a time: what they start has deadlines, and fills the machine.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// True inside. Outside it runs the test `name` of this binary inside, and asserts that it passed.
 pub(crate) fn enter(name: &str) -> bool {
@@ -41,6 +44,7 @@ fn enter_by(unshare: &[&str], name: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let this = std::env::current_exe().unwrap();
     let output = Command::new("unshare")
         .args(unshare)
