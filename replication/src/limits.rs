@@ -6,8 +6,9 @@ use giro_base::limits::{BUFFER_BYTES, RECORD_HEADER_BYTES};
 pub const ENTRY_BYTES_MAX: usize = BUFFER_BYTES - RECORD_HEADER_BYTES;
 /// Bytes of entries that go into one append, unless a single one is larger.
 pub const APPEND_BYTES: u64 = 1 << 20;
-/// Most entries in one append.
-pub const APPEND_ENTRIES_MAX: usize = 1024;
+/// Most entries in one append: with the frame's head, fewer parts than the system sends in one
+/// operation (1,024).
+pub const APPEND_ENTRIES_MAX: usize = 1000;
 /// Appends on their way to a peer before the leader waits for its answers.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 32;
 /// Bytes proposed and not committed before proposals are refused.

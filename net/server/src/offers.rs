@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use giro_replication::NodeId;
 
 /// How long an offer is held open for a peer that does not come (ns).
-const KEPT_NS: u64 = 10_000_000_000;
+pub(crate) const KEPT_NS: u64 = 10_000_000_000;
 /// The same when the offer may not have reached it, or the transfer broke off: the next one follows
 /// no sooner, however often that happens.
 const LOST_KEPT_NS: u64 = 500_000_000;

@@ -189,7 +189,9 @@ impl ServedReplica {
                     }
                     // The group hears of it with the others that did not get theirs.
                 }
-                Ended::Fetched(index, is_whole) => self.replica.checkpoint_fetched(index, is_whole),
+                Ended::Fetched {
+                    index, is_whole, ..
+                } => self.replica.checkpoint_fetched(index, is_whole),
             }
         }
         Ok(())
@@ -291,6 +293,9 @@ impl ServedReplica {
         self.told = Some(role);
         let leader = role.leader.map(|id| id - 1);
         tracing::info!(role = ?role.role, term = role.term, leader, serves = role.serving, "role");
+        if let Some(index) = role.leader.and_then(|leader| self.transfers.led_by(leader)) {
+            self.replica.checkpoint_fetched(index, false);
+        }
     }
 
     fn sweep(&mut self) {

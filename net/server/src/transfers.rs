@@ -5,14 +5,15 @@ use std::io::{self, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use giro_node::transfer::{Fetched, Fetcher, Hello, Pinned, Sent, TransferError};
 use giro_replication::NodeId;
 
-use crate::offers::Offers;
+use crate::offers::{KEPT_NS, Offers};
 use crate::peers::connect;
 
 /// Bytes a second that a sender sends at most: well below what a disk reads, so that the ledger's
@@ -20,6 +21,11 @@ use crate::peers::connect;
 const PACE: u64 = 200 << 20;
 /// How long either side waits for the other.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Pauses of a receiver that cannot connect: the first, and the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long it tries: then the sender has given the offer up, and makes it anew.
+const TRIED_MAX: Duration = Duration::from_nanos(KEPT_NS);
 /// How often the log says how far a fetch is.
 const SAID_EVERY: Duration = Duration::from_secs(5);
 
@@ -28,7 +34,12 @@ pub(crate) enum Ended {
     /// One to this peer.
     Sent(NodeId, Result<(), TransferError>),
     /// That of the checkpoint at this entry.
-    Fetched(u64, bool),
+    Fetched {
+        index: u64,
+        is_whole: bool,
+        /// Which fetch it was.
+        number: u64,
+    },
 }
 
 /// All transfers, seen from the ledger's thread.
@@ -37,8 +48,24 @@ pub(crate) struct Transfers {
     done: Sender<Ended>,
     ended: Receiver<Ended>,
     offers: Offers<Pinned>,
-    /// Dropped ones end the thread that fetches.
-    fetching: Option<Arc<Progress>>,
+    fetching: Option<Fetching>,
+    /// Counts fetches. What comes of one that was given up is of no interest any more.
+    number: u64,
+}
+
+/// A thread that fetches; it ends soon after this is dropped.
+struct Fetching {
+    from: NodeId,
+    progress: Arc<Progress>,
+    thread: Thread,
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.progress.is_unwanted.store(true, Ordering::Relaxed);
+        // It may be in a pause.
+        self.thread.unpark();
+    }
 }
 
 /// What the fetching thread and the ledger's tell each other.
@@ -47,6 +74,15 @@ struct Progress {
     index: u64,
     bytes: AtomicU64,
     bytes_total: AtomicU64,
+    is_connected: AtomicBool,
+    /// Another checkpoint is wanted, another node leads, or the server ends.
+    is_unwanted: AtomicBool,
+}
+
+impl Progress {
+    fn is_wanted(&self) -> bool {
+        !self.is_unwanted.load(Ordering::Relaxed)
+    }
 }
 
 impl Transfers {
@@ -59,6 +95,7 @@ impl Transfers {
             ended,
             offers: Offers::new(),
             fetching: None,
+            number: 0,
         }
     }
 
@@ -119,7 +156,15 @@ impl Transfers {
             index,
             ..Progress::default()
         });
-        self.fetching = Some(Arc::clone(&progress));
+        self.fetching = None;
+        self.number += 1;
+        let number = self.number;
+        let ended = move |is_whole| Ended::Fetched {
+            index,
+            is_whole,
+            number,
+        };
+        let (from, shared) = (hello.to, Arc::clone(&progress));
         let (done, wake) = (self.done.clone(), Arc::clone(&self.wake));
         let started = std::thread::Builder::new()
             .name("giro-fetch".into())
@@ -139,33 +184,53 @@ impl Transfers {
                         );
                     }
                 }
-                tell(&done, &wake, Ended::Fetched(index, outcome.is_ok()));
+                tell(&done, &wake, ended(outcome.is_ok()));
             });
-        if let Err(error) = started {
-            tracing::warn!(%error, "no thread to fetch a checkpoint");
-            let _ = self.done.send(Ended::Fetched(index, false));
+        match started {
+            Ok(handle) => {
+                self.fetching = Some(Fetching {
+                    from,
+                    progress: shared,
+                    thread: handle.thread().clone(),
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no thread to fetch a checkpoint");
+                let _ = self.done.send(ended(false));
+            }
         }
+    }
+
+    /// This node leads from now on. Who looks for another one in vain would miss what this one
+    /// offers: gives that up, and says which checkpoint it was for.
+    pub(crate) fn led_by(&mut self, leader: NodeId) -> Option<u64> {
+        let is_in_vain = |fetching: &mut Fetching| {
+            fetching.from != leader && !fetching.progress.is_connected.load(Ordering::Relaxed)
+        };
+        let given_up = self.fetching.take_if(is_in_vain)?;
+        self.number += 1;
+        Some(given_up.progress.index)
     }
 
     /// Bytes that are here of the checkpoint being fetched, and of all of it.
     pub(crate) fn progress(&self) -> Option<(u64, u64)> {
-        let progress = self.fetching.as_ref()?;
+        let progress = &self.fetching.as_ref()?.progress;
         let of = |number: &AtomicU64| number.load(Ordering::Relaxed);
         Some((of(&progress.bytes), of(&progress.bytes_total)))
     }
 
     /// The next transfer that ended.
     pub(crate) fn next(&mut self) -> Option<Ended> {
-        let ended = self.ended.try_recv().ok()?;
-        match &ended {
-            Ended::Sent(peer, Ok(())) => self.offers.end(*peer),
-            Ended::Sent(peer, Err(_)) => self.offers.break_off(*peer),
-            Ended::Fetched(index, _) => {
-                let is_it = |progress: &mut Arc<Progress>| progress.index == *index;
-                drop(self.fetching.take_if(is_it));
+        loop {
+            let ended = self.ended.try_recv().ok()?;
+            match &ended {
+                Ended::Sent(peer, Ok(())) => self.offers.end(*peer),
+                Ended::Sent(peer, Err(_)) => self.offers.break_off(*peer),
+                Ended::Fetched { number, .. } if *number == self.number => self.fetching = None,
+                Ended::Fetched { .. } => continue,
             }
+            return Some(ended);
         }
-        Some(ended)
     }
 
     /// Peers that did not get what they were offered, and may be offered something again.
@@ -189,9 +254,9 @@ fn fetch(
     fetcher: &Fetcher,
     hello: &Hello,
     name: &str,
-    progress: &Arc<Progress>,
+    progress: &Progress,
 ) -> Result<Fetched, TransferError> {
-    let socket = connect(name).map_err(failed("connect"))?;
+    let socket = connect_patiently(name, progress)?;
     let mut stream = patient(socket).map_err(failed("set up the connection"))?;
     stream.write_all(&hello.encode()).map_err(failed("send"))?;
     let mut said = Instant::now();
@@ -205,9 +270,36 @@ fn fetch(
             let (bytes, of) = (at.bytes, at.bytes_total);
             tracing::info!(index = progress.index, bytes, of, "fetching a checkpoint");
         }
-        // Nobody else has it when another one is wanted, or the server has ended.
-        Arc::strong_count(progress) > 1
+        progress.is_wanted()
     })
+}
+
+/// Connects to the node with this name, and tries again as long as its offer stands: it does not
+/// hear that nobody comes.
+fn connect_patiently(name: &str, progress: &Progress) -> Result<OwnedFd, TransferError> {
+    let began = Instant::now();
+    let mut pause = PAUSE_MIN;
+    loop {
+        let error = match connect(name) {
+            Ok(socket) => {
+                progress.is_connected.store(true, Ordering::Relaxed);
+                return Ok(socket);
+            }
+            Err(error) => error,
+        };
+        if began.elapsed() + pause > TRIED_MAX {
+            return Err(failed("connect")(error));
+        }
+        if pause == PAUSE_MIN {
+            let index = progress.index;
+            tracing::warn!(to = name, index, %error, "cannot connect for a checkpoint, tries on");
+        }
+        std::thread::park_timeout(pause);
+        if !progress.is_wanted() {
+            return Err(TransferError::Stopped);
+        }
+        pause = (2 * pause).min(PAUSE_MAX);
+    }
 }
 
 fn patient(socket: OwnedFd) -> io::Result<TcpStream> {
@@ -220,4 +312,59 @@ fn patient(socket: OwnedFd) -> io::Result<TcpStream> {
 
 fn failed(action: &'static str) -> impl FnOnce(io::Error) -> TransferError {
     move |source| TransferError::Link { action, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// An address where nobody listens.
+    fn nowhere() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_receiver_that_cannot_connect_tries_again_soon() {
+        let name = nowhere();
+        let (began, there) = (Instant::now(), Duration::from_millis(250));
+        let sender = std::thread::spawn({
+            let name = name.clone();
+            move || {
+                std::thread::sleep(there);
+                TcpListener::bind(name).unwrap().accept().unwrap();
+            }
+        });
+        let progress = Progress::default();
+        connect_patiently(&name, &progress).unwrap();
+        sender.join().unwrap();
+        assert!(progress.is_connected.load(Ordering::Relaxed));
+        let took = began.elapsed();
+        // Attempts are 100, 300 and 700 ms behind the first.
+        assert!(took >= there && took < Duration::from_secs(3), "{took:?}");
+    }
+
+    #[test]
+    fn a_receiver_that_nobody_wants_any_more_ends_in_the_middle_of_a_pause() {
+        let name = nowhere();
+        let progress = Arc::new(Progress::default());
+        let receiver = std::thread::spawn({
+            let progress = Arc::clone(&progress);
+            move || connect_patiently(&name, &progress)
+        });
+        // Into the pause of 1600 ms.
+        std::thread::sleep(Duration::from_millis(1600));
+        let fetching = Fetching {
+            from: 2,
+            progress,
+            thread: receiver.thread().clone(),
+        };
+        let began = Instant::now();
+        drop(fetching);
+        let ended = receiver.join().unwrap();
+        assert!(matches!(ended, Err(TransferError::Stopped)), "{ended:?}");
+        assert!(began.elapsed() < Duration::from_secs(1));
+    }
 }

@@ -1,10 +1,27 @@
-//! A group whose leader has no room left on its disk.
+//! A group of which one replica has no room left on its disk.
 
 mod support;
 
+use giro_client::Client;
 use support::load::{Load, open_accounts, pay_many};
 use support::trio::Trio;
 use support::{assert_says, namespace};
+
+/// Payments that fill more than two segments of the log.
+const MUCH: u64 = 160 * 8000;
+
+/// Three replicas that run. Replica 0 has room for two segments, and not for a third.
+async fn with_little_room() -> (Trio, Client) {
+    let mut trio = Trio::unformatted(3);
+    std::fs::create_dir(trio.dir(0)).unwrap();
+    namespace::mount(&["-t", "tmpfs", "-o", "size=160m", "none"], &trio.dir(0));
+    (0..3).for_each(|replica| trio.format_one(replica, 3));
+    trio.flags = vec!["--log-spares=1"];
+    trio.start_all(3);
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    (trio, client)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_whose_disk_is_full_gives_way_and_comes_after_when_there_is_room() {
@@ -12,34 +29,44 @@ async fn a_leader_whose_disk_is_full_gives_way_and_comes_after_when_there_is_roo
     if !namespace::enter(NAME) {
         return;
     }
-    let mut trio = Trio::unformatted(3);
-    std::fs::create_dir(trio.dir(0)).unwrap();
-    // Room for two segments of the log, and not for a third.
-    namespace::mount(&["-t", "tmpfs", "-o", "size=160m", "none"], &trio.dir(0));
-    (0..3).for_each(|replica| trio.format_one(replica, 3));
-    trio.flags = vec!["--log-spares=1"];
-    trio.start_all(3);
-    trio.until("replica 0 leads", || {
-        let leader = trio.leader();
-        // It is given up when replica 0 lags a little; then it is asked for again.
-        leader == 0 || {
-            let _ = trio.cluster(leader, &["transfer", "--replica=0", "--wait=2"]);
-            false
-        }
-    });
-    let client = trio.connect().await;
-    open_accounts(&client).await;
+    let (trio, client) = with_little_room().await;
+    trio.make_lead(0);
     let load = Load::start(&client);
     load.more(20).await;
     assert_eq!(trio.leader(), 0);
-    // More than two segments. Every request is answered, by whoever leads.
+    // Every request is answered, by whoever leads.
     let mut made = 0;
-    while made < 160 * 8000 {
+    while made < MUCH {
         pay_many(&client, &mut made).await;
     }
     assert_ne!(trio.leader(), 0);
     assert_says(&trio.log(0), &["no room", "hands leadership over"]);
     load.more(20).await;
+    namespace::mount(&["-o", "remount,size=2g"], &trio.dir(0));
+    load.audit_behind(&client, made).await;
+    trio.assert_same_state(&[0, 1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_whose_disk_is_full_does_not_hold_the_group_up_and_comes_after() {
+    const NAME: &str = "a_follower_whose_disk_is_full_does_not_hold_the_group_up_and_comes_after";
+    if !namespace::enter(NAME) {
+        return;
+    }
+    let (trio, client) = with_little_room().await;
+    trio.make_lead(1);
+    let load = Load::start(&client);
+    load.more(20).await;
+    let mut made = 0;
+    while made < MUCH {
+        pay_many(&client, &mut made).await;
+    }
+    load.more(20).await;
+    assert_says(&trio.log(0), &["no room", "free some"]);
+    trio.until("somebody else leads, and it lags", || {
+        let said = trio.member(0);
+        said.is_some_and(|said| said["lag"].as_u64() > Some(10))
+    });
     namespace::mount(&["-o", "remount,size=2g"], &trio.dir(0));
     load.audit_behind(&client, made).await;
     trio.assert_same_state(&[0, 1, 2]);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use giro_replication::Frame;
+use giro_replication::limits::APPEND_ENTRIES_MAX;
 
 use super::flight::Flight;
 
@@ -13,6 +14,9 @@ const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Bytes and parts that one operation sends.
 const FLIGHT_BYTES: usize = 2 << 20;
 const FLIGHT_PARTS_MAX: usize = 512;
+// A single frame is never too much for one operation.
+const _: () = assert!(APPEND_ENTRIES_MAX < libc::UIO_MAXIOV as usize);
+const _: () = assert!(FLIGHT_PARTS_MAX < libc::UIO_MAXIOV as usize);
 /// Pauses between attempts: the first, and the longest.
 const PAUSE_MIN_NS: u64 = 20_000_000;
 const PAUSE_MAX_NS: u64 = 500_000_000;

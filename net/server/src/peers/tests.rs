@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use giro_node::transfer::Hello;
 use giro_replication::codec::Header;
+use giro_replication::limits::APPEND_ENTRIES_MAX;
 use giro_replication::{Group, Member, Members, Options, Output, Payload, Replay};
 
 use super::*;
@@ -124,6 +125,11 @@ fn until(one: &mut End, other: &mut End, mut done: impl FnMut(&mut End, &mut End
 /// A group of a voter and a learner, in memory; gives the frames that carry payloads of these many
 /// bytes to the learner, and all others between the two.
 fn frames(payloads: &[usize]) -> (Vec<Frame>, Vec<Frame>) {
+    frames_while(payloads, |_| true)
+}
+
+/// The same; nothing gets to the learner while so many payloads are left and `is_there` says no.
+fn frames_while(payloads: &[usize], is_there: fn(usize) -> bool) -> (Vec<Frame>, Vec<Frame>) {
     let member = |id| Member {
         id,
         incarnation: id,
@@ -144,6 +150,8 @@ fn frames(payloads: &[usize]) -> (Vec<Frame>, Vec<Frame>) {
     });
     let (mut large, mut small) = (Vec::new(), Vec::new());
     let mut payloads = payloads.iter();
+    // Turns behind the last proposal.
+    let mut rest = 100;
     for _ in 0..2000 {
         if nodes[0].is_serving()
             && let Some(bytes) = payloads.next()
@@ -162,6 +170,9 @@ fn frames(payloads: &[usize]) -> (Vec<Frame>, Vec<Frame>) {
                 nodes[place].executed(commit.index, 0).unwrap();
             }
             for outgoing in out.frames {
+                if !is_there(payloads.len()) {
+                    continue;
+                }
                 let frame = outgoing.frame;
                 nodes[1 - place].receive(&frame.to_bytes()).unwrap();
                 let kept = if frame.payloads.is_empty() {
@@ -172,7 +183,8 @@ fn frames(payloads: &[usize]) -> (Vec<Frame>, Vec<Frame>) {
                 kept.push(frame);
             }
         }
-        if payloads.len() == 0 && large.len() > 3 {
+        rest -= usize::from(payloads.len() == 0);
+        if rest == 0 {
             break;
         }
     }
@@ -217,6 +229,25 @@ fn frames_of_all_sizes_arrive_whole_and_in_order() {
         "all, and in their order"
     );
     assert!(one.peers.take_unreachable().is_empty());
+}
+
+#[test]
+fn a_frame_with_as_many_entries_as_may_be_arrives() {
+    // Small enough that all fit one append. The learner is away for most of them; not for the first
+    // entry, which has no payload.
+    let is_there = |left| left == 0 || left > APPEND_ENTRIES_MAX + 50;
+    let (large, small) = frames_while(&[64; APPEND_ENTRIES_MAX + 100], is_there);
+    let most = large.iter().max_by_key(|frame| frame.payloads.len());
+    let most = most.unwrap();
+    assert_eq!(most.payloads.len(), APPEND_ENTRIES_MAX);
+    let (mut one, mut other) = (End::new(), End::new());
+    one.connect(&mut other, &small[0]);
+    one.send(other.address, most);
+    until(&mut one, &mut other, |one, other| {
+        assert!(one.peers.take_unreachable().is_empty());
+        !other.seen.frames.is_empty()
+    });
+    assert_eq!(other.seen.frames, bytes_of(std::slice::from_ref(most)));
 }
 
 #[test]

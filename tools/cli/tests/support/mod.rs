@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub(crate) mod client;
+pub(crate) mod disk;
 pub(crate) mod load;
 pub(crate) mod namespace;
 pub(crate) mod server;

@@ -106,6 +106,13 @@ impl Trio {
         self.start_with_peers(replica, &peers);
     }
 
+    /// Starts it; it looks for another one at this port.
+    pub(crate) fn start_looking_at(&mut self, replica: usize, other: usize, port: u16) {
+        let mut peers: Vec<u16> = self.ports.iter().map(|pair| pair.1).collect();
+        peers[other] = port;
+        self.start_with_peers(replica, &peers);
+    }
+
     fn start_with_peers(&mut self, replica: usize, peers: &[u16]) {
         let peers = peers.iter().map(u16::to_string);
         let peers = peers.collect::<Vec<_>>().join(",");
@@ -247,6 +254,26 @@ impl Trio {
             found.is_some()
         });
         found.expect("waited for above")
+    }
+
+    /// Has a replica lead.
+    pub(crate) fn make_lead(&self, replica: usize) {
+        self.until("it leads", || {
+            let leader = self.leader();
+            // It is given up when the replica lags a little; then it is asked for again.
+            leader == replica || {
+                let to = format!("--replica={replica}");
+                let _ = self.cluster(leader, &["transfer", &to, "--wait=2"]);
+                false
+            }
+        });
+    }
+
+    /// What the leader says of a replica.
+    pub(crate) fn member(&self, replica: usize) -> Option<Value> {
+        let status = self.status(self.leader())?;
+        let mut members = status["members"].as_array()?.iter();
+        members.find(|m| m["replica"] == replica).cloned()
     }
 
     pub(crate) fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
