@@ -1,6 +1,7 @@
 //! A group whose only member is its leader: entries stay where their records are written from.
 
-use giro_replication::{Change, CommitContent, Payload, Role};
+use bytes::Bytes;
+use giro_replication::{Change, Checkpoint, CommitContent, Payload, Role};
 
 use crate::support::{World, member, payload};
 
@@ -80,6 +81,40 @@ fn a_learner_is_sent_what_is_lent_and_not_executed() {
     world.node(1).is_lagging = false;
     world.ticks(2);
     assert_eq!(world.node(1).texts(), expected);
+}
+
+#[test]
+fn a_learner_gets_a_checkpoint_when_the_log_gave_up_what_was_lent() {
+    let mut world = alone();
+    for ticket in 0..5 {
+        world.propose_lent(1, &format!("entry {ticket}"), ticket);
+    }
+    world.settle();
+    let save = |world: &mut World| {
+        let node = world.node(1);
+        let index = node.group.executed_index();
+        let checkpoint = Checkpoint {
+            index,
+            term: node.entry(index).unwrap().term,
+            members: node.group.members().clone(),
+            manifest: Bytes::new(),
+        };
+        node.checkpoint = Some(checkpoint.clone());
+        node.group.set_checkpoint(checkpoint);
+        node.group.compact(index + 1);
+    };
+    save(&mut world);
+    add_learner(&mut world);
+    // It joined behind that one.
+    assert!(world.node(1).wants_checkpoint);
+    assert!(world.node(2).texts().is_empty());
+    save(&mut world);
+    world.propose(1, "behind it", 9);
+    world.ticks(6);
+    assert_eq!(world.node(1).fetches, 0, "nobody reads what is gone");
+    assert_eq!(world.node(2).texts(), ["behind it"]);
+    let executed = world.node(1).group.executed_index();
+    assert_eq!(world.node(2).group.executed_index(), executed);
 }
 
 #[test]
