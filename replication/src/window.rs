@@ -186,6 +186,11 @@ impl Window {
         self.wanted.take()
     }
 
+    /// Whether no peer waits for entries or a checkpoint that it has not.
+    pub(crate) fn is_content(&self) -> bool {
+        self.wanted.borrow().is_empty() && !self.wants_checkpoint.get()
+    }
+
     /// Oldest index that the log still has.
     pub(crate) fn first(&self) -> u64 {
         self.first

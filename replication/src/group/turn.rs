@@ -37,6 +37,22 @@ impl Group {
         self.stop.take().map_or(Ok(()), Err)
     }
 
+    /// Whether [`poll`](Self::poll) would find nothing to do: most turns of a driver have nothing
+    /// for the group.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.reads.is_empty()
+            && !self.flights.has_landed()
+            && self.released.is_empty()
+            && self.refused_reads.is_empty()
+            && self.unknown.is_empty()
+            && self.roles.is_empty()
+            && self.installs.is_empty()
+            && self.stop.is_none()
+            && self.raw.store().is_content()
+            && !self.raw.has_ready()
+    }
+
     fn ask_reads(&mut self) {
         if let Some(name) = self.reads.ask(self.now) {
             self.raw.read_index(name.to_le_bytes().to_vec());

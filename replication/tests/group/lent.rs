@@ -52,7 +52,10 @@ fn a_learner_gets_from_the_log_what_is_not_kept_in_memory() {
     world.settle();
     assert_eq!(world.node(1).fetches, 0);
     add_learner(&mut world);
-    assert!(world.node(1).fetches > 0, "the window is large enough for five");
+    assert!(
+        world.node(1).fetches > 0,
+        "the window is large enough for five"
+    );
     assert_eq!(world.node(2).texts(), texts);
     // From then on it is sent what is in memory.
     let fetches = world.node(1).fetches;

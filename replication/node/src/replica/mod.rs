@@ -18,7 +18,8 @@ use giro::Engine;
 use giro_log::storage::Storage;
 use giro_log::{DirLock, Identity};
 use giro_replication::{
-    Commit, Fetch, Group, Install, Members, NodeId, Outgoing, Output, Place, Role, RoleChange, Status,
+    Commit, Fetch, Group, Install, Members, NodeId, Outgoing, Output, Place, Role, RoleChange,
+    Status,
 };
 
 use crate::aligned::Copies;

@@ -117,6 +117,10 @@ impl Replica {
         if self.is_superseded {
             return Ok(());
         }
+        if self.group.is_quiet() {
+            self.cover();
+            return Ok(());
+        }
         let mut out = std::mem::take(&mut self.out);
         let polled = self.group.poll(&mut out);
         for role in out.roles.drain(..) {
