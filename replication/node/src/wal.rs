@@ -171,6 +171,8 @@ impl Wal {
                 Content::State => Content::State,
                 Content::Entry(entry) => {
                     proposed = self.proposed(entry);
+                    let has_ops = proposed.is_some() || !entry.payload.is_lent();
+                    assert!(has_ops, "what is lent is in the buffer it was proposed in");
                     let lent = proposed.as_ref().filter(|own| own.is_lent);
                     let lent = lent.map(Proposed::ops);
                     journal.note(|| Event::Write(with_ops(entry, lent)));
