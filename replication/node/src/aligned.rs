@@ -69,13 +69,14 @@ impl AsRef<[u8]> for Units {
 #[must_use]
 pub fn aligned(bytes: &[u8]) -> Bytes {
     // Zeros that are written over at once would cost as much as the copy.
-    let (whole, rest) = bytes.as_chunks();
-    let mut units = Vec::with_capacity(bytes.len().div_ceil(ALIGN));
-    units.extend(whole.iter().map(|unit| u128::from_ne_bytes(*unit)));
+    let (whole, rest) = bytes.as_chunks::<ALIGN>();
+    let mut units: Vec<u128> = Vec::with_capacity(bytes.len().div_ceil(ALIGN));
+    let unit = |unit: &[u8; ALIGN]| -> u128 { zerocopy::transmute!(*unit) };
+    units.extend(whole.iter().map(unit));
     if !rest.is_empty() {
-        let mut last = [0; ALIGN];
+        let mut last = [0_u8; ALIGN];
         last[..rest.len()].copy_from_slice(rest);
-        units.push(u128::from_ne_bytes(last));
+        units.push(unit(&last));
     }
     let bytes = bytes.len();
     Bytes::from_owner(Units {

@@ -24,12 +24,12 @@ pub enum Event {
 impl Event {
     /// The same without memory that is lent: an onlooker may keep it as long as it likes.
     fn kept(mut self) -> Self {
-        let payload = match &mut self {
-            Self::Commit(Commit {
-                content: CommitContent::Ops(payload),
-                ..
-            }) => payload,
-            _ => return self,
+        let Self::Commit(Commit {
+            content: CommitContent::Ops(payload),
+            ..
+        }) = &mut self
+        else {
+            return self;
         };
         if payload.is_lent() {
             *payload = Payload::new(aligned(&payload.bytes));
