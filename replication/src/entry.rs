@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use giro_base::checksum;
+use giro_base::checksum::CHECKSUM_EMPTY;
 use raft::eraftpb;
 
 use crate::change::Change;
@@ -32,22 +33,53 @@ impl EntryKind {
 }
 
 /// Bytes with their checksum, which is worked out once. Clones share the bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Payload {
     /// The bytes.
     pub bytes: Bytes,
-    /// Their [`checksum`](giro_base::checksum()).
-    pub checksum: u128,
+    /// None for what was lent: most of it is never sent to anybody.
+    checksum: Option<u128>,
 }
 
 impl Payload {
     /// The bytes with their checksum, which is worked out here.
     #[must_use]
     pub fn new(bytes: Bytes) -> Self {
-        let checksum = checksum(&bytes);
+        let checksum = Some(checksum(&bytes));
         Self { bytes, checksum }
     }
+
+    /// The bytes, whose checksum is worked out when somebody asks for it.
+    #[must_use]
+    pub fn lent(bytes: Bytes) -> Self {
+        let checksum = None;
+        Self { bytes, checksum }
+    }
+
+    /// Whether the bytes are lent: to be kept, they are to be copied.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        self.checksum.is_none()
+    }
+
+    /// The bytes' [`checksum`](giro_base::checksum()).
+    #[must_use]
+    pub fn checksum(&self) -> u128 {
+        self.checksum.unwrap_or_else(|| checksum(&self.bytes))
+    }
 }
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Payload {}
+
+/// Context of the library's entry whose bytes are lent: a checksum has more bytes, and no ops at
+/// all have none.
+const LENT: &[u8] = b"L";
 
 /// One entry: one record of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,9 +125,9 @@ impl Hard {
 }
 
 impl Entry {
-    /// The library's form: a group's bytes are its data, with their checksum as context. A change
-    /// is context only, because the library's data would be protobuf, which never leaves the
-    /// proposing node.
+    /// The library's form: a group's bytes are its data, with their checksum as context, or the
+    /// word that they are lent. A change is context only, because the library's data would be
+    /// protobuf, which never leaves the proposing node.
     pub(crate) fn to_raft(&self) -> eraftpb::Entry {
         let mut entry = eraftpb::Entry {
             index: self.index,
@@ -105,7 +137,10 @@ impl Entry {
         match self.kind {
             EntryKind::Ops => {
                 entry.data = self.payload.bytes.clone();
-                entry.context = Bytes::copy_from_slice(&self.payload.checksum.to_le_bytes());
+                entry.context = match self.payload.checksum {
+                    Some(checksum) => Bytes::copy_from_slice(&checksum.to_le_bytes()),
+                    None => Bytes::from_static(LENT),
+                };
             }
             EntryKind::Empty => {}
             EntryKind::Change => {
@@ -121,12 +156,16 @@ impl Entry {
         let payload = match kind {
             EntryKind::Ops => {
                 let sum = <[u8; 16]>::try_from(&entry.context[..]);
-                let sum = sum.expect("ops are proposed and received with their checksum");
-                let checksum = u128::from_le_bytes(sum);
+                let sum = (!is_lent(entry)).then_some(sum);
+                let sum = sum.map(|sum| sum.expect("ops that are not lent have their checksum"));
+                let checksum = sum.map(u128::from_le_bytes);
                 let bytes = entry.data.clone();
                 Payload { bytes, checksum }
             }
-            EntryKind::Empty => Payload::new(Bytes::new()),
+            EntryKind::Empty => Payload {
+                bytes: Bytes::new(),
+                checksum: Some(CHECKSUM_EMPTY),
+            },
             EntryKind::Change => Payload::new(entry.context.clone()),
         };
         Self {
@@ -146,6 +185,11 @@ impl Entry {
         assert_eq!(self.kind, EntryKind::Change);
         Change::decode(&self.payload.bytes).expect("validated where it came in")
     }
+}
+
+/// Whether the entry's bytes are those of its record's buffer, or will be when there is one.
+pub(crate) fn is_lent(entry: &eraftpb::Entry) -> bool {
+    entry.context == LENT
 }
 
 /// An entry of ops has its checksum even when it has no ops; only the library's own has neither.

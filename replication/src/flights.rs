@@ -61,10 +61,15 @@ impl Flights {
         self.durable = number;
     }
 
+    /// Whether all that the oldest turn promised is durable.
+    pub(crate) fn has_landed(&self) -> bool {
+        let front = self.queue.front();
+        front.is_some_and(|front| !front.needs_write || front.number <= self.durable)
+    }
+
     /// The oldest turn, when all it promised is durable.
     pub(crate) fn pop(&mut self) -> Option<Landed> {
-        let front = self.queue.front()?;
-        if front.needs_write && front.number > self.durable {
+        if !self.has_landed() {
             return None;
         }
         let flight = self.queue.pop_front()?;

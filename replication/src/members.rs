@@ -96,6 +96,12 @@ impl Members {
         id <= self.id_max && self.get(id).is_none()
     }
 
+    /// Whether this node is the only one, and votes.
+    #[must_use]
+    pub fn is_only(&self, id: NodeId) -> bool {
+        self.voters == [id] && self.known.len() == 1 && !self.is_joint()
+    }
+
     /// Whether a joint change is under way.
     #[must_use]
     pub fn is_joint(&self) -> bool {

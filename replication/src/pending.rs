@@ -64,6 +64,11 @@ struct Asked {
 }
 
 impl Reads {
+    /// Whether none waits for anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.asked.is_empty() && self.answered.is_empty()
+    }
+
     pub(crate) fn push(&mut self, ticket: u64) {
         self.waiting.push(ticket);
     }

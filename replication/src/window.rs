@@ -6,12 +6,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use raft::eraftpb::{Entry, Snapshot};
 use raft::storage::GetEntriesContext;
 use raft::{Error, RaftState, Storage, StorageError};
 
 use crate::codec::{encode_description, snapshot};
-use crate::entry::Hard;
+use crate::entry::{Hard, is_lent};
 use crate::group::Checkpoint;
 
 pub(crate) struct Window {
@@ -24,6 +25,8 @@ pub(crate) struct Window {
     last: u64,
     /// The entries up to `last`.
     entries: VecDeque<Entry>,
+    /// The last one whose bytes are lent: memory that is wanted back.
+    lent: u64,
     bytes: usize,
     bytes_max: usize,
     /// What a peer that is too far behind gets.
@@ -67,6 +70,7 @@ impl Window {
             first: start.first,
             last: start.last,
             entries: start.entries.into(),
+            lent: 0,
             bytes,
             bytes_max: start.bytes_max,
             checkpoint: start.checkpoint,
@@ -80,7 +84,7 @@ impl Window {
     ///
     /// # Panics
     /// When there is a gap.
-    pub(crate) fn append(&mut self, entries: &[Entry]) {
+    pub(crate) fn append(&mut self, entries: Vec<Entry>) {
         let Some(first) = entries.first() else {
             return;
         };
@@ -97,8 +101,8 @@ impl Window {
             {
                 self.terms.push_back((entry.index, entry.term));
             }
-            self.bytes += size_of_entry(entry);
-            self.entries.push_back(entry.clone());
+            self.bytes += size_of_entry(&entry);
+            self.entries.push_back(entry);
         }
     }
 
@@ -115,12 +119,26 @@ impl Window {
         }
     }
 
-    /// Lets go of the oldest entries when there are more bytes than wanted; never of any above
-    /// `kept_from`.
+    /// The bytes of an entry that was proposed without them. Nothing, when another one has its
+    /// place.
+    pub(crate) fn lend(&mut self, index: u64, term: u64, bytes: Bytes) {
+        let at = index.checked_sub(self.resident());
+        let at = at.and_then(|at| usize::try_from(at).ok());
+        let entry = at.and_then(|at| self.entries.get_mut(at));
+        if let Some(entry) = entry.filter(|entry| entry.term == term && is_lent(entry)) {
+            self.bytes += bytes.len();
+            entry.data = bytes;
+            self.lent = index;
+        }
+    }
+
+    /// Lets go of the oldest entries when there are more bytes than wanted, and of those that are
+    /// lent with all before them; never of any from `kept_from` on.
     pub(crate) fn trim(&mut self, kept_from: u64) {
-        while self.bytes > self.bytes_max
-            && self.entries.front().is_some_and(|e| e.index < kept_from)
-        {
+        while self.entries.front().is_some_and(|oldest| {
+            let is_wanted = self.bytes <= self.bytes_max && oldest.index > self.lent;
+            oldest.index < kept_from && !is_wanted
+        }) {
             let oldest = self.entries.pop_front().expect("looked at it above");
             self.bytes -= size_of_entry(&oldest);
         }
@@ -166,6 +184,11 @@ impl Window {
 
     pub(crate) fn take_wanted(&mut self) -> Vec<Wanted> {
         self.wanted.take()
+    }
+
+    /// Whether no peer waits for entries or a checkpoint that it has not.
+    pub(crate) fn is_content(&self) -> bool {
+        self.wanted.borrow().is_empty() && !self.wants_checkpoint.get()
     }
 
     /// Oldest index that the log still has.

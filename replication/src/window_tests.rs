@@ -35,7 +35,7 @@ fn window(last: u64) -> Window {
     let entries: Vec<_> = (1..=last)
         .map(|index| entry(index, index.div_ceil(2)))
         .collect();
-    window.append(&entries);
+    window.append(entries);
     window
 }
 
@@ -74,7 +74,7 @@ fn a_size_bounds_what_comes_but_one_always_comes() {
 #[test]
 fn an_overwrite_voids_what_is_above_it() {
     let mut window = window(6);
-    window.append(&[entry(4, 9)]);
+    window.append(vec![entry(4, 9)]);
     assert_eq!(window.last_index(), Ok(4));
     assert_eq!((window.term(3), window.term(4)), (Ok(2), Ok(9)));
     assert_eq!(store_error(window.term(5)), StorageError::Unavailable);
@@ -154,6 +154,59 @@ fn an_installed_checkpoint_leaves_nothing_of_the_log() {
         store_error(newer),
         StorageError::SnapshotTemporarilyUnavailable
     );
-    window.append(&[entry(41, 10)]);
+    window.append(vec![entry(41, 10)]);
     assert_eq!(indexes(&window, 41, 42, None), [41]);
+}
+
+/// As the library has it when it was proposed without its bytes.
+fn bare(index: u64, term: u64) -> Entry {
+    let payload = crate::Payload::lent(Bytes::new());
+    let kind = crate::EntryKind::Ops;
+    let entry = crate::Entry {
+        index,
+        term,
+        kind,
+        payload,
+    };
+    entry.to_raft()
+}
+
+#[test]
+fn what_is_lent_leaves_when_it_is_executed_with_all_before_it() {
+    let mut window = window(4);
+    window.append(vec![bare(5, 3), bare(6, 3), entry(7, 3)]);
+    let ops = Bytes::from_static(b"some ops");
+    window.lend(5, 3, ops.clone());
+    window.lend(6, 3, ops.clone());
+    assert_eq!(window.entries[5].data, ops);
+    window.trim(6);
+    assert_eq!(indexes(&window, 6, 8, None), [6, 7]);
+    window.trim(7);
+    assert_eq!(indexes(&window, 7, 8, None), [7]);
+    // There is room for what is not lent.
+    window.trim(8);
+    assert_eq!(indexes(&window, 7, 8, None), [7]);
+    assert_eq!(window.bytes, size_of_entry(&entry(7, 3)));
+    assert_eq!(window.term_of(5), Some(3));
+    let context = GetEntriesContext::empty(true);
+    let error = store_error(window.entries(5, 8, None, context));
+    assert_eq!(error, StorageError::LogTemporarilyUnavailable);
+    let wanted = window.take_wanted();
+    assert_eq!((wanted[0].low, wanted[0].high), (5, 7));
+}
+
+#[test]
+fn bytes_of_an_entry_that_lost_its_place_are_not_taken() {
+    let mut window = window(2);
+    window.append(vec![bare(3, 2), bare(4, 2)]);
+    window.append(vec![entry(3, 5)]);
+    let bytes = window.bytes;
+    let ops = Bytes::from_static(b"some ops");
+    window.lend(3, 2, ops.clone());
+    window.lend(4, 2, ops.clone());
+    window.lend(3, 5, ops);
+    assert_eq!(window.entries.back(), Some(&entry(3, 5)));
+    assert_eq!(window.bytes, bytes);
+    window.trim(4);
+    assert_eq!(indexes(&window, 1, 4, None), [1, 2, 3]);
 }

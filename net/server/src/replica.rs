@@ -62,6 +62,8 @@ pub struct ServedReplica {
     /// The log says this of the node's part.
     told: Option<RoleChange>,
     gate: GateAlarm,
+    /// Other threads may have something for this one.
+    has_news: bool,
 }
 
 struct Question {
@@ -141,6 +143,7 @@ impl ServedReplica {
             made: 0,
             told: None,
             gate: GateAlarm::default(),
+            has_news: true,
         };
         Ok((served, commander))
     }
@@ -149,6 +152,9 @@ impl ServedReplica {
     fn read_old(&mut self) -> Result<(), NodeError> {
         for old in self.replica.fetches() {
             self.old.read(old);
+        }
+        if !self.has_news {
+            return Ok(());
         }
         while let Some(fetched) = self.old.next() {
             self.replica.fetched(fetched.number, fetched.entries)?;
@@ -178,6 +184,9 @@ impl ServedReplica {
                 Some(name) => self.transfers.fetch(fetcher, hello, name),
                 None => self.replica.checkpoint_fetched(hello.index, false),
             }
+        }
+        if !self.has_news {
+            return Ok(());
         }
         while let Some(ended) = self.transfers.next() {
             match ended {
@@ -211,11 +220,11 @@ impl ServedReplica {
         }
     }
 
-    /// Does what operators ask for.
-    fn obey(&mut self) {
+    /// Does what operators ask for. Whether it could not, yet.
+    fn obey(&mut self) -> bool {
         if self.replica.engine().is_ahead() {
             // The digest is not that of the last op executed. It will be in the next turn but one.
-            return;
+            return true;
         }
         let (replica, fetching) = (&mut self.replica, self.transfers.progress());
         self.orders.answer(|order| {
@@ -234,6 +243,7 @@ impl ServedReplica {
                 gate: replica.gate(),
             })
         });
+        false
     }
 
     /// Hands out what the group wants to send.
@@ -394,6 +404,8 @@ impl Ledger for ServedReplica {
                 self.replica.tick()?;
             }
         }
+        // Who has news wakes this thread; looking costs, so it is done without only once a step.
+        self.has_news |= steps > 0 || self.peers.take_woken();
         self.tell_role();
         if now.saturating_sub(self.swept) >= SWEEP_NS {
             self.swept = now;
@@ -407,8 +419,9 @@ impl Ledger for ServedReplica {
         }
         self.greet();
         self.take_answers();
-        self.obey();
+        let waits = self.has_news && self.obey();
         self.read_old()?;
+        self.has_news = waits;
         self.peers.start(ring, now);
         Ok(())
     }

@@ -68,8 +68,16 @@ impl AsRef<[u8]> for Units {
 /// A copy of the bytes, aligned to 16.
 #[must_use]
 pub fn aligned(bytes: &[u8]) -> Bytes {
-    let mut units = vec![0_u128; bytes.len().div_ceil(ALIGN)];
-    units.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
+    // Zeros that are written over at once would cost as much as the copy.
+    let (whole, rest) = bytes.as_chunks::<ALIGN>();
+    let mut units: Vec<u128> = Vec::with_capacity(bytes.len().div_ceil(ALIGN));
+    let unit = |unit: &[u8; ALIGN]| -> u128 { zerocopy::transmute!(*unit) };
+    units.extend(whole.iter().map(unit));
+    if !rest.is_empty() {
+        let mut last = [0_u8; ALIGN];
+        last[..rest.len()].copy_from_slice(rest);
+        units.push(unit(&last));
+    }
     let bytes = bytes.len();
     Bytes::from_owner(Units {
         units,

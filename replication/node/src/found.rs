@@ -96,7 +96,8 @@ impl Survey {
                 if entry.index == 0 || entry.index > places.end() {
                     return Err(StartError::Inconsistent("an entry is missing"));
                 }
-                places.put(entry.index, place_of(record, entry, places));
+                let payload = &entry.payload.bytes;
+                places.put(entry.index, place_of(record, entry, payload, places));
             }
             Content::Installed { index, .. } => self.places = Some(Places::behind(*index, None)),
         }
@@ -110,10 +111,10 @@ impl Survey {
     }
 }
 
-/// The place of an entry in this record, when those before it have theirs.
-pub(crate) fn place_of(record: u64, entry: &Entry, places: &Places) -> Place {
+/// The place of an entry with this payload in this record, when those before it have theirs.
+pub(crate) fn place_of(record: u64, entry: &Entry, payload: &[u8], places: &Places) -> Place {
     let last = match entry.kind {
-        EntryKind::Ops => ops_of_valid_payload(&entry.payload.bytes).last(),
+        EntryKind::Ops => ops_of_valid_payload(payload).last(),
         EntryKind::Empty | EntryKind::Change => None,
     };
     let last = last.map(|(header, _)| OpPlace {
@@ -123,7 +124,7 @@ pub(crate) fn place_of(record: u64, entry: &Entry, places: &Places) -> Place {
     Place {
         record,
         term: entry.term,
-        bytes: entry.payload.bytes.len(),
+        bytes: payload.len(),
         last_op: last.or_else(|| places.last_op(entry.index - 1)),
     }
 }

@@ -1,6 +1,8 @@
 //! What an onlooker is told, step by step: simulators check every promise on it.
 
-use giro_replication::{Commit, Content, Entry, Hard, RoleChange};
+use giro_replication::{Commit, CommitContent, Content, Entry, Hard, Payload, RoleChange};
+
+use crate::aligned::aligned;
 
 /// Something that happened in a replica.
 #[derive(Clone, Debug)]
@@ -19,6 +21,23 @@ pub enum Event {
     Executed(u64, u128),
 }
 
+impl Event {
+    /// The same without memory that is lent: an onlooker may keep it as long as it likes.
+    fn kept(mut self) -> Self {
+        let Self::Commit(Commit {
+            content: CommitContent::Ops(payload),
+            ..
+        }) = &mut self
+        else {
+            return self;
+        };
+        if payload.is_lent() {
+            *payload = Payload::new(aligned(&payload.bytes));
+        }
+        self
+    }
+}
+
 /// Collects events while somebody looks on.
 #[derive(Default)]
 pub(crate) struct Journal {
@@ -35,7 +54,7 @@ impl Journal {
     /// Notes what `event` makes, if somebody looks on.
     pub(crate) fn note(&mut self, event: impl FnOnce() -> Event) {
         if self.is_read {
-            self.events.push(event());
+            self.events.push(event().kept());
         }
     }
 

@@ -2,24 +2,42 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::vec::Drain;
 
+use bytes::Bytes;
 use giro_base::limits::{OP_HEADER_BYTES, RECORD_HEADER_BYTES};
 use giro_base::{Buffer, BufferPool};
 use giro_log::{
     Disk, IN_FLIGHT_MAX, Log, LogError, Mark, NewRecord, op_bytes, ops_of_valid_payload,
 };
-use giro_replication::{Content, Entry, EntryKind, Hard, Write};
+use giro_replication::{Content, Entry, EntryKind, Hard, Payload, Place as EntryPlace, Write};
 use zerocopy::IntoBytes;
 
+use crate::aligned::aligned;
 use crate::found::{KIND_INSTALLED, KIND_STATE, header_of_change, place_of};
 use crate::journal::{Event, Journal};
 use crate::places::Places;
 
 /// A group of ops that was proposed here, in the buffer it is written from.
 pub(crate) struct Proposed {
-    pub(crate) index: u64,
-    pub(crate) term: u64,
+    pub(crate) place: EntryPlace,
     pub(crate) buffer: Buffer,
+    /// Bytes of the ops.
+    pub(crate) bytes: usize,
+    /// The group does not have the ops: they are lent to it once the record is complete.
+    pub(crate) is_lent: bool,
+}
+
+impl Proposed {
+    fn ops(&self) -> &[u8] {
+        &self.buffer[RECORD_HEADER_BYTES..][..self.bytes]
+    }
+}
+
+/// The ops of a record that is complete, where it is written from.
+pub(crate) struct Lent {
+    pub(crate) place: EntryPlace,
+    pub(crate) payload: Bytes,
 }
 
 /// The log of a member.
@@ -33,6 +51,8 @@ pub(crate) struct Wal {
     waiting: VecDeque<Waiting>,
     /// Records on their way, by number.
     flying: VecDeque<Flying>,
+    /// Records that were completed, to be [taken](Self::take_lent).
+    lent: Vec<Lent>,
     pub(crate) places: Places,
     /// A record that says a checkpoint was installed is on its way, or durable: nothing follows.
     is_closing: bool,
@@ -41,7 +61,7 @@ pub(crate) struct Wal {
 struct Waiting {
     hard: Hard,
     content: Content,
-    buffer: Option<Buffer>,
+    proposed: Option<Proposed>,
     /// The write that ends with this record.
     number: Option<u64>,
 }
@@ -49,9 +69,24 @@ struct Waiting {
 struct Flying {
     record: u64,
     /// Stays as it is until the write is complete.
-    _buffer: Buffer,
+    _memory: Memory,
     number: Option<u64>,
     is_install: bool,
+}
+
+/// What a record is written from.
+enum Memory {
+    Own { _buffer: Buffer },
+    Shared { _bytes: Bytes },
+}
+
+/// A buffer whose record is complete: nobody changes it any more.
+struct Complete(Buffer);
+
+impl AsRef<[u8]> for Complete {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// What became durable.
@@ -71,6 +106,7 @@ impl Wal {
             proposed: VecDeque::new(),
             waiting: VecDeque::new(),
             flying: VecDeque::with_capacity(IN_FLIGHT_MAX),
+            lent: Vec::new(),
             places,
             is_closing: false,
         })
@@ -103,16 +139,22 @@ impl Wal {
         self.proposed.push_back(proposed);
     }
 
-    /// The buffer of an entry that was proposed here.
-    fn buffer_of(&mut self, entry: &Entry) -> Option<Buffer> {
+    /// Takes the records that can be lent.
+    pub(crate) fn take_lent(&mut self) -> Drain<'_, Lent> {
+        self.lent.drain(..)
+    }
+
+    /// An entry that was proposed here.
+    fn proposed(&mut self, entry: &Entry) -> Option<Proposed> {
         while let Some(front) = self.proposed.front() {
-            if front.index > entry.index {
+            let place = front.place;
+            if place.index > entry.index {
                 return None;
             }
-            let is_it = front.index == entry.index && front.term == entry.term;
+            let is_it = place.index == entry.index && place.term == entry.term;
             let proposed = self.proposed.pop_front().expect("looked at it above");
             if is_it {
-                return Some(proposed.buffer);
+                return Some(proposed);
             }
             // It lost its place to another entry.
         }
@@ -124,14 +166,19 @@ impl Wal {
         let mut record = self.log.positions().appended + self.waiting.len() as u64;
         for (hard, content) in write.records() {
             record += 1;
-            let mut buffer = None;
+            let mut proposed = None;
             let content = match content {
                 Content::State => Content::State,
                 Content::Entry(entry) => {
-                    journal.note(|| Event::Write(entry.clone()));
-                    let place = place_of(record, entry, &self.places);
+                    proposed = self.proposed(entry);
+                    let has_ops = proposed.is_some() || !entry.payload.is_lent();
+                    assert!(has_ops, "what is lent is in the buffer it was proposed in");
+                    let lent = proposed.as_ref().filter(|own| own.is_lent);
+                    let lent = lent.map(Proposed::ops);
+                    journal.note(|| Event::Write(with_ops(entry, lent)));
+                    let payload = lent.unwrap_or(&entry.payload.bytes);
+                    let place = place_of(record, entry, payload, &self.places);
                     self.places.put(entry.index, place);
-                    buffer = self.buffer_of(entry);
                     Content::Entry(entry.clone())
                 }
                 Content::Installed { index, term } => {
@@ -142,7 +189,7 @@ impl Wal {
             self.waiting.push_back(Waiting {
                 hard,
                 content,
-                buffer,
+                proposed,
                 number: None,
             });
         }
@@ -161,21 +208,42 @@ impl Wal {
             let Waiting {
                 hard,
                 content,
-                buffer,
+                proposed,
                 number,
             } = waiting;
-            let is_filled = buffer.is_some();
+            let is_lent = |proposed: &&Proposed| proposed.is_lent;
+            let lent = proposed.as_ref().filter(is_lent).map(|own| own.place);
+            let filled = proposed.as_ref().map(|own| own.bytes);
             // The log takes no more writes than there are buffers.
-            let mut buffer =
-                buffer.unwrap_or_else(|| self.pool.take().expect("one for each write"));
-            let (new, mark) = fill(&mut buffer, hard, &content, is_filled);
+            let mut buffer = match proposed {
+                Some(own) => own.buffer,
+                None => self.pool.take().expect("one for each write"),
+            };
+            let (new, mark) = fill(&mut buffer, hard, &content, filled);
+            let ops = RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + new.ops_bytes;
             let record = self.log.append_marked(&mut buffer, new, mark, disk)?;
             let is_install = matches!(content, Content::Installed { .. });
             self.is_closing = is_install;
-            journal.note(|| Event::Started(record, hard, content));
+            journal.note(|| {
+                let lent = lent.map(|_| &buffer[ops.clone()]);
+                let content = match content {
+                    Content::Entry(entry) => Content::Entry(with_ops(&entry, lent)),
+                    other => other,
+                };
+                Event::Started(record, hard, content)
+            });
+            let memory = match lent {
+                Some(place) => {
+                    let bytes = Bytes::from_owner(Complete(buffer));
+                    let payload = bytes.slice(ops);
+                    self.lent.push(Lent { place, payload });
+                    Memory::Shared { _bytes: bytes }
+                }
+                None => Memory::Own { _buffer: buffer },
+            };
             self.flying.push_back(Flying {
                 record,
-                _buffer: buffer,
+                _memory: memory,
                 number,
                 is_install,
             });
@@ -230,8 +298,21 @@ impl Wal {
     }
 }
 
-/// Completes a record's content in `buffer`, where it may be already.
-fn fill(buffer: &mut Buffer, hard: Hard, content: &Content, is_filled: bool) -> (NewRecord, Mark) {
+/// The entry with its ops where it does not have them itself.
+fn with_ops(entry: &Entry, lent: Option<&[u8]>) -> Entry {
+    let payload = lent.map(|ops| Payload::new(aligned(ops)));
+    let payload = payload.unwrap_or_else(|| entry.payload.clone());
+    Entry { payload, ..*entry }
+}
+
+/// Completes a record's content in `buffer`, where so many bytes of ops are already if it was
+/// `filled`.
+fn fill(
+    buffer: &mut Buffer,
+    hard: Hard,
+    content: &Content,
+    filled: Option<usize>,
+) -> (NewRecord, Mark) {
     let mut record = NewRecord {
         term: hard.term,
         first_op: 0,
@@ -261,11 +342,11 @@ fn fill(buffer: &mut Buffer, hard: Hard, content: &Content, is_filled: bool) -> 
                 (record.op_count, record.ops_bytes) = (1, op_bytes(bytes.len()));
                 return (record, mark);
             }
-            if !is_filled {
+            record.ops_bytes = filled.unwrap_or_else(|| {
                 place[..bytes.len()].copy_from_slice(bytes);
-            }
-            record.ops_bytes = bytes.len();
-            for (header, _) in ops_of_valid_payload(bytes) {
+                bytes.len()
+            });
+            for (header, _) in ops_of_valid_payload(&place[..record.ops_bytes]) {
                 if record.op_count == 0 {
                     record.first_op = header.op;
                 }

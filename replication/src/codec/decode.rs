@@ -105,7 +105,7 @@ impl Rest {
         for ((descriptor, kind), bytes) in self.descriptors.iter().zip(payloads) {
             let index = descriptor.index;
             let payload = Payload::new(bytes);
-            if payload.checksum != descriptor.checksum {
+            if payload.checksum() != descriptor.checksum {
                 return Err(BadFrame::Payload { index });
             }
             if *kind == EntryKind::Change && Change::decode(&payload.bytes).is_none() {

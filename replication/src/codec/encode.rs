@@ -107,7 +107,7 @@ fn append_entries(message: &Message, head: &mut Vec<u8>, payloads: &mut Vec<Byte
             break;
         }
         let mut descriptor = Descriptor::new_zeroed();
-        descriptor.checksum = entry.payload.checksum;
+        descriptor.checksum = entry.payload.checksum();
         (descriptor.term, descriptor.index) = (entry.term, entry.index);
         descriptor.bytes = entry.payload.bytes.len() as u32;
         descriptor.kind = entry.kind as u8;

@@ -242,6 +242,47 @@ impl Group {
         Ok(place)
     }
 
+    /// Whether nobody but this node needs its entries: it leads, it is the only member, and no
+    /// change of that is proposed. Its proposals can be [lent](Self::propose_lent) then.
+    #[must_use]
+    pub fn is_sole(&self) -> bool {
+        // What is proposed and not executed counts as under way; so does all that the leader found
+        // in its log, until it serves.
+        self.is_leader()
+            && self.members.is_only(self.options.node)
+            && !self.raw.raft.has_pending_conf()
+    }
+
+    /// As [`propose`](Self::propose), for a group of ops whose bytes follow with
+    /// [`lend`](Self::lend), before they are durable: they stay where the record is written from,
+    /// and nothing is worked out for peers.
+    ///
+    /// # Errors
+    /// When it was not taken; nothing happened.
+    ///
+    /// # Panics
+    /// When this node is not [sole](Self::is_sole).
+    pub fn propose_lent(&mut self, ticket: u64) -> Result<Place, ProposeError> {
+        self.can_propose()?;
+        assert!(self.is_sole(), "what is lent cannot be sent yet");
+        let place = self.place_of_next();
+        let entry = Entry {
+            index: 0,
+            term: 0,
+            kind: EntryKind::Ops,
+            payload: Payload::lent(Bytes::new()),
+        };
+        self.propose_entry(entry.to_raft(), Some(ticket))?;
+        Ok(place)
+    }
+
+    /// The bytes of what was [proposed](Self::propose_lent) without them. They are let go of once
+    /// the entry is executed: a node that joins gets it from the log.
+    pub fn lend(&mut self, place: Place, bytes: Bytes) {
+        let Place { term, index } = place;
+        self.raw.mut_store().lend(index, term, bytes);
+    }
+
     pub(super) fn propose_entry(
         &mut self,
         entry: raft::eraftpb::Entry,

@@ -6,7 +6,7 @@ use raft::eraftpb::{self, Message, MessageType};
 use super::Group;
 use super::types::{Commit, CommitContent, Fetch, Outgoing, Output, Write};
 use crate::codec::decode_description;
-use crate::entry::{Entry, EntryKind, Hard};
+use crate::entry::{Entry, EntryKind, Hard, is_lent};
 use crate::error::Stop;
 
 impl Group {
@@ -35,6 +35,22 @@ impl Group {
         out.roles.append(&mut self.roles);
         out.installs.append(&mut self.installs);
         self.stop.take().map_or(Ok(()), Err)
+    }
+
+    /// Whether [`poll`](Self::poll) would find nothing to do: most turns of a driver have nothing
+    /// for the group.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.reads.is_empty()
+            && !self.flights.has_landed()
+            && self.released.is_empty()
+            && self.refused_reads.is_empty()
+            && self.unknown.is_empty()
+            && self.roles.is_empty()
+            && self.installs.is_empty()
+            && self.stop.is_none()
+            && self.raw.store().is_content()
+            && !self.raw.has_ready()
     }
 
     fn ask_reads(&mut self) {
@@ -79,7 +95,6 @@ impl Group {
         if let Some(checkpoint) = &install {
             self.raw.mut_store().install(checkpoint.clone());
         }
-        self.raw.mut_store().append(&entries);
         if needs_write {
             out.writes.push(Write {
                 number,
@@ -88,6 +103,7 @@ impl Group {
                 install: install.clone(),
             });
         }
+        self.raw.mut_store().append(entries);
         self.raw.advance_append_async(ready);
         if let Some(checkpoint) = install {
             self.handed = checkpoint.index;
@@ -108,9 +124,16 @@ impl Group {
         );
         self.handed = entry.index;
         let ticket = self.proposals.commit(entry.index, entry.term);
+        let is_lent = is_lent(entry);
         let entry = Entry::from_raft(entry);
         let content = match entry.kind {
-            EntryKind::Ops => CommitContent::Ops(entry.payload),
+            EntryKind::Ops => {
+                assert!(
+                    !is_lent || !entry.payload.bytes.is_empty(),
+                    "what is durable was lent before"
+                );
+                CommitContent::Ops(entry.payload)
+            }
             EntryKind::Empty => CommitContent::Empty,
             EntryKind::Change => {
                 self.apply_change(&entry);

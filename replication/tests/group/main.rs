@@ -3,6 +3,7 @@
 
 mod backlog;
 mod elections;
+mod lent;
 mod members;
 mod promises;
 mod reads;

@@ -383,6 +383,20 @@ impl World {
         self.node(id).group.propose(payload(text), ticket).unwrap();
     }
 
+    /// Proposes what is only in its record's buffer; the record is complete, and not durable.
+    pub(crate) fn propose_lent(&mut self, id: NodeId, text: &str, ticket: u64) {
+        let place = self.node(id).group.propose_lent(ticket).unwrap();
+        self.poll(id);
+        let node = self.node(id);
+        let ops = Bytes::copy_from_slice(text.as_bytes());
+        let write = node.unwritten.back_mut().unwrap();
+        let entry = write.entries.last_mut().unwrap();
+        assert_eq!((entry.index, entry.term), (place.index, place.term));
+        assert!(entry.payload.is_lent() && entry.payload.bytes.is_empty());
+        entry.payload = Payload::new(ops.clone());
+        node.group.lend(place, ops);
+    }
+
     /// Cuts a node off from all others.
     pub(crate) fn isolate(&mut self, id: NodeId) {
         for other in self.ids() {

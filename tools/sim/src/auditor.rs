@@ -71,7 +71,7 @@ impl Auditor {
     /// When another entry had them.
     pub fn writes(&mut self, node: NodeId, entry: &Entry) -> Result<(), Broken> {
         let (index, term) = (entry.index, entry.term);
-        let sum = entry.payload.checksum;
+        let sum = entry.payload.checksum();
         let known = *self.contents.entry((index, term)).or_insert(sum);
         if known != sum {
             return Err(format!(
@@ -87,7 +87,7 @@ impl Auditor {
     /// When another entry was committed there.
     pub fn commits(&mut self, node: NodeId, commit: &Commit) -> Result<(), Broken> {
         let sum = match &commit.content {
-            CommitContent::Ops(payload) => payload.checksum,
+            CommitContent::Ops(payload) => payload.checksum(),
             CommitContent::Empty | CommitContent::Members(_) => 0,
         };
         let (index, term) = (commit.index, commit.term);

@@ -29,7 +29,7 @@ impl DurableView {
                     self.base = self.base.max(entry.index - 1);
                 }
                 self.entries.split_off(&entry.index);
-                let sum = entry.payload.checksum;
+                let sum = entry.payload.checksum();
                 self.entries.insert(entry.index, (entry.term, sum));
             }
             Content::Installed { index, .. } => {

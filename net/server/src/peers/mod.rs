@@ -56,6 +56,8 @@ pub(crate) struct Peers {
     unreachable: Vec<NodeId>,
     /// Peers that a connection was made to.
     opened: Vec<NodeId>,
+    /// Another thread has something for this one.
+    is_woken: bool,
 }
 
 #[derive(Default)]
@@ -128,6 +130,7 @@ impl Peers {
             memory: FrameMemory::new(),
             unreachable: Vec::new(),
             opened: Vec::new(),
+            is_woken: false,
         })
     }
 
@@ -207,6 +210,11 @@ impl Peers {
         }
     }
 
+    /// Whether another thread has woken this one since the last call.
+    pub(crate) fn take_woken(&mut self) -> bool {
+        std::mem::take(&mut self.is_woken)
+    }
+
     /// Peers that frames may not have reached since the last call.
     pub(crate) fn take_unreachable(&mut self) -> Vec<NodeId> {
         std::mem::take(&mut self.unreachable)
@@ -232,7 +240,10 @@ impl Peers {
         let (action, generation, slot) = from_token(value);
         match action {
             Action::Accept => self.on_accepted(ring, completion, now),
-            Action::Wake => self.on_dialed(ring, now),
+            Action::Wake => {
+                self.is_woken = true;
+                self.on_dialed(ring, now);
+            }
             Action::Send => self.on_sent(generation, slot, completion, now),
             Action::Watch => self.on_ended(generation, slot, now),
             Action::Receive => {

@@ -40,7 +40,7 @@ impl Replica {
         let index = commit.index;
         self.executed_term = commit.term;
         self.wal.set_executed(index);
-        while self.own.front().is_some_and(|own| own.0 <= index) {
+        while self.own.front().is_some_and(|own| own.0.index <= index) {
             self.own.pop_front();
         }
         let digest = self.engine.digest().value() ^ self.digest_mask;
@@ -117,11 +117,11 @@ impl Replica {
         if !self.can_resolve_ahead() {
             return Ok(());
         }
-        let Some((index, payload)) = self.own.front() else {
+        let Some((place, payload)) = self.own.front() else {
             return Ok(());
         };
         // Something else may come before it.
-        if *index != self.group.executed_index() + 1 {
+        if place.index != self.group.executed_index() + 1 {
             return Ok(());
         }
         if self.decides_alone() {

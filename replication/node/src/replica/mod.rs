@@ -18,7 +18,8 @@ use giro::Engine;
 use giro_log::storage::Storage;
 use giro_log::{DirLock, Identity};
 use giro_replication::{
-    Commit, Fetch, Group, Install, Members, NodeId, Outgoing, Output, Role, RoleChange, Status,
+    Commit, Fetch, Group, Install, Members, NodeId, Outgoing, Output, Place, Role, RoleChange,
+    Status,
 };
 
 use crate::aligned::Copies;
@@ -69,8 +70,9 @@ pub struct Replica {
     copies: Copies,
     /// Committed and not executed, oldest first.
     committed: VecDeque<Commit>,
-    /// Own groups that are not executed: index and payload, for looking ahead.
-    own: VecDeque<(u64, Bytes)>,
+    /// Own groups that are not executed: place and payload, for looking ahead. No bytes until the
+    /// record of a lent one is complete.
+    own: VecDeque<(Place, Bytes)>,
     /// Own groups that are not committed.
     undecided: usize,
     was_serving: bool,

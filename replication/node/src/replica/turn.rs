@@ -2,13 +2,14 @@
 
 use std::io;
 
+use bytes::Bytes;
 use giro_log::Disk;
 use giro_replication::{Commit, CommitContent, Outgoing, Payload, ProposeError};
 
 use super::Replica;
 use crate::error::NodeError;
 use crate::journal::Event;
-use crate::wal::Proposed;
+use crate::wal::{Lent, Proposed};
 
 impl Replica {
     /// Proposes what was submitted, starts writes, and leaves in [`frames`](Self::frames) what is
@@ -26,6 +27,7 @@ impl Replica {
         loop {
             let has_proposed = self.propose()?;
             self.wal.start(disk, &mut self.journal)?;
+            self.lend();
             if !has_proposed {
                 return Ok(());
             }
@@ -64,16 +66,24 @@ impl Replica {
         let Some(group) = self.engine.take_group(!gathers) else {
             return Ok(false);
         };
-        let payload = self.copies.of(group.payload());
         let ticket = self.ticket();
-        match self.group.propose(Payload::new(payload.clone()), ticket) {
+        let is_lent = self.group.is_sole();
+        let (payload, proposed) = if is_lent {
+            (Bytes::new(), self.group.propose_lent(ticket))
+        } else {
+            let payload = self.copies.of(group.payload());
+            let proposed = self.group.propose(Payload::new(payload.clone()), ticket);
+            (payload, proposed)
+        };
+        match proposed {
             Ok(place) => {
-                self.own.push_back((place.index, payload));
+                self.own.push_back((place, payload));
                 self.undecided += 1;
                 self.wal.expect(Proposed {
-                    index: place.index,
-                    term: place.term,
+                    place,
+                    bytes: group.payload().len(),
                     buffer: group.into_buffer(),
+                    is_lent,
                 });
                 self.poll()?;
                 Ok(true)
@@ -91,9 +101,24 @@ impl Replica {
         }
     }
 
+    /// Records that are complete are where the ops of their entries are read from.
+    fn lend(&mut self) {
+        for Lent { place, payload } in self.wal.take_lent() {
+            let mut own = self.own.iter_mut();
+            if let Some(own) = own.rfind(|own| own.0 == place) {
+                own.1 = payload.clone();
+            }
+            self.group.lend(place, payload);
+        }
+    }
+
     /// Takes what the group has to say.
     pub(super) fn poll(&mut self) -> Result<(), NodeError> {
         if self.is_superseded {
+            return Ok(());
+        }
+        if self.group.is_quiet() {
+            self.cover();
             return Ok(());
         }
         let mut out = std::mem::take(&mut self.out);

@@ -8,6 +8,7 @@ mod files;
 mod founding;
 mod frames;
 mod gate;
+mod lent;
 mod relief;
 mod restarts;
 mod support;
