@@ -241,11 +241,15 @@ impl World {
             return;
         }
         let mut out = Output::default();
+        let is_quiet = node.group.is_quiet();
         if let Err(stop) = node.group.poll(&mut out) {
+            assert!(!is_quiet, "a driver would not hear of it: {stop}");
             node.is_up = false;
             self.stops.push((id, stop));
             return;
         }
+        let nothing = format!("{:?}", Output::default());
+        assert!(!is_quiet || format!("{out:?}") == nothing, "{out:?}");
         node.unknown.append(&mut out.unknown);
         node.wants_checkpoint |= out.wants_checkpoint;
         node.reads.append(&mut out.reads);
