@@ -12,8 +12,8 @@ use crate::output::{Chunks, Output};
 use crate::pace::Pace;
 use crate::page::{FileTag, PAYLOAD_BYTES, Page, seal};
 
-/// Pages gathered for one write: 2 MiB, a huge page.
-pub const CHUNK_PAGES: usize = 512;
+/// Pages gathered for one write: 512 KiB, so that a write of the log never waits long behind one.
+pub const CHUNK_PAGES: usize = 128;
 
 /// Pages between two looks at the clock: 64 KiB, made in some 50 us.
 const TURN_PAGES: usize = 16;

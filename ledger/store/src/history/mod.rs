@@ -32,7 +32,7 @@ use threads::{Report, Threads};
 pub struct Options {
     /// Generations that may wait to be written.
     pub queue_max: usize,
-    /// Rest of the background threads after each write of 2 MiB, at least. They rest more by
+    /// Rest of the background threads after each write of 512 KiB, at least. They rest more by
     /// themselves as long as there is time.
     pub rest: Duration,
     /// Reads all filters when it is opened. Otherwise each is read when an id first needs it.
