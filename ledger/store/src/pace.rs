@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Part of the time between two generations that writing one may take.
-const SHARE: f64 = 0.75;
+const SHARE: f64 = 0.6;
 /// At most so much rest for work: a generation is never held back for long.
 const REST_MAX: f64 = 10.0;
 /// A generation is expected to take so many times what the last one took.
@@ -294,24 +294,28 @@ mod tests {
         let start = Instant::now();
         // When complete, filled in (ms); what is rested for work.
         for (at, filled_in, rest) in [
-            // Nothing was written yet: 100 ms of work are expected, in three quarters of 400.
-            (400, 400, 2.0),
+            // Nothing was written yet: 100 ms of work are expected, in six tenths of 400.
+            (400, 400, 1.4),
             // It was 50.
-            (800, 400, 5.0),
+            (800, 400, 3.8),
             // The same again: the rests themselves are no work.
-            (1200, 400, 5.0),
+            (1200, 400, 3.8),
             // Twice as fast, though its first row came early.
-            (1400, 1000, 2.0),
+            (1400, 1000, 1.4),
             // As fast as can be.
             (1450, 50, 0.0),
             // After a while in which nothing came, it came fast.
-            (9000, 200, 2.0),
+            (9000, 200, 1.4),
             // Once an hour.
             (3_600_000, 3_000_000, REST_MAX),
         ] {
             let at = start + Duration::from_millis(at);
             tempo.begin(&mut pace, task(at, filled_in, true));
-            assert_eq!(pace.rest, rest, "{filled_in}");
+            assert!(
+                (pace.rest - rest).abs() < 1e-9,
+                "{filled_in}: {}",
+                pace.rest
+            );
             let rests = pace.rest_for(WORK);
             pace.turns.rested.store(nanos(rests), Ordering::Relaxed);
             tempo.end(&pace, rests + WORK);
@@ -322,14 +326,14 @@ mod tests {
     fn a_turn_ends_with_a_rest_in_proportion_to_its_work() {
         let mut pace = Pace::default();
         Tempo::default().begin(&mut pace, task(Instant::now(), 400, true));
-        assert_eq!(pace.rest, 2.0);
+        assert!((pace.rest - 1.4).abs() < 1e-9);
         pace.turn();
         let rested = |pace: &Pace| pace.turns.rested.load(Ordering::Relaxed);
         assert_eq!(rested(&pace), 0, "hardly anything was done");
         std::thread::sleep(TURN);
         pace.turn();
         let first = rested(&pace);
-        assert!(first >= 2 * nanos(TURN));
+        assert!(first >= nanos(TURN));
         pace.turn();
         assert_eq!(rested(&pace), first, "a new turn has begun");
         // A rest too short for the system to keep is put off.
