@@ -16,8 +16,9 @@ const SHARE: f64 = 0.6;
 const REST_MAX: f64 = 10.0;
 /// A generation is expected to take so many times what the last one took.
 const CAUTION: f64 = 1.1;
-/// Rest for work of who merges files, for which nobody waits: half of a processor at most.
-const MERGER_REST: f64 = 1.0;
+/// Rest for work of who merges files, for which nobody waits, but a start when it is late: four
+/// fifths of a processor at most.
+const MERGER_REST: f64 = 0.25;
 /// Work between two rests, at least.
 const TURN: Duration = Duration::from_millis(1);
 /// What a row costs, before any was written.

@@ -169,6 +169,12 @@ impl<T: Record> Stream<T> {
         Ok(next)
     }
 
+    /// Passes over the record that was [peeked](Self::peek) at.
+    pub(super) fn pass(&mut self) {
+        assert!(self.used < self.read.len(), "there is one");
+        self.used += 1;
+    }
+
     /// The error that what the stream gave cannot be.
     #[must_use]
     pub fn damaged(&self, reason: &str) -> StoreError {

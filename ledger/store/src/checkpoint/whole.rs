@@ -17,6 +17,10 @@ use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::replay::AccountState;
 
+/// Accounts that changes are applied to at a time: each piece's changes in one go, which is many
+/// times faster than asking all pieces about each account.
+const BLOCK: usize = 4096;
+
 /// The state that pieces have, which follow each other from generation 0 on.
 #[derive(Clone, Copy)]
 pub struct Whole<'a> {
@@ -71,6 +75,7 @@ impl<'a> Whole<'a> {
             .iter()
             .map(|piece| piece.stream(PiecePart::Changes));
         let mut changes: Vec<Stream<ChangeRecord>> = changes.collect();
+        let mut block = Vec::with_capacity(BLOCK);
         let mut slot = 0;
         for (piece, behind) in self.pieces.iter().zip(1..) {
             if piece.state().slot_first != u64::from(slot) {
@@ -78,13 +83,22 @@ impl<'a> Whole<'a> {
                 return Err(piece.damaged(PiecePart::State, reason));
             }
             let mut accounts = piece.stream::<Account>(PiecePart::Accounts);
-            while let Some(mut account) = accounts.next(reader)? {
+            loop {
+                block.clear();
+                while block.len() < BLOCK
+                    && let Some(account) = accounts.next(reader)?
+                {
+                    block.push(account);
+                }
+                if block.is_empty() {
+                    break;
+                }
                 // The last change counts.
                 for changes in &mut changes[behind..] {
-                    apply(changes, reader, slot, &mut account)?;
+                    apply(changes, reader, slot, &mut block)?;
                 }
-                each(&account)?;
-                slot += 1;
+                block.iter().try_for_each(&mut each)?;
+                slot += block.len() as u32;
             }
         }
         for changes in &mut changes {
@@ -270,30 +284,34 @@ fn is_sound(pending: &PendingRecord, state: &StateRecord) -> bool {
         && due_at.is_some_and(|at| at <= TIMESTAMP_MAX)
 }
 
+/// Applies the changes of a piece to accounts that follow each other, of which the first has
+/// `slot`.
 fn apply(
     changes: &mut Stream<ChangeRecord>,
     reader: &mut Reader,
     slot: u32,
-    account: &mut Account,
+    accounts: &mut [Account],
 ) -> Result<(), StoreError> {
-    let Some(change) = changes.peek(reader)? else {
-        return Ok(());
-    };
-    if change.slot > slot {
-        return Ok(());
-    }
-    let (found, state) = (
-        change.slot,
-        AccountState {
+    let mut done = 0;
+    while let Some(change) = changes.peek(reader)? {
+        let Some(place) = change.slot.checked_sub(slot) else {
+            return Err(changes.damaged("changes are not by slot"));
+        };
+        let place = place as usize;
+        if place >= accounts.len() {
+            break;
+        }
+        if place < done {
+            return Err(changes.damaged("changes are not by slot"));
+        }
+        let state = AccountState {
             balances: change.balances.into(),
             flags: change.flags,
-        },
-    );
-    if found < slot {
-        return Err(changes.damaged("changes are not by slot"));
+        };
+        set(&mut accounts[place], &state);
+        done = place + 1;
+        changes.pass();
     }
-    set(account, &state);
-    changes.next(reader)?;
     Ok(())
 }
 
