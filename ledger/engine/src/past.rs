@@ -347,13 +347,13 @@ impl Past {
         self.needed
     }
 
-    /// As [`Self::turn_over`], waiting until the history has kept up. On a full disk it goes on as
-    /// far as a ledger gets that is running then.
+    /// As [`Self::turn_over`], for a start: waits while more is in memory than in a ledger that
+    /// runs. On a full disk it goes on as far as such a ledger gets then.
     ///
     /// # Errors
     /// The history's, passing ones too: nobody could make it wait for a full disk.
     pub(crate) fn catch_up(&mut self, machine: &mut StateMachine) -> Result<(), StoreError> {
-        while self.is_behind(machine) {
+        while self.is_full(machine) {
             let goes_on = machine.tables().window.sealed_count() < SEALED_STARVED_MAX;
             let wait = if goes_on && self.is_starved {
                 Duration::ZERO
@@ -388,6 +388,11 @@ impl Past {
             }
             _ => false,
         }
+    }
+
+    /// Whether more waits for the history than there can be while requests are taken.
+    fn is_full(&self, machine: &StateMachine) -> bool {
+        !self.unoffered.is_empty() || machine.tables().window.sealed_count() > SEALED_MAX
     }
 
     /// Whether requests wait for somebody to make room on the disk.

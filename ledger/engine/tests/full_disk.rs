@@ -1,4 +1,4 @@
-//! A history whose disk is full: what can go on does, and what cannot says so.
+//! A history whose disk is full, or slow: what can go on does, and what cannot says so.
 #![cfg(not(loom))]
 
 #[allow(dead_code)]
@@ -31,6 +31,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(giro_store::Options::default())
+    }
+
+    fn with(options: giro_store::Options) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let faults = Faults::new();
         History::create(&RealStorage, dir.path()).unwrap();
@@ -39,7 +43,6 @@ impl Bench {
             hash_key: KEY,
         };
         let storage = Arc::new(faults.clone());
-        let options = giro_store::Options::default();
         let history = History::open(storage, dir.path(), identity, options).unwrap();
         let past = Past::new(history, KEY, Some(ROWS)).unwrap();
         let options = Options {
@@ -117,6 +120,24 @@ fn catching_up_on_a_full_disk_fails_instead_of_waiting_for_ever() {
     });
     let error = is_done.recv_timeout(Duration::from_secs(10));
     assert!(error.expect("it waits").contains("no room"));
+}
+
+#[test]
+fn a_start_does_not_wait_for_the_history_to_write_what_was_in_memory_before() {
+    let mut bench = Bench::with(giro_store::Options {
+        rest: Duration::from_secs(3600),
+        ..giro_store::Options::default()
+    });
+    (0..4).for_each(|number| bench.generation(number));
+    assert!(bench.executor.is_behind(), "requests would wait");
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        done.send(bench.executor.catch_up().is_ok()).unwrap();
+        // The history's thread rests for an hour, and would be waited for.
+        std::mem::forget(bench);
+    });
+    let caught_up = is_done.recv_timeout(Duration::from_secs(10));
+    assert!(caught_up.expect("it waits"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a generation changed, worked out from the generation alone.
 
+use giro_base::prefetch::prefetch;
 use giro_base::{Account, TransferFlags};
 use giro_core::generation::{Closing, Expiry, Generation, Opening};
 
@@ -30,19 +31,18 @@ impl Changes {
     pub fn of(generation: &Generation) -> Self {
         let states = Balances::at_end_of(generation);
         let mut accounts = generation.accounts.to_vec();
-        let mut changes = Vec::with_capacity(states.slots.len());
-        for (slot, state) in states.slots.iter().zip(&states.states) {
+        let mut changes = Vec::with_capacity(states.states.len());
+        for (slot, state) in states.by_slot() {
             match slot.checked_sub(generation.first_slot) {
                 Some(place) => set(&mut accounts[place as usize], state),
                 None => changes.push(ChangeRecord {
                     balances: state.balances.into(),
-                    slot: *slot,
+                    slot,
                     flags: state.flags,
                     reserved: [0; 10],
                 }),
             }
         }
-        changes.sort_unstable_by_key(|change| change.slot);
         let (opened, closed) = pendings(generation);
         Self {
             accounts,
@@ -66,13 +66,35 @@ pub(super) fn set(account: &mut Account, state: &AccountState) {
 /// States of the accounts that a generation changed.
 #[derive(Debug, PartialEq)]
 struct Balances {
-    slots: Vec<u32>,
     states: Vec<AccountState>,
-    /// Place of each slot in those lists.
+    /// Place of each slot among the states, or [`NOT_SEEN`].
     places: Vec<u32>,
 }
 
+const NOT_SEEN: u32 = u32::MAX;
+/// So many slots, or rows, ahead memory is asked for.
+const AHEAD: usize = 16;
+
 impl Balances {
+    /// All of them, with their slots, which rise.
+    fn by_slot(&self) -> impl Iterator<Item = (u32, &AccountState)> {
+        let places = (0..).zip(&self.places);
+        places.filter_map(|(slot, place)| {
+            if let Some(ahead) = self.places.get(slot as usize + AHEAD) {
+                self.prefetch(*ahead);
+            }
+            let state = self.states.get(*place as usize)?;
+            Some((slot, state))
+        })
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, place: u32) {
+        if let Some(state) = self.states.get(place as usize) {
+            prefetch(state);
+        }
+    }
+
     /// As they stand at the generation's end.
     fn at_end_of(generation: &Generation) -> Self {
         let Some(ends) = generation.ends() else {
@@ -88,8 +110,16 @@ impl Balances {
         let mut balances = Self::of(&generation.openings);
         let mut expiries = generation.expiries.iter().peekable();
         let mut closings = generation.closings.iter().peekable();
-        let rows = generation.transfers.iter().zip(&generation.links[..]);
-        for ((transfer, links), row) in rows.zip(generation.first_row..) {
+        let all_links = &generation.links[..];
+        let rows = generation.transfers.iter().zip(all_links);
+        for (((transfer, links), row), number) in rows.zip(generation.first_row..).zip(0..) {
+            // Accounts lie anywhere.
+            if let Some(ahead) = all_links.get(number + AHEAD) {
+                for slot in [ahead.debit, ahead.credit] {
+                    let place = balances.places.get(slot as usize);
+                    balances.prefetch(place.copied().unwrap_or(NOT_SEEN));
+                }
+            }
             while let Some(expiry) = expiries.next_if(|expiry| expiry.before_row <= row) {
                 balances.release(expiry);
             }
@@ -108,18 +138,15 @@ impl Balances {
 
     /// As they are here. An account's first occurrence counts.
     fn of(openings: &[Opening]) -> Self {
-        const NOT_SEEN: u32 = u32::MAX;
         let slots_end = openings.iter().map(|opening| opening.slot as usize + 1);
         let mut balances = Self {
-            slots: Vec::with_capacity(openings.len()),
             states: Vec::with_capacity(openings.len()),
             places: vec![NOT_SEEN; slots_end.max().unwrap_or(0)],
         };
         for opening in openings {
             let place = &mut balances.places[opening.slot as usize];
             if *place == NOT_SEEN {
-                *place = balances.slots.len() as u32;
-                balances.slots.push(opening.slot);
+                *place = balances.states.len() as u32;
                 balances.states.push(AccountState {
                     balances: opening.balances,
                     flags: opening.flags,

@@ -1,6 +1,7 @@
 //! What a segment is made of, before its indexes: from a generation in memory, or read back.
 
 use giro_base::Transfer;
+use giro_base::prefetch::prefetch;
 use giro_core::generation::{Generation, Links, Opening};
 
 use crate::format::{AccountRecord, ClosingRecord, ExpiryRecord, Sides};
@@ -53,6 +54,9 @@ impl SidesOf<'_> {
     }
 }
 
+/// So many accounts ahead memory is asked for.
+const AHEAD: usize = 16;
+
 /// Accounts as they were before the first row.
 pub enum Openings<'a> {
     /// A generation's, of which an account's first counts. Slots and places among them, sorted.
@@ -94,6 +98,10 @@ impl<'a> Openings<'a> {
         };
         (0..count).map(|place| match self {
             Self::Generation(openings, order) => {
+                // They lie as they came.
+                if let Some(ahead) = order.get(place + AHEAD) {
+                    prefetch(&openings[*ahead as u32 as usize]);
+                }
                 let opening = &openings[order[place] as u32 as usize];
                 let state = AccountState {
                     balances: opening.balances,
