@@ -28,7 +28,7 @@ enum Ring {
     Unknown,
     /// The kernel has no rings for us: one write after the other, each waited for.
     None,
-    Uring(WriteRing),
+    Uring(Box<WriteRing>),
 }
 
 impl Chunks {
@@ -53,7 +53,7 @@ impl Chunks {
     fn ring(&mut self) -> Option<&mut WriteRing> {
         if matches!(self.ring, Ring::Unknown) {
             self.ring = match WriteRing::new() {
-                Ok(ring) => Ring::Uring(ring),
+                Ok(ring) => Ring::Uring(Box::new(ring)),
                 Err(error) => {
                     tracing::warn!(%error, "no io_uring for the history: files are written without");
                     Ring::None
