@@ -1,10 +1,10 @@
 //! How fast the background writes.
 //!
-//! A generation's files are made of some 100 MiB, and a tenth of a second of a processor's work. All
-//! at once they would hold up payments, which share the processors and the disk. So whoever makes
-//! them works in turns of about a millisecond and rests behind each, in proportion to the work: its
-//! share of a processor and of the disk is the same at any moment, and so small that it needs most
-//! of the time until the next generation is complete.
+//! A generation's files are made of some 100 MiB, and a tenth of a second of a processor's work.
+//! All at once they would hold up payments, which share the processors and the disk. So whoever
+//! makes them works in turns of about a millisecond and rests behind each, in proportion to the
+//! work: its share of a processor and of the disk is the same at any moment, and so small that it
+//! needs most of the time until the next generation is complete.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

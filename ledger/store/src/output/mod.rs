@@ -55,7 +55,7 @@ impl Chunks {
             self.ring = match WriteRing::new() {
                 Ok(ring) => Ring::Uring(Box::new(ring)),
                 Err(error) => {
-                    tracing::warn!(%error, "no io_uring for the history: files are written without");
+                    tracing::warn!(%error, "no io_uring for the history: it is written without");
                     Ring::None
                 }
             };

@@ -1,7 +1,7 @@
 //! The writes themselves: through a ring of this writer's own.
 //!
-//! What it guarantees: memory handed to the kernel belongs to the [`WriteRing`], and comes out of it
-//! only when its write has finished.
+//! What it guarantees: memory handed to the kernel belongs to the [`WriteRing`], and comes out of
+//! it only when its write has finished.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
