@@ -2,7 +2,9 @@
 
 mod support;
 
+use std::fs::{DirEntry, read_dir};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use giro_client::{Client, ClientOptions};
 use serde_json::Value;
@@ -24,6 +26,17 @@ fn verified(dir: &Path) -> Value {
     serde_json::from_str(&said.out).unwrap()
 }
 
+/// Waits for the first generation to be on disk.
+async fn has_history(dir: &Path) {
+    let pieces = dir.join("history/checkpoints");
+    let is_piece = |entry: DirEntry| entry.path().extension().is_some_and(|e| e == "chk");
+    let start = Instant::now();
+    while !read_dir(&pieces).unwrap().flatten().any(is_piece) {
+        assert!(start.elapsed() < Duration::from_secs(30), "no generation");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn running_replicas_are_backed_up_and_the_copies_are_alone() {
     let mut trio = Trio::format(3);
@@ -35,6 +48,9 @@ async fn running_replicas_are_backed_up_and_the_copies_are_alone() {
     let mut made = 0;
     while made < 40_000 {
         pay_many(&client, &mut made).await;
+    }
+    for replica in 0..3 {
+        has_history(&trio.dir(replica)).await;
     }
     let load = Load::start(&client);
     load.more(20).await;
