@@ -25,6 +25,9 @@ const TURN: Duration = Duration::from_millis(1);
 const ROW_WORK: Duration = Duration::from_nanos(250);
 /// The shortest rest. The system wakes nobody more precisely than to some tens of microseconds.
 const SLEEP_MIN: Duration = Duration::from_micros(250);
+/// The longest rest: while it lasts nobody sees that there is haste, or that all is over. What takes
+/// long was a wait for the disk, and no work.
+const SLEEP_MAX: Duration = Duration::from_millis(20);
 
 /// Rows between two looks at the clock: some 50 us.
 pub(crate) const TURN_ROWS: usize = 2048;
@@ -178,6 +181,11 @@ impl Pace {
         self.progress.done(self.progress.now())
     }
 
+    /// Work begins: what was before was none.
+    pub(crate) fn begin(&self) {
+        self.turns.begin();
+    }
+
     /// At places of the work that are a fraction of a millisecond apart: rests when it is time.
     #[inline]
     pub(crate) fn turn(&self) {
@@ -210,7 +218,7 @@ impl Pace {
         if self.haste.load(Ordering::Relaxed) {
             return Duration::ZERO;
         }
-        work.mul_f64(self.rest)
+        work.mul_f64(self.rest).min(SLEEP_MAX)
     }
 
     /// After a write.
@@ -253,7 +261,7 @@ impl Tempo {
         let work = self.work.unwrap_or_else(|| ROW_WORK * task.rows as u32);
         pace.rest = rest_of(work, interval);
         pace.progress.begin();
-        pace.turns.begin();
+        pace.begin();
         pace.turns.rested.store(0, Ordering::Relaxed);
         pace.haste.store(!task.alone, Ordering::Relaxed);
     }
@@ -317,7 +325,7 @@ mod tests {
                 "{filled_in}: {}",
                 pace.rest
             );
-            let rests = pace.rest_for(WORK);
+            let rests = WORK.mul_f64(pace.rest);
             pace.turns.rested.store(nanos(rests), Ordering::Relaxed);
             tempo.end(&pace, rests + WORK);
         }
@@ -358,6 +366,17 @@ mod tests {
         let half = progress.done(began + 500);
         assert!(half > 0.4 && half < 0.5, "rather too little than too much");
         assert_eq!(progress.done(began + 5000), 1.0);
+    }
+
+    #[test]
+    fn nobody_rests_for_long_however_long_ago_the_turn_began() {
+        let merger = Pace::default().of_merger();
+        let rest = merger.rest_for(Duration::from_secs(3600));
+        assert_eq!(rest, SLEEP_MAX);
+        std::thread::sleep(Duration::from_millis(5));
+        let idle = merger.turns.work();
+        merger.begin();
+        assert!(merger.turns.work() < idle, "nothing was done before");
     }
 
     #[test]

@@ -325,6 +325,7 @@ impl Worker {
             if self.workshop.pace.is_over() {
                 return None;
             }
+            self.workshop.pace.begin();
             match attempt(self) {
                 Ok(made) => return Some(made),
                 Err(error) if error.is_passing() && self.is_merger => {
