@@ -25,8 +25,8 @@ const TURN: Duration = Duration::from_millis(1);
 const ROW_WORK: Duration = Duration::from_nanos(250);
 /// The shortest rest. The system wakes nobody more precisely than to some tens of microseconds.
 const SLEEP_MIN: Duration = Duration::from_micros(250);
-/// The longest rest: while it lasts nobody sees that there is haste, or that all is over. What takes
-/// long was a wait for the disk, and no work.
+/// The longest rest: while it lasts nobody sees that there is haste, or that all is over. What
+/// takes long was a wait for the disk, and no work.
 const SLEEP_MAX: Duration = Duration::from_millis(20);
 
 /// Rows between two looks at the clock: some 50 us.

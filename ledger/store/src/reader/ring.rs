@@ -1,7 +1,7 @@
 //! The reads themselves: up to 64 at a time through a ring of this reader's own.
 //!
-//! What it guarantees: memory handed to the kernel belongs to the [`ReadRing`], is used for one read
-//! at a time, and outlives every read.
+//! What it guarantees: memory handed to the kernel belongs to the [`ReadRing`], is used for one
+//! read at a time, and outlives every read.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
