@@ -116,10 +116,13 @@ impl Output {
 
     /// Waits for what is under way, however it ends: of a file that is given up.
     pub(crate) fn give_up(&self, memory: &mut Chunks) {
-        while let Some(ring) = memory.ring()
-            && let Ok(Some(finished)) = ring.wait()
-        {
-            memory.give_back(finished.pages);
+        while let Some(ring) = memory.ring() {
+            match ring.wait() {
+                Ok(Some(finished)) => memory.give_back(finished.pages),
+                Ok(None) => return,
+                // It keeps what it has; the next file must not take that for its own.
+                Err(_) => memory.ring = Ring::Unknown,
+            }
         }
     }
 
