@@ -1,7 +1,6 @@
 //! A group whose only member is its leader: entries stay where their records are written from.
 
-use bytes::Bytes;
-use giro_replication::{Change, Checkpoint, CommitContent, Payload, Role};
+use giro_replication::{Change, CommitContent, Payload, Role};
 
 use crate::support::{World, member, payload};
 
@@ -96,12 +95,7 @@ fn a_learner_gets_a_checkpoint_when_the_log_gave_up_what_was_lent() {
     let save = |world: &mut World| {
         let node = world.node(1);
         let index = node.group.executed_index();
-        let checkpoint = Checkpoint {
-            index,
-            term: node.entry(index).unwrap().term,
-            members: node.group.members().clone(),
-            manifest: Bytes::new(),
-        };
+        let checkpoint = node.checkpoint_at(index, b"");
         node.checkpoint = Some(checkpoint.clone());
         node.group.set_checkpoint(checkpoint);
         node.group.compact(index + 1);

@@ -164,6 +164,16 @@ impl Node {
         };
         self.disk.iter().rev().find_map(entry)
     }
+
+    /// A checkpoint of this node at the entry at `index`.
+    pub(crate) fn checkpoint_at(&self, index: u64, manifest: &'static [u8]) -> Checkpoint {
+        Checkpoint {
+            index,
+            term: self.entry(index).unwrap().term,
+            members: self.group.members().clone(),
+            manifest: Bytes::from_static(manifest),
+        }
+    }
 }
 
 impl World {

@@ -1,7 +1,6 @@
 //! Peers that lag: entries from disk, and checkpoints.
 
-use bytes::Bytes;
-use giro_replication::{Checkpoint, Content};
+use giro_replication::Content;
 
 use crate::support::World;
 
@@ -43,12 +42,7 @@ fn compacted() -> World {
     for id in 1..=2 {
         let node = world.node(id);
         let index = node.group.executed_index() - 5;
-        let checkpoint = Checkpoint {
-            index,
-            term: node.entry(index).unwrap().term,
-            members: node.group.members().clone(),
-            manifest: Bytes::from_static(b"where it is"),
-        };
+        let checkpoint = node.checkpoint_at(index, b"where it is");
         node.checkpoint = Some(checkpoint.clone());
         node.group.set_checkpoint(checkpoint);
         node.group.compact(index + 1);
@@ -161,12 +155,7 @@ fn a_checkpoint_must_know_the_node_it_is_offered_to() {
     let node = world.node(1);
     assert!(node.wants_checkpoint);
     let index = node.group.executed_index();
-    let checkpoint = Checkpoint {
-        index,
-        term: node.entry(index).unwrap().term,
-        members: node.group.members().clone(),
-        manifest: Bytes::new(),
-    };
+    let checkpoint = node.checkpoint_at(index, b"");
     node.group.set_checkpoint(checkpoint);
     world.ticks(10);
     assert_eq!(world.node(4).group.executed_index(), index);
