@@ -90,6 +90,31 @@ fn a_stop_answers_what_was_taken_and_loses_nothing() {
 }
 
 #[test]
+fn a_server_whose_first_line_nobody_reads_serves_all_the_same() {
+    let dir = folder();
+    format(dir.path());
+    let mut start = giro(&["start", "--addresses=0", "--buffers=24", "--pin=false"]);
+    let mut child = start
+        .arg(dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let lines = log.lines().map_while(Result::ok);
+    let listening = lines.into_iter().find(|line| line.contains("listening"));
+    let listening = listening.expect("it serves");
+    let after = listening.split("address=127.0.0.1:").nth(1);
+    let port = after.and_then(|rest| rest.split(' ').next()?.parse().ok());
+    Client::connect(port.expect("the log has the address"))
+        .register(1)
+        .open_accounts();
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn dev_makes_a_ledger_and_says_what_to_try() {
     let dir = folder();
     let ledger = dir.path().join("giro-data");

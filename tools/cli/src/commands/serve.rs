@@ -63,7 +63,7 @@ fn run_alone(dir: &Path, config: &Config, greeting: Greeting) -> anyhow::Result<
     let server = Server::bind(&address)?;
     let gateway = start_gateway(config, &server.address().to_string(), server.handle())?;
     stop_on_signals(server.handle(), gateway)?;
-    greet(greeting, server.address(), &engine)?;
+    greet(greeting, server.address(), &engine);
     server.serve(engine, &config.server)?;
     Ok(())
 }
@@ -90,7 +90,7 @@ fn run_replica(
     let handle = server.handle();
     let gateway = start_gateway(config, &config.addresses, server.handle())?;
     stop_on_signals(server.handle(), gateway)?;
-    greet(greeting, server.address(), replica.engine())?;
+    greet(greeting, server.address(), replica.engine());
     let mut orders: Option<Arc<Mutex<Commander>>> = None;
     loop {
         let pool = replica.engine().pool().clone();
@@ -167,13 +167,15 @@ fn raise_file_limit() {
     }
 }
 
-fn greet(greeting: Greeting, address: SocketAddr, engine: &Engine) -> anyhow::Result<()> {
+fn greet(greeting: Greeting, address: SocketAddr, engine: &Engine) {
     let mut out = std::io::stdout().lock();
-    match greeting {
-        Greeting::Port => writeln!(out, "{}", address.port())?,
-        Greeting::Tour => writeln!(out, "{}", tour(address))?,
+    let greeted = match greeting {
+        Greeting::Port => writeln!(out, "{}", address.port()),
+        Greeting::Tour => writeln!(out, "{}", tour(address)),
+    };
+    if let Err(error) = greeted.and_then(|()| out.flush()) {
+        tracing::warn!(%error, "nobody reads standard output; the address is in this log");
     }
-    out.flush()?;
     let tables = engine.machine().tables();
     tracing::info!(
         %address,
@@ -183,7 +185,6 @@ fn greet(greeting: Greeting, address: SocketAddr, engine: &Engine) -> anyhow::Re
         op = engine.commit_op(),
         "listening"
     );
-    Ok(())
 }
 
 fn tour(address: SocketAddr) -> String {
