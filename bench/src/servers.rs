@@ -64,6 +64,10 @@ pub(crate) struct WithHttp {
     pub(crate) http: u16,
 }
 
+/// Ticks a second of the times in `/proc`.
+const TICKS_PER_S: f64 = 100.0;
+/// How far above its port for clients a replica's port for the others is.
+pub(crate) const PEER_PORT_ABOVE: u16 = 1000;
 /// The longest a server takes until it listens.
 const START_MAX: Duration = Duration::from_secs(60);
 /// The longest a load of the generator takes.
@@ -101,6 +105,11 @@ impl Running {
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         number.unwrap_or(0)
     }
+
+    /// Processor time it has used (s).
+    pub(crate) fn processor_s(&self) -> f64 {
+        processor_s(&self.child)
+    }
 }
 
 impl GiroServer {
@@ -116,13 +125,47 @@ impl GiroServer {
 
     /// A server on a fresh ledger.
     fn start(&self, further: &[String]) -> anyhow::Result<Running> {
+        let place = self.format()?;
+        self.start_at(place, "0", further)
+    }
+
+    /// A fresh ledger.
+    fn format(&self) -> anyhow::Result<PathBuf> {
         let place = self.dir.join(Contender::Giro.name());
         remove(&place)?;
         std::fs::create_dir_all(&self.dir)?;
         let format = ["format", "--cluster=0", "--replica=0", "--replica-count=1"];
         check(Command::new(&self.giro).args(format).arg(&place))?;
+        Ok(place)
+    }
+
+    /// A server on a fresh ledger that has become a group of one, and serves.
+    fn start_as_group(&self) -> anyhow::Result<Running> {
+        let place = self.format()?;
+        let port = group_ports(1)?[0].to_string();
+        let key = self.dir.join("key");
+        remove(&key)?;
+        let mut found = Command::new(&self.giro);
+        found.args(["cluster", "found"]);
+        found.arg(format!("--addresses={port}"));
+        found.arg(format!("--cluster-key={}", key.display()));
+        check(found.arg(&place))?;
+        remove(&key)?;
+        let running = self.start_at(place, &port, &[])?;
+        let start = Instant::now();
+        while !serves(&self.giro, running.place()) {
+            if start.elapsed() > START_MAX {
+                bail!("the group of one does not serve");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(running)
+    }
+
+    fn start_at(&self, place: PathBuf, at: &str, further: &[String]) -> anyhow::Result<Running> {
         let mut child = Command::new(&self.giro)
-            .args(["start", "--addresses=0"])
+            .arg("start")
+            .arg(format!("--addresses={at}"))
             .args(self.flags())
             .args(further)
             .arg(&place)
@@ -166,6 +209,11 @@ impl Servers {
             Contender::Giro => self.ours.start(&[]),
             Contender::Peer => self.start_peer(),
         }
+    }
+
+    /// A Giro on a fresh ledger that is a group of one.
+    pub(crate) fn start_as_group(&self) -> anyhow::Result<Running> {
+        self.ours.start_as_group()
     }
 
     /// Where ledgers are made and removed.
@@ -276,6 +324,48 @@ impl Printed {
 /// A port that nobody has, until somebody takes it.
 fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Ports that are free, and so are those a thousand above, where replicas meet each other.
+pub(crate) fn group_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    for first in (20_001..30_000).step_by(10) {
+        let ports: Vec<u16> = (first..).take(count).collect();
+        let all = ports
+            .iter()
+            .flat_map(|port| [*port, *port + PEER_PORT_ABOVE]);
+        let taken: Result<Vec<_>, _> = all
+            .map(|port| TcpListener::bind(("127.0.0.1", port)))
+            .collect();
+        if taken.is_ok() {
+            return Ok(ports);
+        }
+    }
+    bail!("no ports are free for {count} replicas")
+}
+
+/// Whether our replica with this directory runs and serves.
+pub(crate) fn serves(giro: &Path, directory: &Path) -> bool {
+    let mut status = Command::new(giro);
+    status.args(["cluster", "status", "--json"]);
+    let asked = status.arg(directory).output();
+    asked.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("\"is_serving\":true"))
+}
+
+/// Processor time that a process has used (s).
+pub(crate) fn processor_s(child: &Child) -> f64 {
+    let path = format!("/proc/{}/stat", child.id());
+    let stat = std::fs::read_to_string(path).unwrap_or_default();
+    // Behind the name, which may have spaces: fields 14 and 15 are user and system time.
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace();
+    let times = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<f64>().ok());
+    times.sum::<f64>() / TICKS_PER_S
 }
 
 /// Whether HTTP says that the ledger answers.

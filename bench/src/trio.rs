@@ -1,6 +1,6 @@
 //! Groups of three replicas under measurement, ours and the peer's.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,16 +9,14 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::delay::DelayedPort;
-use crate::servers::{Contender, Servers, check, remove};
+use crate::servers::{
+    Contender, PEER_PORT_ABOVE, Servers, check, group_ports, processor_s, remove, serves,
+};
 
 /// Replicas.
 pub(crate) const COUNT: usize = 3;
 /// The longest a group takes until it serves.
 const START_MAX: Duration = Duration::from_secs(60);
-/// Ticks a second of the times in `/proc`.
-const TICKS_PER_S: f64 = 100.0;
-/// How far above its port for clients a replica's port for the others is.
-const PEER_PORT_ABOVE: u16 = 1000;
 
 /// A running group on ledgers of its own; dropping it ends it, and removes them.
 pub(crate) struct Trio {
@@ -50,7 +48,7 @@ impl Trio {
             who,
             servers: servers.clone(),
             place,
-            ports: free_ports()?,
+            ports: group_ports(COUNT)?,
             processes: (0..COUNT).map(|_| None).collect(),
             ways: None,
         };
@@ -161,14 +159,8 @@ impl Trio {
 
     /// Who serves; only ours can be asked.
     pub(crate) fn leader(&self) -> Option<usize> {
-        (0..COUNT).find(|replica| {
-            let mut status = Command::new(self.servers.binary(self.who));
-            status.args(["cluster", "status", "--json"]);
-            let asked = status.arg(self.replica(*replica)).output();
-            asked.is_ok_and(|said| {
-                String::from_utf8_lossy(&said.stdout).contains("\"is_serving\":true")
-            })
-        })
+        let binary = self.servers.binary(self.who);
+        (0..COUNT).find(|replica| serves(binary, &self.replica(*replica)))
     }
 
     /// Sends a replica's process a signal.
@@ -187,22 +179,8 @@ impl Trio {
 
     /// Processor time that a replica has used (s).
     pub(crate) fn processor_s(&self, replica: usize) -> f64 {
-        let Some(child) = &self.processes[replica] else {
-            return f64::NAN;
-        };
-        let path = format!("/proc/{}/stat", child.id());
-        let stat = std::fs::read_to_string(path).unwrap_or_default();
-        // Behind the name, which may have spaces: fields 14 and 15 are user and system time.
-        let fields = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace();
-        let times = fields
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<f64>().ok());
-        times.sum::<f64>() / TICKS_PER_S
+        let child = self.processes[replica].as_ref();
+        child.map_or(f64::NAN, processor_s)
     }
 }
 
@@ -217,21 +195,4 @@ impl Drop for Trio {
             eprintln!("{error}");
         }
     }
-}
-
-/// Ports that are free, and so are those a thousand above.
-fn free_ports() -> anyhow::Result<Vec<u16>> {
-    for first in (20_001..30_000).step_by(10) {
-        let ports: Vec<u16> = (first..).take(COUNT).collect();
-        let all = ports
-            .iter()
-            .flat_map(|port| [*port, *port + PEER_PORT_ABOVE]);
-        let taken: Result<Vec<_>, _> = all
-            .map(|port| TcpListener::bind(("127.0.0.1", port)))
-            .collect();
-        if taken.is_ok() {
-            return Ok(ports);
-        }
-    }
-    bail!("no six ports are free")
 }
