@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use giro_base::Operation;
+use rustix::process::{Pid, Signal, kill_process};
 use support::client::{Client, body, created, message, transfers};
 use support::server::Server;
 use support::{folder, format, giro, verified_transfers};
@@ -112,6 +113,31 @@ fn a_server_whose_first_line_nobody_reads_serves_all_the_same() {
         .open_accounts();
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_stop_while_it_opens_ends_it_well() {
+    let dir = folder();
+    format(dir.path());
+    // Whoever reads this waits for somebody who writes it.
+    let config = dir.path().join("config");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &config, 0o600.into()).unwrap();
+    let mut start = giro(&["start", "--addresses=0"]);
+    let start = start
+        .arg("--config")
+        .arg(&config)
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let writer = std::fs::File::options().write(true).open(&config).unwrap();
+    kill_process(Pid::from_child(&start), Signal::TERM).unwrap();
+    let ended = start.wait_with_output().unwrap();
+    drop(writer);
+    let log = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{log}");
+    assert!(log.contains("stopped before it served"), "{log}");
 }
 
 #[test]

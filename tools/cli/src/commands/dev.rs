@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::serve::{self, Greeting};
+use super::stopping::StopSignals;
 use crate::config::{Config, Flags};
 
 /// Everything has a default.
@@ -18,6 +19,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let signals = StopSignals::listen()?;
     match giro_log::read_identity(&arguments.dir) {
         Err(giro_log::LogError::NotFormatted { .. }) => {
             let identity = giro::open::new_identity(0).context("no random numbers")?;
@@ -28,5 +30,5 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Ok(_) => println!("opening the ledger in {}", arguments.dir.display()),
     }
     let config = Config::load(&arguments.dir, &arguments.settings)?;
-    serve::run(&arguments.dir, config, Greeting::Tour)
+    serve::run(&arguments.dir, config, Greeting::Tour, &signals)
 }

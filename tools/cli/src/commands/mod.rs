@@ -10,6 +10,7 @@ pub(crate) mod members;
 pub(crate) mod repl;
 pub(crate) mod serve;
 pub(crate) mod start;
+pub(crate) mod stopping;
 pub(crate) mod tail;
 pub(crate) mod verify;
 pub(crate) mod version;

@@ -13,10 +13,9 @@ use giro_node::{Replica, ReplicaOptions};
 use giro_replication::{Members, NodeId};
 use giro_server::{Address, Commander, ServedReplica, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use super::cluster;
+use super::stopping::StopSignals;
 use crate::config::Config;
 use crate::leave;
 use crate::metrics::PortFigures;
@@ -32,21 +31,31 @@ pub(crate) enum Greeting {
     Tour,
 }
 
-pub(crate) fn run(dir: &Path, mut config: Config, greeting: Greeting) -> anyhow::Result<()> {
+pub(crate) fn run(
+    dir: &Path,
+    mut config: Config,
+    greeting: Greeting,
+    signals: &StopSignals,
+) -> anyhow::Result<()> {
     let identity = giro_log::read_identity(dir)?;
     config.server.cluster = identity.cluster;
     raise_file_limit();
     if identity.incarnation == 0 {
-        run_alone(dir, &config, greeting)?;
+        run_alone(dir, &config, greeting, signals)?;
     } else {
-        run_replica(dir, &config, &identity, greeting)?;
+        run_replica(dir, &config, &identity, greeting, signals)?;
     }
     tracing::info!("stopped; everything taken was executed and answered");
     Ok(())
 }
 
 /// A ledger that is alone.
-fn run_alone(dir: &Path, config: &Config, greeting: Greeting) -> anyhow::Result<()> {
+fn run_alone(
+    dir: &Path,
+    config: &Config,
+    greeting: Greeting,
+    signals: &StopSignals,
+) -> anyhow::Result<()> {
     if config.gate.is_some() {
         bail!(
             "reply_gate names replicas, and this ledger is alone: nobody could keep that promise"
@@ -62,7 +71,7 @@ fn run_alone(dir: &Path, config: &Config, greeting: Greeting) -> anyhow::Result<
     // Listen only now: a client that connects is served at once.
     let server = Server::bind(&address)?;
     let gateway = start_gateway(config, &server.address().to_string(), server.handle())?;
-    stop_on_signals(server.handle(), gateway)?;
+    signals.serve(server.handle(), gateway);
     greet(greeting, server.address(), &engine);
     server.serve(engine, &config.server)?;
     Ok(())
@@ -74,6 +83,7 @@ fn run_replica(
     config: &Config,
     identity: &Identity,
     greeting: Greeting,
+    signals: &StopSignals,
 ) -> anyhow::Result<()> {
     let places = Places::of(identity, &config.addresses, config.peers.as_deref())?;
     leave::refuse_if_noted(dir, identity)?;
@@ -89,7 +99,7 @@ fn run_replica(
     let listener = Server::listen_for_peers(&places.peers)?;
     let handle = server.handle();
     let gateway = start_gateway(config, &config.addresses, server.handle())?;
-    stop_on_signals(server.handle(), gateway)?;
+    signals.serve(server.handle(), gateway);
     greet(greeting, server.address(), replica.engine());
     let mut orders: Option<Arc<Mutex<Commander>>> = None;
     loop {
@@ -203,24 +213,4 @@ Try it with any TigerBeetle client, for example in Python (pip install tigerbeet
 Then kill this process however you like, start it again, and look the accounts up once more.
 Stop it with Ctrl-C."
     )
-}
-
-fn stop_on_signals(
-    handle: giro_server::Handle,
-    mut gateway: Option<Gateway>,
-) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen for signals")?;
-    std::thread::Builder::new()
-        .name("giro-signals".into())
-        .spawn(move || {
-            for signal in signals.forever() {
-                tracing::info!(signal, "stopping");
-                // First the edge, whose requests in flight need the ledger.
-                if let Some(gateway) = gateway.take() {
-                    gateway.stop();
-                }
-                handle.stop();
-            }
-        })?;
-    Ok(())
 }

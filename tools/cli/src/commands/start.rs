@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::serve::{self, Greeting};
+use super::stopping::StopSignals;
 use crate::config::{Config, Flags};
 
 /// The flags are those users know from `tigerbeetle start`, and every setting of `giro.toml`.
@@ -19,9 +20,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let signals = StopSignals::listen()?;
     if arguments.development {
         tracing::debug!("--development changes nothing here");
     }
     let config = Config::load(&arguments.dir, &arguments.settings)?;
-    serve::run(&arguments.dir, config, Greeting::Port)
+    serve::run(&arguments.dir, config, Greeting::Port, &signals)
 }
