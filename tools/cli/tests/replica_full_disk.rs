@@ -7,6 +7,8 @@ use support::load::{Load, open_accounts, pay_many};
 use support::trio::Trio;
 use support::{assert_says, namespace};
 
+/// How often an election may come before the disk is full, as on a busy machine.
+const TRIES: usize = 4;
 /// Payments that fill more than two segments of the log.
 const MUCH: u64 = 160 * 8000;
 
@@ -29,22 +31,33 @@ async fn a_leader_whose_disk_is_full_gives_way_and_comes_after_when_there_is_roo
     if !namespace::enter(NAME) {
         return;
     }
+    for _ in 0..TRIES {
+        if fill_the_leader().await {
+            return;
+        }
+    }
+    panic!("each time another one led before the disk was full");
+}
+
+/// Fills the disk of the leader. Whether it led when the disk was full; the rest holds either way.
+async fn fill_the_leader() -> bool {
     let (trio, client) = with_little_room().await;
     trio.make_lead(0);
     let load = Load::start(&client);
     load.more(20).await;
-    assert_eq!(trio.leader(), 0);
     // Every request is answered, by whoever leads.
     let mut made = 0;
     while made < MUCH {
         pay_many(&client, &mut made).await;
     }
     assert_ne!(trio.leader(), 0);
-    assert_says(&trio.log(0), &["no room", "hands leadership over"]);
+    let log = trio.log(0);
+    assert_says(&log, &["no room"]);
     load.more(20).await;
     namespace::mount(&["-o", "remount,size=2g"], &trio.dir(0));
     load.audit_behind(&client, made).await;
     trio.assert_same_state(&[0, 1, 2]);
+    log.contains("hands leadership over")
 }
 
 #[tokio::test(flavor = "multi_thread")]
