@@ -30,9 +30,18 @@ pub const EVENTS_MAX_UNBATCHED: usize = 8190;
 /// Most change events in one reply.
 pub const CHANGE_EVENTS_MAX: usize = BODY_BYTES_MAX / 384;
 
-/// Most bytes of the reply body of a create operation: a result of 16 bytes an event and a
-/// trailer of at most one batch an event.
-pub const CREATE_REPLY_BYTES_MAX: usize = 16 * EVENTS_MAX_UNBATCHED + 2 * EVENTS_MAX_UNBATCHED;
+/// Most batches a body's trailer can name. They may be empty, so there can be more than events.
+pub const BATCHES_MAX: usize = 65_534;
+
+/// Most bytes of the reply body of a create operation, whose results have at most 16 bytes an
+/// event. A count takes two bytes in the request's trailer and in the reply's; an event takes 128
+/// bytes of the request for 16 of the reply. So it is the request with the largest trailer that
+/// has the largest reply.
+pub const CREATE_REPLY_BYTES_MAX: usize = {
+    let trailer = (2 * (BATCHES_MAX + 1)).next_multiple_of(128);
+    let events = (BODY_BYTES_MAX - trailer) / 128;
+    16 * events + trailer
+};
 
 /// Transfers one expiry pulse handles at most; further ones are due for the next pulse.
 pub const EXPIRIES_PER_PULSE_MAX: usize = 8190;
@@ -56,4 +65,6 @@ const _: () = assert!(BUFFER_BYTES == 257 * SECTOR_BYTES);
 const _: () = assert!(EVENTS_MAX * 128 + 128 == BODY_BYTES_MAX);
 const _: () = assert!(EVENTS_MAX_UNBATCHED * 128 <= BODY_BYTES_MAX);
 const _: () = assert!(CHANGE_EVENTS_MAX == 2730);
+const _: () = assert!(CREATE_REPLY_BYTES_MAX >= 16 * EVENTS_MAX_UNBATCHED + SECTOR_BYTES);
+const _: () = assert!(CREATE_REPLY_BYTES_MAX == 245_728);
 const _: () = assert!(RECORD_HEADER_BYTES.is_multiple_of(64) && OP_HEADER_BYTES.is_multiple_of(64));

@@ -11,11 +11,8 @@
 use thiserror::Error;
 
 use crate::branch::{BranchBodyError, Branches};
-use crate::limits::BODY_BYTES_MAX;
+use crate::limits::{BATCHES_MAX, BODY_BYTES_MAX};
 use crate::operation::Operation;
-
-/// Most batches a trailer can name.
-pub const BATCHES_MAX: usize = 65_534;
 
 /// Why a body is not valid for its operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -60,8 +60,10 @@ pub struct Engine {
     pub(crate) pulsing: bool,
     /// Something waits for the next op, whichever it is.
     pub(crate) wants_op: bool,
-    /// The reply of an op without session.
+    /// The reply of an op without session; as long as the longest, once there was one.
     pub(crate) own_reply: Vec<u8>,
+    /// Bytes of it that are the last one's.
+    pub(crate) own_reply_bytes: usize,
 }
 
 /// Groups that wait for the log before further requests are refused.

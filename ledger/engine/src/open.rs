@@ -358,6 +358,7 @@ impl Engine {
             pulsing: false,
             wants_op: false,
             own_reply: Vec::new(),
+            own_reply_bytes: 0,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use giro::{Account, Engine, Operation, Options, RequestMeta, Transfer, Verdict};
-use giro_base::limits::BODY_BYTES_MAX;
+use giro_base::limits::{BATCHES_MAX, BODY_BYTES_MAX};
 use giro_base::multi_batch::{Body, trailer_bytes, write_trailer};
 use giro_base::result::CreateResult;
 use giro_base::{Buffer, checksum};
@@ -318,6 +318,55 @@ fn a_validated_body_of_no_events_is_executed_too() {
     );
     let results = bench.create(100, Operation::CreateTransfers, &[] as &[Transfer]);
     assert!(results.is_empty());
+}
+
+/// One batch of `events` rejected transfers, and as many empty ones as a trailer can name.
+fn mostly_empty(events: usize) -> Vec<u8> {
+    let payload = events * size_of::<Transfer>();
+    let mut body = vec![0; payload + trailer_bytes(BATCHES_MAX, size_of::<Transfer>())];
+    let counts = std::iter::repeat_n(0, BATCHES_MAX - 1);
+    let counts: Vec<usize> = std::iter::once(events).chain(counts).collect();
+    write_trailer(
+        &mut body,
+        payload,
+        size_of::<Transfer>(),
+        counts.into_iter(),
+    );
+    body
+}
+
+#[test]
+fn a_request_with_more_batches_than_events_has_its_reply() {
+    // Where results and trailer were longer than the memory for replies, and the largest body.
+    for events in [1025, 2049, 7166] {
+        let body = mostly_empty(events);
+        for (operation, result_bytes) in [
+            (Operation::CreateTransfers, 16),
+            (Operation::CreateTransfersSparse, 8),
+        ] {
+            let mut bench = Bench::new();
+            let meta = bench.meta(operation, 1, &body);
+            let without_session = RequestMeta {
+                client: 0,
+                session: 0,
+                request: 0,
+                ..meta
+            };
+            for meta in [meta, without_session] {
+                bench.engine.submit_copy(100, &meta, &body);
+                bench.flush();
+                bench.finish_writes();
+                let mut lengths = Vec::new();
+                while bench
+                    .engine
+                    .execute(&mut |reply| lengths.push(reply.body.len()))
+                    .unwrap()
+                {}
+                let trailer = trailer_bytes(BATCHES_MAX, result_bytes);
+                assert_eq!(lengths, [events * result_bytes + trailer]);
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Requests with any content against the ledger: nothing panics, every event has a result, and
 //! debits equal credits after each. An input is requests, one behind the other: operation, time
-//! that passes, number of events, then the events.
+//! that passes, number of events and of batches, then the events.
 #![no_main]
 
 use giro::{Engine, Operation, Options};
+use giro_base::limits::BATCHES_MAX;
 use giro_base::multi_batch::{Body, trailer_bytes, write_trailer};
 use giro_base::operation::Kind;
 use giro_core::conservation::Totals;
@@ -39,7 +40,9 @@ fuzz_target!(|input: &[u8]| {
         let bytes = if size == 0 { 0 } else { bytes - bytes % size };
         let (records, more) = more.split_at(bytes);
         rest = more;
-        let body = encode(operation, records);
+        // At most as many as fit with all events of an input, most of them empty.
+        let batches = 1 << (usize::from(*events) / EVENTS_MAX % 17);
+        let body = encode(operation, records, batches.min(BATCHES_MAX));
         let Ok(parsed) = Body::parse(operation, &body) else {
             continue;
         };
@@ -61,14 +64,15 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The records as one batch, in the operation's form.
-fn encode(operation: Operation, records: &[u8]) -> Vec<u8> {
+/// The records as one batch with empty ones behind it, in the operation's form.
+fn encode(operation: Operation, records: &[u8], batches: usize) -> Vec<u8> {
     let size = operation.event_bytes();
     let mut body = records.to_vec();
     if operation.is_multi_batch() && size > 0 {
-        body.resize(records.len() + trailer_bytes(1, size), 0);
-        let events = records.len() / size;
-        write_trailer(&mut body, records.len(), size, [events].into_iter());
+        body.resize(records.len() + trailer_bytes(batches, size), 0);
+        let mut counts = vec![0; batches];
+        counts[0] = records.len() / size;
+        write_trailer(&mut body, records.len(), size, counts.into_iter());
     }
     body
 }

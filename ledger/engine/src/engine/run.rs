@@ -2,7 +2,7 @@
 
 mod branches;
 
-use giro_base::limits::BODY_BYTES_MAX;
+use giro_base::limits::{BODY_BYTES_MAX, CREATE_REPLY_BYTES_MAX};
 use giro_base::multi_batch::{Body, write_trailer};
 use giro_base::operation::Kind;
 use giro_base::{Operation, Transfer};
@@ -138,10 +138,9 @@ impl Engine {
             }
             None => {
                 // No session, or one that a register displaced meanwhile.
-                self.own_reply
-                    .resize(giro_base::limits::CREATE_REPLY_BYTES_MAX, 0);
-                let bytes = task.execute(&mut self.executor, header.op, &mut self.own_reply)?;
-                self.own_reply.truncate(bytes);
+                self.own_reply.resize(CREATE_REPLY_BYTES_MAX, 0);
+                let out = &mut self.own_reply;
+                self.own_reply_bytes = task.execute(&mut self.executor, header.op, out)?;
             }
         }
         Ok(())
@@ -163,7 +162,7 @@ impl Engine {
             release: 0,
             op: header.op,
             timestamp: header.timestamp,
-            body: &self.own_reply,
+            body: &self.own_reply[..self.own_reply_bytes],
         });
     }
 }

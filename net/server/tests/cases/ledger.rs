@@ -4,6 +4,8 @@ use std::path::Path;
 
 use crate::common::Running;
 use crate::common::client::{Answer, Client, batch, message, new_request};
+use giro_base::limits::{BATCHES_MAX, CREATE_REPLY_BYTES_MAX};
+use giro_base::multi_batch::{trailer_bytes, write_trailer};
 use giro_base::result::CreateResult;
 use giro_base::{Account, CreateTransferStatus, Operation, Transfer};
 use giro_log::{Identity, SEGMENT_BYTES_MIN, format};
@@ -147,6 +149,38 @@ fn money_sessions_and_last_replies_survive_restarts() {
         &batch(Operation::CreateTransfers, 0),
     ));
     assert_eq!(client.answer(), Answer::Eviction(EvictionReason::NoSession));
+    server.stop();
+}
+
+#[test]
+fn a_create_of_mostly_empty_batches_is_answered_and_survives_a_restart() {
+    const EVENTS: usize = 7166;
+    let directory = ledger();
+    let (server, mut client) = start(directory.path());
+    let session = client.register(7);
+    let payload = EVENTS * size_of::<Transfer>();
+    let mut body = vec![0; payload + trailer_bytes(BATCHES_MAX, size_of::<Transfer>())];
+    let mut counts = vec![0; BATCHES_MAX];
+    counts[1000] = EVENTS;
+    write_trailer(
+        &mut body,
+        payload,
+        size_of::<Transfer>(),
+        counts.into_iter(),
+    );
+    let asked = message(&of(Operation::CreateTransfers, session, 1), &body);
+    let answer = |client: &mut Client| {
+        client.send(&asked);
+        match client.answer() {
+            Answer::Reply { body, .. } => body,
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = answer(&mut client);
+    assert_eq!(first.len(), CREATE_REPLY_BYTES_MAX);
+    server.stop();
+    let (server, mut client) = start(directory.path());
+    assert!(answer(&mut client) == first, "the recorded reply");
     server.stop();
 }
 

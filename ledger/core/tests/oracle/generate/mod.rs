@@ -12,6 +12,8 @@ mod queries;
 mod times;
 mod transfers;
 
+use giro_base::Transfer;
+use giro_base::limits::{BATCHES_MAX, BODY_BYTES_MAX};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -146,7 +148,7 @@ impl Generator {
     fn sizes(&mut self, form: Form) -> Vec<usize> {
         let every = self.profile.huge_batch_every;
         if every != 0 && self.rng.random_ratio(1, every) {
-            return vec![self.rng.random_range(1000..=EVENTS_MAX)];
+            return self.huge_sizes(form);
         }
         let batches = match self.rng.random_range(0..10) {
             0..8 => 1,
@@ -160,6 +162,19 @@ impl Generator {
             _ => self.rng.random_range(1..=max),
         };
         (0..batches).map(|_| size()).collect()
+    }
+
+    /// One large batch, at times among as many empty ones as the body has room for.
+    fn huge_sizes(&mut self, form: Form) -> Vec<usize> {
+        let events = self.rng.random_range(1000..=EVENTS_MAX);
+        let mut sizes = vec![events];
+        if form.has_trailer() && self.chance(30) {
+            let room = BODY_BYTES_MAX - events * size_of::<Transfer>();
+            sizes.resize((room / 2 - 1).min(BATCHES_MAX), 0);
+            let place = self.rng.random_range(0..sizes.len());
+            sizes.swap(0, place);
+        }
+        sizes
     }
 
     fn chance(&mut self, of_100: u32) -> bool {
