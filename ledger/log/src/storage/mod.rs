@@ -34,7 +34,8 @@ pub fn is_bad_disk(error: &io::Error) -> bool {
 
 /// Files of a directory tree.
 pub trait Storage: Send + Sync {
-    /// Makes a directory if it is not there.
+    /// Makes a directory, and those above it, where they are not there. The names of those that it
+    /// made are durable.
     ///
     /// # Errors
     /// The system's.

@@ -20,7 +20,11 @@ struct RealFile(File);
 
 impl Storage for RealStorage {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        let dir = std::path::absolute(dir)?;
+        let missing = dir.ancestors().take_while(|dir| !dir.exists()).count();
+        fs::create_dir_all(&dir)?;
+        let above = dir.ancestors().skip(1).take(missing);
+        above.into_iter().try_for_each(|dir| self.sync_dir(dir))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
