@@ -5,11 +5,13 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::Context;
 
-/// A pattern of writes: direct, through io_uring, one at a time.
+/// A pattern of direct writes through io_uring.
 struct Pattern {
     name: &'static str,
     /// Of each write.
     bytes: &'static str,
+    /// Writes under way at a time.
+    depth: u32,
     /// Of the file, which is overwritten.
     size: &'static str,
     /// Each write is flushed.
@@ -26,15 +28,37 @@ struct Latency {
 }
 
 impl Pattern {
-    fn start(&self, dir: &Path) -> Option<(Child, PathBuf)> {
+    /// Writes the file that [`start`](Self::start) overwrites, so that no other pattern is measured
+    /// beside that. False without fio.
+    fn prepare(&self, dir: &Path) -> anyhow::Result<bool> {
+        let (mut command, _) = self.command(dir);
+        command.arg("--create_only=1").stdout(Stdio::null());
+        match command.status() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error).context("fio does not start"),
+            Ok(status) => {
+                anyhow::ensure!(status.success(), "fio could not write {}", self.name);
+                Ok(true)
+            }
+        }
+    }
+
+    fn start(&self, dir: &Path) -> anyhow::Result<(Child, PathBuf)> {
+        let (mut command, file) = self.command(dir);
+        let child = command.stdout(Stdio::piped()).spawn();
+        Ok((child.context("fio does not start")?, file))
+    }
+
+    fn command(&self, dir: &Path) -> (Command, PathBuf) {
         let file = dir.join(self.name);
         let mut command = Command::new("fio");
         command
             .args(["--rw=write", "--direct=1", "--ioengine=io_uring"])
-            .args(["--fixedbufs", "--registerfiles", "--iodepth=1"])
+            .args(["--fixedbufs", "--registerfiles"])
             .args(["--overwrite=1", "--time_based", "--output-format=terse"])
             .arg(format!("--name={}", self.name))
             .arg(format!("--bs={}", self.bytes))
+            .arg(format!("--iodepth={}", self.depth))
             .arg(format!("--size={}", self.size))
             .arg(format!("--runtime={}", self.seconds))
             .arg(format!("--filename={}", file.display()));
@@ -44,10 +68,21 @@ impl Pattern {
         if let Some(rate) = self.rate {
             command.arg(format!("--rate={rate}"));
         }
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        child.ok().map(|child| (child, file))
+        command.stderr(Stdio::null());
+        (command, file)
+    }
+
+    /// Its latencies. Nothing, and a line that says so, without fio.
+    fn measure(&self, dir: &Path) -> anyhow::Result<Option<Latency>> {
+        if !self.prepare(dir)? {
+            println!("{NO_FIO}");
+            return Ok(None);
+        }
+        end(self.start(dir)?).map(Some)
     }
 }
+
+const NO_FIO: &str = "(fio is not installed: no disk to compare with)";
 
 fn end((child, file): (Child, PathBuf)) -> anyhow::Result<Latency> {
     let output = child.wait_with_output()?;
@@ -70,17 +105,15 @@ pub(crate) fn report_raw_write(dir: &Path) -> anyhow::Result<()> {
     let pattern = Pattern {
         name: "raw",
         bytes: "4k",
+        depth: 1,
         size: "64m",
         flushed: true,
         rate: None,
         seconds: 5,
     };
-    let Some(running) = pattern.start(dir) else {
-        println!("(fio is not installed: no raw write to compare with)");
-        return Ok(());
-    };
-    let mean_us = end(running)?.mean_us;
-    println!("raw 4 KiB O_DIRECT+DSYNC overwrite: {mean_us} us mean");
+    if let Some(Latency { mean_us, .. }) = pattern.measure(dir)? {
+        println!("raw 4 KiB O_DIRECT+DSYNC overwrite: {mean_us} us mean");
+    }
     Ok(())
 }
 
@@ -89,19 +122,18 @@ pub(crate) fn report_small(dir: &Path, writes_per_s: u64, seconds: u64) -> anyho
     let pattern = Pattern {
         name: "raw",
         bytes: "4k",
+        depth: 1,
         size: "64m",
         flushed: true,
         rate: Some(4096 * writes_per_s),
         seconds,
     };
-    let Some(running) = pattern.start(dir) else {
-        println!("(fio is not installed: nothing to hold it against)");
-        return Ok(());
-    };
-    report(
-        &format!("{writes_per_s} writes of 4 KiB a second"),
-        &end(running)?,
-    );
+    if let Some(latency) = pattern.measure(dir)? {
+        report(
+            &format!("{writes_per_s} writes of 4 KiB a second"),
+            &latency,
+        );
+    }
     Ok(())
 }
 
@@ -115,7 +147,7 @@ fn report(what: &str, latency: &Latency) {
 }
 
 /// What the disk alone does with as many bytes a second as a ledger writes to its log and to its
-/// history.
+/// history, in writes of the same sizes.
 pub(crate) fn report_beside(
     dir: &Path,
     (log, history): (u64, u64),
@@ -124,6 +156,7 @@ pub(crate) fn report_beside(
     let log = Pattern {
         name: "raw-log",
         bytes: "1m",
+        depth: 1,
         size: "512m",
         flushed: true,
         rate: Some(log),
@@ -131,16 +164,18 @@ pub(crate) fn report_beside(
     };
     let history = Pattern {
         name: "raw-history",
-        bytes: "2m",
-        size: "4g",
+        bytes: "512k",
+        depth: 2,
+        size: "1g",
         flushed: false,
         rate: Some(history),
         seconds,
     };
-    let (Some(history), Some(log)) = (history.start(dir), log.start(dir)) else {
-        println!("(fio is not installed: nothing to hold it against)");
+    if !history.prepare(dir)? || !log.prepare(dir)? {
+        println!("{NO_FIO}");
         return Ok(());
-    };
+    }
+    let (history, log) = (history.start(dir)?, log.start(dir)?);
     let latency = end(log)?;
     end(history)?;
     report("as many bytes a second", &latency);

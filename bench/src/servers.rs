@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 pub(crate) struct Servers {
     /// The peer's binary, which is also the load generator.
     #[arg(long, env = "TIGERBEETLE", value_name = "FILE")]
-    pub(crate) tigerbeetle: PathBuf,
+    tigerbeetle: Option<PathBuf>,
     #[command(flatten)]
     ours: GiroServer,
 }
@@ -222,11 +222,16 @@ impl Servers {
     }
 
     /// The binary.
-    pub(crate) fn binary(&self, who: Contender) -> &Path {
+    pub(crate) fn binary(&self, who: Contender) -> anyhow::Result<&Path> {
         match who {
-            Contender::Giro => &self.ours.giro,
-            Contender::Peer => &self.tigerbeetle,
+            Contender::Giro => Ok(&self.ours.giro),
+            Contender::Peer => self.peer(),
         }
+    }
+
+    fn peer(&self) -> anyhow::Result<&Path> {
+        let path = self.tigerbeetle.as_deref();
+        path.context("say where the peer's binary is: --tigerbeetle=FILE, or TIGERBEETLE")
     }
 
     /// What `giro start` gets beside its addresses.
@@ -239,10 +244,10 @@ impl Servers {
         remove(&place)?;
         std::fs::create_dir_all(self.dir())?;
         let format = ["format", "--cluster=0", "--replica=0", "--replica-count=1"];
-        check(Command::new(&self.tigerbeetle).args(format).arg(&place))?;
+        check(Command::new(self.peer()?).args(format).arg(&place))?;
         // With --addresses=0 it would end when its standard input does.
         let port = free_port()?;
-        let child = Command::new(&self.tigerbeetle)
+        let child = Command::new(self.peer()?)
             .arg("start")
             .arg(format!("--addresses=127.0.0.1:{port}"))
             .arg(&place)
@@ -274,7 +279,7 @@ impl Servers {
         mut meanwhile: impl FnMut(),
     ) -> anyhow::Result<Printed> {
         let log = self.dir().join("generator.log");
-        let mut command = Command::new(&self.tigerbeetle);
+        let mut command = Command::new(self.peer()?);
         command
             .arg("benchmark")
             .arg(format!("--addresses={addresses}"))

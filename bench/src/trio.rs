@@ -74,7 +74,7 @@ impl Trio {
     }
 
     fn format(&self, replica: usize) -> anyhow::Result<()> {
-        let mut format = Command::new(self.servers.binary(self.who));
+        let mut format = Command::new(self.servers.binary(self.who)?);
         format.args(["format", "--cluster=0", "--replica-count=3"]);
         format.arg(format!("--replica={replica}"));
         if self.who == Contender::Giro {
@@ -88,7 +88,7 @@ impl Trio {
 
     /// Starts a replica that does not run.
     pub(crate) fn start_one(&mut self, replica: usize) -> anyhow::Result<()> {
-        let mut start = Command::new(self.servers.binary(self.who));
+        let mut start = Command::new(self.servers.binary(self.who)?);
         start
             .arg("start")
             .arg(format!("--addresses={}", self.addresses()));
@@ -159,7 +159,7 @@ impl Trio {
 
     /// Who serves; only ours can be asked.
     pub(crate) fn leader(&self) -> Option<usize> {
-        let binary = self.servers.binary(self.who);
+        let binary = self.servers.binary(self.who).ok()?;
         (0..COUNT).find(|replica| serves(binary, &self.replica(*replica)))
     }
 
