@@ -3,6 +3,7 @@
 //! Each lint is a function from a file's text to findings, so that each is tested on text. Files
 //! are those git knows or would take.
 
+mod crates;
 mod docs;
 mod rust;
 mod text;
@@ -76,6 +77,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         }
     }
     docs::check(&files, &mut findings);
+    crates::check(&files, &mut findings);
     for finding in &findings {
         println!("{finding}");
     }
