@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use giro_node::GateOptions;
 use giro_replication::NodeId;
+use giro_server::REACTORS_MAX;
 use serde::Deserialize;
 
 /// What `giro format` writes beside a new ledger: every setting with its default, commented out.
@@ -137,12 +138,18 @@ pub(crate) struct Config {
 }
 
 /// Bounds that would otherwise end in confusing failures.
-const SHARDS_MAX: u32 = 64;
-const SESSIONS_MAX: u32 = 1 << 20;
-const BUFFERS_MIN: u32 = 8;
-const BUFFERS_MAX: u32 = 1 << 14;
-/// A day.
-const DEGRADE_MS_MAX: u64 = 86_400_000;
+const SHARDS_MAX: u64 = 64;
+const SESSIONS_MAX: u64 = 1 << 20;
+const BUFFERS_MIN: u64 = 8;
+const BUFFERS_MAX: u64 = 1 << 14;
+/// 1 TiB of log.
+const LOG_SPARES_MAX: u64 = 1 << 14;
+/// A generation has three files.
+const GENERATION_ROWS_MIN: u64 = 1_000;
+/// 16 TiB.
+const MIB_MAX: u64 = 1 << 24;
+/// A day, the longest of all times.
+const DAY_MS: u64 = 86_400_000;
 /// Milliseconds of a tick of a group.
 const TICK_MS: u64 = 20;
 /// One real ledger has room below the smallest, and all shadow ledgers above the largest.
@@ -232,51 +239,49 @@ impl Config {
             let (min, max) = (SHADOW_LEDGERS_MIN.into(), SHADOW_LEDGERS_MAX.into());
             within("shadow_ledgers", count.into(), min, max)?;
         }
-        within("shards", self.ledger.shards.into(), 1, SHARDS_MAX.into())?;
-        within(
-            "reactors",
-            self.server.reactors as u64,
-            1,
-            giro_server::REACTORS_MAX as u64,
-        )?;
-        within(
-            "sessions_max",
-            self.ledger.sessions_max.into(),
-            1,
-            SESSIONS_MAX.into(),
-        )?;
-        within(
-            "buffers",
-            self.ledger.buffers.into(),
-            BUFFERS_MIN.into(),
-            BUFFERS_MAX.into(),
-        )?;
-        within(
-            "connections_max",
-            self.server.connections_max as u64,
-            1,
-            1 << 20,
-        )?;
-        within(
-            "accounts_max",
-            self.ledger.accounts_max as u64,
-            1 << 14,
-            u32::MAX as u64 - 1,
-        )?;
-        within(
-            "transfers_max",
-            self.ledger.transfers_max as u64,
-            1 << 14,
-            (1 << 31) - 2,
-        )
+        let (ledger, server) = (&self.ledger, &self.server);
+        let deadline_ms = u64::try_from(server.request_deadline.as_millis()).unwrap_or(u64::MAX);
+        let prefault_mib = (ledger.prefault_bytes >> 20) as u64;
+        for (name, value, min, max) in [
+            ("shards", ledger.shards.into(), 1, SHARDS_MAX),
+            ("reactors", server.reactors as u64, 1, REACTORS_MAX as u64),
+            ("sessions_max", ledger.sessions_max.into(), 1, SESSIONS_MAX),
+            ("buffers", ledger.buffers.into(), BUFFERS_MIN, BUFFERS_MAX),
+            ("connections_max", server.connections_max as u64, 1, 1 << 20),
+            (
+                "accounts_max",
+                ledger.accounts_max as u64,
+                1 << 14,
+                u32::MAX as u64 - 1,
+            ),
+            (
+                "transfers_max",
+                ledger.transfers_max as u64,
+                1 << 14,
+                (1 << 31) - 2,
+            ),
+            ("prefault_mib", prefault_mib, 0, MIB_MAX),
+            ("log_spares", ledger.log.spares as u64, 1, LOG_SPARES_MAX),
+            (
+                "generation_rows",
+                ledger.generation_rows as u64,
+                GENERATION_ROWS_MIN,
+                giro::open::GENERATION_ROWS_MAX as u64,
+            ),
+            ("log_kept_mib", self.log_kept_bytes >> 20, 0, MIB_MAX),
+            ("request_deadline_ms", deadline_ms, 1, DAY_MS),
+        ] {
+            within(name, value, min, max)?;
+        }
+        Ok(())
     }
 }
 
 /// The gate of these replicas' numbers; none when there are none, which switches off what the file
 /// has.
 fn gate_of(replicas: &str, degrade_ms: u64) -> anyhow::Result<Option<GateOptions>> {
-    if degrade_ms > DEGRADE_MS_MAX {
-        bail!("reply_gate_degrade_ms is {degrade_ms}; it must be 0 to {DEGRADE_MS_MAX}");
+    if degrade_ms > DAY_MS {
+        bail!("reply_gate_degrade_ms is {degrade_ms}; it must be 0 to {DAY_MS}");
     }
     if replicas.is_empty() {
         return Ok(None);
@@ -403,7 +408,7 @@ mod tests {
             let error = gate_of(wrong, 0).unwrap_err().to_string();
             assert!(error.contains("no replica's number"), "{error}");
         }
-        gate_of("3", DEGRADE_MS_MAX + 1).unwrap_err();
+        gate_of("3", DAY_MS + 1).unwrap_err();
     }
 
     #[test]

@@ -131,6 +131,18 @@ fn unknown_settings_are_refused_with_their_place() {
     refused(&["start"], dir.path(), &["giro.toml", "line 1", "shards"]);
     std::fs::write(&config, "shards = 65\n").unwrap();
     refused(&["start"], dir.path(), &["shards is 65", "1 to 64"]);
+    for (line, range) in [
+        ("generation_rows = 0", "1000 to 16777216"),
+        ("generation_rows = 20000000", "1000 to 16777216"),
+        ("log_spares = 0", "1 to 16384"),
+        ("log_kept_mib = 20000000", "0 to 16777216"),
+        ("prefault_mib = 20000000", "0 to 16777216"),
+        ("request_deadline_ms = 0", "1 to 86400000"),
+    ] {
+        std::fs::write(&config, line).unwrap();
+        let said = line.replace(" =", " is");
+        refused(&["start"], dir.path(), &[&said, range]);
+    }
     std::fs::remove_file(&config).unwrap();
     refused(&["start", "--sharts=2"], dir.path(), &["--sharts"]);
     let said = giro(&["start"])

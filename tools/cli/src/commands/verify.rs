@@ -5,9 +5,9 @@ mod member;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use giro::Engine;
 use giro::open::take_lock;
 use giro::verify::Verified;
+use giro::{Digest, Engine};
 use giro_core::conservation::Totals;
 use giro_store::verify::Verified as VerifiedHistory;
 use serde_json::{Value, json};
@@ -23,8 +23,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     settings: Flags,
     /// The digest the replay must end with, as an earlier verify printed it.
-    #[arg(long, value_name = "HEX")]
-    digest: Option<String>,
+    #[arg(long, value_name = "HEX", value_parser = digest)]
+    digest: Option<Digest>,
     /// Execute the log up to this op and no further, to compare members of a group that do not know
     /// equally much to be committed.
     #[arg(long, value_name = "NUMBER")]
@@ -48,13 +48,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     } else {
         member::run(arguments, &config, &identity)?
     };
-    let digest = engine.digest().to_string();
-    match &arguments.digest {
-        Some(expected) if *expected != digest => {
+    let digest = engine.digest();
+    match arguments.digest {
+        Some(expected) if expected != digest => {
             bail!("the digest is {digest}, expected was {expected}: the ledgers differ")
         }
         _ => Ok(()),
     }
+}
+
+/// A digest as `verify` prints it.
+fn digest(text: &str) -> Result<Digest, String> {
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let value = is_hex
+        .then(|| u128::from_str_radix(text, 16).ok())
+        .flatten();
+    let value = value.ok_or("a digest has up to 32 hexadecimal digits")?;
+    Ok(Digest::from_value(value))
 }
 
 /// A ledger that is alone.

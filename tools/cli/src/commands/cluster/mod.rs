@@ -89,13 +89,15 @@ struct Target {
     #[arg(long)]
     json: bool,
     /// How long to wait for a change to count, in seconds.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=WAIT_MAX_S))]
     wait: u64,
     /// The directory of a running replica; of the leader, for all but `status`.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }
 
+/// A day.
+const WAIT_MAX_S: u64 = 86_400;
 /// Between two looks at whether a change counts.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
