@@ -115,7 +115,8 @@ impl Asked {
     }
 }
 
-/// A way through what is in memory. What it has seen must stay there until it is written.
+/// A way through what is in memory. Transfers that it has seen must stay there until it is
+/// written; when a generation leaves before, it must be begun again.
 pub enum Recent {
     /// Of [`Asked::AccountTransfers`].
     AccountTransfers(AccountWalk),
