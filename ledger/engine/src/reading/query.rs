@@ -94,8 +94,7 @@ impl Reading {
         loop {
             let Some(current) = &mut self.current else {
                 if self.asked.is_empty() {
-                    self.show_accounts(executor.machine());
-                    return Ok(true);
+                    return Ok(self.show_accounts(executor.machine(), &mut turn));
                 }
                 if turn.rows == 0 {
                     return Ok(false);
@@ -132,16 +131,20 @@ impl Reading {
         }
     }
 
-    fn show_accounts(&mut self, machine: &StateMachine) {
+    /// Shows the accounts that the scans found, all at one moment: when none has to look at
+    /// accounts made since. True when that was so, or the turn was enough for it.
+    fn show_accounts(&mut self, machine: &StateMachine, turn: &mut ReadTurn) -> bool {
+        let mut scans = self.accounts.iter_mut().flatten();
+        if !scans.all(|(scan, _)| scan.step(machine, &mut turn.rows)) {
+            return false;
+        }
         for scan in self.accounts.drain(..) {
-            let count = scan.map_or(0, |(mut scan, limit)| {
-                // Only those made since are left.
-                let mut unbounded = usize::MAX;
-                scan.step(machine, &mut unbounded);
+            let count = scan.map_or(0, |(scan, limit)| {
                 append(&scan, machine, limit, &mut self.rows)
             });
             self.counts.push(count as u16);
         }
+        true
     }
 
     /// Writes all rows to `out` and returns how many.

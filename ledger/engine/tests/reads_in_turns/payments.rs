@@ -162,3 +162,48 @@ fn payments_go_on_while_two_clients_poll() {
     }
     assert!(done > 10, "{done} polls were answered");
 }
+
+#[test]
+fn accounts_made_meanwhile_are_looked_at_in_turns() {
+    const TURN: usize = 10;
+    let mut payments = Payments::new(turn(TURN));
+    let of = |code: u16, flags: u32| {
+        filter(|filter| (filter.code, filter.flags, filter.limit) = (code, flags, 2000))
+    };
+    let filters = [of(1, 0), of(2, 0), of(1, QueryFilter::REVERSED)];
+    let query = Query::new(Operation::QueryAccounts, &filters);
+    // The first filter is done, and the second one on its way.
+    for _ in 0..ACCOUNTS as usize / TURN + 3 {
+        assert!(!payments.life.prepare(1, &query));
+        payments.life.engine.begin_turn().unwrap();
+    }
+    const MADE: u128 = 1000;
+    payments.open_accounts(MADE);
+    let mut turns = 0;
+    while !payments.life.prepare(1, &query) {
+        payments.life.engine.begin_turn().unwrap();
+        turns += 1;
+    }
+    let looked_at = 3 * MADE as usize;
+    assert!(turns > looked_at / TURN, "{turns} turns");
+    let found = payments.life.read(1, &query);
+    assert!(
+        found == payments.life.read(2, &query),
+        "one moment, its end"
+    );
+}
+
+#[test]
+fn a_query_of_accounts_that_is_full_looks_at_no_newer_ones() {
+    let mut payments = Payments::new(turn(10));
+    let last = filter(|filter| filter.user_data_64 = ACCOUNTS as u64);
+    let query = Query::new(Operation::QueryAccounts, &[filter(|_| ()), last]);
+    assert!(!payments.life.prepare(1, &query));
+    payments.open_accounts(1000);
+    let mut turns = 0;
+    while !payments.life.prepare(1, &query) {
+        payments.life.engine.begin_turn().unwrap();
+        turns += 1;
+    }
+    assert!(turns < 20, "{turns} turns");
+}
