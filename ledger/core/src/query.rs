@@ -115,7 +115,8 @@ impl Asked {
     }
 }
 
-/// A way through what is in memory. What it has seen must stay there until it is written.
+/// A way through what is in memory. Transfers that it has seen must stay there until it is
+/// written; when a generation leaves before, it must be begun again.
 pub enum Recent {
     /// Of [`Asked::AccountTransfers`].
     AccountTransfers(AccountWalk),
@@ -129,7 +130,7 @@ pub enum Recent {
 
 impl Recent {
     /// Goes on, over at most `work` rows or accounts, of which it subtracts what it did. True when
-    /// it has found everything.
+    /// it has found everything. Over accounts it can be called again, for those made since.
     pub fn step(&mut self, machine: &StateMachine, work: &mut usize) -> bool {
         match self {
             Self::AccountTransfers(walk) => walk.step(machine, work),

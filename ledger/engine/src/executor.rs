@@ -294,9 +294,8 @@ impl Executor {
                 generation: self.machine.rotate(spare),
             });
         }
-        let may_forget = !self.readings.are_in_memory();
         let past = self.past.as_mut().expect("looked at it above");
-        Ok(past.turn_over(&mut self.machine, complete, may_forget)?)
+        Ok(past.turn_over(&mut self.machine, complete)?)
     }
 
     /// Index of the first record of the log that the checkpoint does not hold; 0 without one.
@@ -310,12 +309,9 @@ impl Executor {
     /// # Errors
     /// The history's that do not pass.
     pub fn keep_up(&mut self) -> Result<(), Error> {
-        let may_forget = !self.readings.are_in_memory();
         // Places that were looked up ahead must stay where they are.
         match &mut self.past {
-            Some(past) if self.ahead.is_none() => {
-                Ok(past.turn_over(&mut self.machine, None, may_forget)?)
-            }
+            Some(past) if self.ahead.is_none() => Ok(past.turn_over(&mut self.machine, None)?),
             _ => Ok(()),
         }
     }

@@ -320,8 +320,7 @@ impl Past {
         self.ends_early = true;
     }
 
-    /// Gives the history a complete generation, and lets go of those it has if that may be.
-    /// Between operations.
+    /// Gives the history a complete generation, and lets go of those it has. Between operations.
     ///
     /// # Errors
     /// The history's that do not pass.
@@ -329,14 +328,13 @@ impl Past {
         &mut self,
         machine: &mut StateMachine,
         complete: Option<Offer>,
-        may_forget: bool,
     ) -> Result<(), StoreError> {
         if complete.is_some() {
             self.log_bytes = 0;
             self.ends_early = false;
         }
         self.unoffered.extend(complete);
-        match self.poll(machine, Duration::ZERO, may_forget) {
+        match self.poll(machine, Duration::ZERO) {
             Err(error) if error.is_passing() => Ok(()),
             polled => polled,
         }
@@ -360,7 +358,7 @@ impl Past {
             } else {
                 CATCH_UP_WAIT
             };
-            match self.poll(machine, wait, true) {
+            match self.poll(machine, wait) {
                 Err(error) if error.is_passing() && goes_on => return Ok(()),
                 polled => polled?,
             }
@@ -400,12 +398,7 @@ impl Past {
         self.is_starved && self.is_behind(machine)
     }
 
-    fn poll(
-        &mut self,
-        machine: &mut StateMachine,
-        wait: Duration,
-        may_forget: bool,
-    ) -> Result<(), StoreError> {
+    fn poll(&mut self, machine: &mut StateMachine, wait: Duration) -> Result<(), StoreError> {
         while let Some(offer) = self.unoffered.pop_front() {
             if let Err(offer) = self.history.offer(offer) {
                 self.unoffered.push_front(offer);
@@ -430,8 +423,7 @@ impl Past {
             Err(error) => return Err(error),
         };
         let mut rows = self.rows_to_leave(machine);
-        while may_forget
-            && let Some(oldest) = machine.tables().window.oldest_sealed()
+        while let Some(oldest) = machine.tables().window.oldest_sealed()
             && oldest < self.history.generations()
             && machine.leave_oldest(std::mem::take(&mut rows))
         {

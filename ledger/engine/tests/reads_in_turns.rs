@@ -5,84 +5,27 @@
 #[allow(dead_code)]
 #[path = "../../core/tests/oracle/generate/mod.rs"]
 mod generate;
+#[path = "reads_in_turns/life.rs"]
+mod life;
 #[allow(dead_code)]
 #[path = "../../core/tests/oracle/model/mod.rs"]
 mod model;
+#[path = "reads_in_turns/payments.rs"]
+mod payments;
 #[allow(dead_code)]
 #[path = "../../core/tests/oracle/request.rs"]
 mod request;
 
-use std::sync::Arc;
-
-use giro::{Engine, Operation, Options, ReadTurn, RequestMeta};
-use giro_base::checksum;
+use giro::{Engine, Operation, ReadTurn};
 use giro_base::filter::{AccountFilter, QueryFilter};
-use giro_base::limits::BODY_BYTES_MAX;
-use giro_base::multi_batch::{Body, trailer_bytes, write_trailer};
-use giro_log::storage::{RealStorage, Storage};
-use giro_log::{Identity, MemoryDisk, SEGMENT_BYTES_MIN};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use zerocopy::{FromZeros, Immutable, IntoBytes};
+use zerocopy::FromZeros;
 
 use generate::Generator;
+use life::{Life, Query, archived, options};
 use model::Model;
 use request::{Action, body};
-
-struct Life {
-    engine: Engine,
-    disk: MemoryDisk,
-}
-
-impl Life {
-    fn execute(&mut self, now: u64, meta: &RequestMeta, body: &[u8]) {
-        self.engine.submit_copy(now, meta, body);
-        self.engine.flush(&mut self.disk).unwrap();
-        while let Some(write) = self.disk.next_done() {
-            self.engine.on_write(write.index, Ok(write.bytes)).unwrap();
-        }
-        while self.engine.execute(&mut |_| {}).unwrap() {}
-        self.engine.settle();
-    }
-
-    fn read(&mut self, key: u128, query: &Query) -> Vec<u8> {
-        let mut out = vec![0; BODY_BYTES_MAX];
-        let body = Body::parse(query.operation, query.bytes()).unwrap();
-        let bytes = self
-            .engine
-            .read(key, query.operation, &body, &mut out)
-            .unwrap();
-        out.truncate(bytes);
-        out
-    }
-}
-
-struct Query {
-    operation: Operation,
-    aligned: Vec<u128>,
-    bytes: usize,
-}
-
-impl Query {
-    fn new<F: IntoBytes + Immutable>(operation: Operation, filters: &[F]) -> Self {
-        let payload = filters.as_bytes();
-        let bytes = payload.len() + trailer_bytes(filters.len(), size_of::<F>());
-        let mut aligned = vec![0_u128; bytes.div_ceil(16)];
-        let body = &mut aligned.as_mut_bytes()[..bytes];
-        body[..payload.len()].copy_from_slice(payload);
-        let counts = filters.iter().map(|_| 1).collect::<Vec<_>>().into_iter();
-        write_trailer(body, payload.len(), size_of::<F>(), counts);
-        Self {
-            operation,
-            aligned,
-            bytes,
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.aligned.as_bytes()[..self.bytes]
-    }
-}
 
 /// A random query; most find something.
 fn query(rng: &mut ChaCha8Rng, accounts: &[u128], times: &[u64]) -> Query {
@@ -130,32 +73,6 @@ fn query(rng: &mut ChaCha8Rng, accounts: &[u128], times: &[u64]) -> Query {
     }
 }
 
-fn options(archive: bool, rows: usize) -> Options {
-    Options {
-        accounts_max: 1 << 16,
-        transfers_max: 1 << 20,
-        archive,
-        generation_rows: rows,
-        buffers: 16,
-        sessions_max: 4,
-        ..Options::default()
-    }
-}
-
-fn archived(dir: &std::path::Path, rows: usize) -> Engine {
-    let identity = Identity {
-        cluster: 3,
-        replica: 0,
-        replica_count: 1,
-        incarnation: 0,
-        hash_key: [8, 9],
-        segment_bytes: SEGMENT_BYTES_MIN,
-    };
-    giro_log::format(dir, &identity).unwrap();
-    let storage: Arc<dyn Storage> = Arc::new(RealStorage);
-    Engine::open_on(&storage, dir, &options(true, rows), &mut |_| {}).unwrap()
-}
-
 /// What came of the queries of a run.
 #[derive(Debug, Default)]
 struct Seen {
@@ -168,12 +85,8 @@ fn check_seed(seed: u64, seen: &mut Seen) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let rows = [40, 150, 1000][seed as usize % 3];
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let life = |engine| Life {
-        engine,
-        disk: MemoryDisk::default(),
-    };
-    let mut plain = life(Engine::in_memory(&options(false, 1)).unwrap());
-    let mut turned = life(archived(dir.path(), rows));
+    let mut plain = Life::new(Engine::in_memory(&options(false, 1)).unwrap());
+    let mut turned = Life::new(archived(dir.path(), rows));
     turned.engine.set_read_turn(ReadTurn {
         pages: rng.random_range(1..6),
         rows: rng.random_range(1..60),
@@ -184,9 +97,9 @@ fn check_seed(seed: u64, seen: &mut Seen) {
     let mut waiting: Vec<(u128, Query, Vec<u8>, bool)> = Vec::new();
     let (mut events, mut key) = (0, 0);
     while events < 5_000 || !waiting.is_empty() {
-        // A query in memory holds generations back, and they requests: it must get its turns.
-        let goes_on = events < 5_000 && turned.engine.can_submit(1 << 16);
+        let goes_on = events < 5_000;
         if goes_on {
+            turned.wait_for_room();
             let request = generator.next(state.state());
             state.execute(&request);
             let (operation, body) = match &request.action {
@@ -197,17 +110,8 @@ fn check_seed(seed: u64, seen: &mut Seen) {
                 _ => continue,
             };
             events += request.event_count().max(1);
-            let meta = RequestMeta {
-                client: 0,
-                session: 0,
-                request: 0,
-                request_checksum: 1,
-                checksum_body: checksum(&body),
-                operation,
-                release: 1,
-            };
-            plain.execute(request.timestamp, &meta, &body);
-            turned.execute(request.timestamp, &meta, &body);
+            plain.execute(request.timestamp, operation, &body);
+            turned.execute(request.timestamp, operation, &body);
         } else {
             turned.engine.flush(&mut turned.disk).unwrap();
         }
@@ -224,9 +128,7 @@ fn check_seed(seed: u64, seen: &mut Seen) {
         }
         for place in (0..waiting.len()).rev() {
             let (key, query, expected, is_slow) = &mut waiting[place];
-            let body = Body::parse(query.operation, query.bytes()).unwrap();
-            let engine = &mut turned.engine;
-            if !engine.prepare_read(*key, query.operation, &body).unwrap() {
+            if !turned.prepare(*key, query) {
                 *is_slow = true;
                 continue;
             }

@@ -1,5 +1,6 @@
 //! Accounts by their fields.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use giro_base::Account;
@@ -12,11 +13,12 @@ use crate::machine::StateMachine;
 /// at its end; accounts made on the way are looked at last.
 pub struct AccountScan {
     query: Query,
-    /// Slots to be looked at.
+    /// Slots to be looked at, of the accounts there were when it began.
     left: Range<usize>,
-    /// Accounts there were when it began.
-    count: usize,
-    selected: Vec<u32>,
+    /// Slot of the first account made since that was not looked at.
+    next_new: usize,
+    /// Slots, in the order asked for.
+    selected: VecDeque<u32>,
 }
 
 impl AccountScan {
@@ -28,11 +30,12 @@ impl AccountScan {
         Self {
             query,
             left,
-            count: accounts.len(),
-            selected: Vec::new(),
+            next_new: accounts.len(),
+            selected: VecDeque::new(),
         }
     }
 
+    /// True when it has looked at all there are now. It goes on if there are more later.
     pub(super) fn step(&mut self, machine: &StateMachine, work: &mut usize) -> bool {
         let accounts = &machine.tables().accounts;
         while self.selected.len() < self.query.limit && !self.left.is_empty() {
@@ -47,31 +50,46 @@ impl AccountScan {
             };
             let slot = next.expect("it is not empty");
             if matches_account(&self.query.filter, &accounts[slot]) {
-                self.selected.push(slot as u32);
+                self.selected.push_back(slot as u32);
             }
         }
-        self.look_at_new_ones(machine);
-        true
+        self.look_at_new_ones(accounts, work)
     }
 
     /// Those made since it began are the newest: first where the newest are wanted, last otherwise.
-    fn look_at_new_ones(&mut self, machine: &StateMachine) {
-        let accounts = &machine.tables().accounts;
-        let wanted = |slot: &usize| {
-            let account = &accounts[*slot];
-            self.query.bounds.contains(account.timestamp)
-                && matches_account(&self.query.filter, account)
-        };
-        let made = self.count..accounts.len();
-        self.count = accounts.len();
-        let made = made.filter(wanted).map(|slot| slot as u32);
-        if self.query.reversed {
-            let newest: Vec<u32> = made.rev().collect();
-            self.selected.splice(0..0, newest);
-        } else {
-            self.selected.extend(made);
+    fn look_at_new_ones(&mut self, accounts: &[Account], work: &mut usize) -> bool {
+        let Query {
+            filter,
+            bounds,
+            limit,
+            reversed,
+        } = &self.query;
+        while self.next_new < accounts.len() {
+            if !reversed && self.selected.len() == *limit {
+                break;
+            }
+            if *work == 0 {
+                return false;
+            }
+            *work -= 1;
+            let (slot, account) = (self.next_new, &accounts[self.next_new]);
+            if account.timestamp > bounds.timestamp_max {
+                // Timestamps rise: so are all behind it.
+                break;
+            }
+            self.next_new += 1;
+            if account.timestamp < bounds.timestamp_min || !matches_account(filter, account) {
+                continue;
+            }
+            if *reversed {
+                self.selected.push_front(slot as u32);
+                self.selected.truncate(*limit);
+            } else {
+                self.selected.push_back(slot as u32);
+            }
         }
-        self.selected.truncate(self.query.limit);
+        self.next_new = accounts.len();
+        true
     }
 
     pub(super) fn write(&self, machine: &StateMachine, rows: &mut Rows<'_>) {

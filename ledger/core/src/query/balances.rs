@@ -33,12 +33,12 @@ impl BalanceWalk {
     pub(super) fn new(machine: &StateMachine, query: AccountQuery, slot: u32) -> Self {
         let tables = machine.tables();
         Self {
-            query,
             slot,
             state: AccountState::of(&tables.accounts[slot as usize]),
-            links: Links::new(tables, slot),
+            links: Links::new(tables, slot, &query.bounds),
             expiries: Expiries::new(&tables.window),
             selected: VecDeque::new(),
+            query,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::Rows;
-use super::filters::{AccountQuery, Query, matches_transfer, selects};
+use super::filters::{AccountQuery, Bounds, Query, matches_transfer, selects};
 use crate::machine::StateMachine;
 use crate::tables::Tables;
 
@@ -16,13 +16,16 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// From the newest row on.
-    pub(super) fn new(tables: &Tables, slot: u32) -> Self {
+    /// From the newest row on; none if nothing in memory is within the bounds. There may be any
+    /// number of later rows, which a walk would pass one by one.
+    pub(super) fn new(tables: &Tables, slot: u32, bounds: &Bounds) -> Self {
         let newest = tables.accounts[slot as usize].reserved;
         let window = &tables.window;
+        let inside = bounds.rows(|timestamp| window.row_from(timestamp));
+        let next = window.row_of_head(newest, window.end_row());
         Self {
             slot,
-            next: window.row_of_head(newest, window.end_row()),
+            next: next.filter(|_| !inside.is_empty()),
         }
     }
 
@@ -57,8 +60,8 @@ pub struct AccountWalk {
 impl AccountWalk {
     pub(super) fn new(machine: &StateMachine, query: AccountQuery, slot: u32) -> Self {
         Self {
+            links: Links::new(machine.tables(), slot, &query.bounds),
             query,
-            links: Links::new(machine.tables(), slot),
             selected: VecDeque::new(),
         }
     }

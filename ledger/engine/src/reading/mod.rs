@@ -3,6 +3,10 @@
 //!
 //! What a query shows is the ledger as it was when the query began: transfers only ever come
 //! behind, so it is enough not to look at later ones. Accounts are shown as they are at its end.
+//!
+//! Generations leave memory whatever is being read: payments need the room. Where one did, the way
+//! through memory begins again. As later transfers are not shown, that happens once for each
+//! generation that was there as the query began, at most.
 
 mod query;
 mod turns;
@@ -31,9 +35,14 @@ pub(crate) struct Both<'a> {
 impl Both<'_> {
     /// Generations that are not in memory any more.
     pub(crate) fn generations(&self) -> u64 {
-        let mut in_memory = self.machine.tables().window.generations();
-        in_memory.next().map_or(0, |oldest| oldest.number)
+        generations_left(self.machine)
     }
+}
+
+/// Generations that left memory.
+fn generations_left(machine: &StateMachine) -> u64 {
+    let mut in_memory = machine.tables().window.generations();
+    in_memory.next().map_or(0, |oldest| oldest.number)
 }
 
 /// Whether an operation's answer is worked out in turns here.

@@ -15,13 +15,17 @@ use giro_store::cursor::{
 use smallvec::SmallVec;
 use zerocopy::IntoBytes;
 
-use super::{Both, ReadTurn};
+use super::{Both, ReadTurn, generations_left};
 use crate::error::Error;
 use crate::executor::Executor;
 
 /// Bytes of every row that queries return.
 const ROW_BYTES: usize = 128;
 const _: () = assert!(ROW_BYTES == size_of::<AccountBalance>());
+
+/// Rows in memory that beginning a filter counts as: it looks for both ends of a window of time. A
+/// request may have thousands of filters that find nothing.
+const FILTER_ROWS: usize = 64;
 
 /// A request whose answer is being worked out.
 pub(crate) struct Reading {
@@ -53,8 +57,8 @@ struct Current {
 enum Stage {
     /// The history, up to a generation.
     Older(Older, u64),
-    /// What is in memory.
-    Recent(Recent),
+    /// What is in memory, so many generations having left it by then.
+    Recent(Recent, u64),
     Done,
 }
 
@@ -84,24 +88,21 @@ impl Reading {
         self.asked.push_back(asked);
     }
 
-    /// Whether rows in memory are kept by their numbers: none may leave until the next step.
-    pub(crate) fn is_in_memory(&self) -> bool {
-        let stage = self.current.as_ref().map(|current| &current.stage);
-        matches!(stage, Some(Stage::Recent(_)))
-    }
-
     /// Works on, as much as the turn allows. True when the answer is complete.
     pub(crate) fn step(&mut self, executor: &mut Executor, turn: ReadTurn) -> Result<bool, Error> {
         let mut turn = turn;
         loop {
             let Some(current) = &mut self.current else {
-                match self.asked.pop_front() {
-                    None => {
-                        self.show_accounts(executor.machine());
-                        return Ok(true);
-                    }
-                    Some(None) => self.skip(),
-                    Some(Some(asked)) => {
+                if self.asked.is_empty() {
+                    return Ok(self.show_accounts(executor.machine(), &mut turn));
+                }
+                if turn.rows == 0 {
+                    return Ok(false);
+                }
+                match self.asked.pop_front().expect("it is not empty") {
+                    None => self.skip(),
+                    Some(asked) => {
+                        turn.rows = turn.rows.saturating_sub(FILTER_ROWS);
                         self.current = Some(Current::begin(asked, executor, self.until));
                     }
                 }
@@ -112,7 +113,7 @@ impl Reading {
             }
             match self.current.take().expect("it was worked on") {
                 Current {
-                    stage: Stage::Recent(scan),
+                    stage: Stage::Recent(scan, _),
                     asked,
                     ..
                 } => self.accounts.push(Some((scan, asked.limit()))),
@@ -130,16 +131,20 @@ impl Reading {
         }
     }
 
-    fn show_accounts(&mut self, machine: &StateMachine) {
+    /// Shows the accounts that the scans found, all at one moment: when none has to look at
+    /// accounts made since. True when that was so, or the turn was enough for it.
+    fn show_accounts(&mut self, machine: &StateMachine, turn: &mut ReadTurn) -> bool {
+        let mut scans = self.accounts.iter_mut().flatten();
+        if !scans.all(|(scan, _)| scan.step(machine, &mut turn.rows)) {
+            return false;
+        }
         for scan in self.accounts.drain(..) {
-            let count = scan.map_or(0, |(mut scan, limit)| {
-                // Only those made since are left.
-                let mut unbounded = usize::MAX;
-                scan.step(machine, &mut unbounded);
+            let count = scan.map_or(0, |(scan, limit)| {
                 append(&scan, machine, limit, &mut self.rows)
             });
             self.counts.push(count as u16);
         }
+        true
     }
 
     /// Writes all rows to `out` and returns how many.
@@ -167,7 +172,24 @@ impl Current {
     /// The way through memory, to what is missing.
     fn recent(&self, machine: &StateMachine, until: Timestamp) -> Stage {
         let left = self.asked.limit() - self.count;
-        Stage::Recent(self.asked.recent(machine, left, until))
+        let recent = self.asked.recent(machine, left, until);
+        Stage::Recent(recent, generations_left(machine))
+    }
+
+    /// Begins the way through memory again if rows left that it may need.
+    fn keep_up(&mut self, executor: &mut Executor, until: Timestamp) {
+        let Stage::Recent(_, left) = self.stage else {
+            return;
+        };
+        let is_whole = left == generations_left(executor.machine());
+        if is_whole || matches!(self.asked, Asked::Accounts(_)) {
+            return;
+        }
+        self.stage = if self.asked.reversed() {
+            self.recent(executor.machine(), until)
+        } else {
+            self.older(executor, left, until)
+        };
     }
 
     /// The way through the generations on disk, from this one on; what is next if there is none.
@@ -189,11 +211,12 @@ impl Current {
         turn: &mut ReadTurn,
         rows: &mut Vec<u8>,
     ) -> Result<bool, Error> {
+        self.keep_up(executor, until);
         loop {
             let limit = self.asked.limit();
             match &mut self.stage {
                 Stage::Done => return Ok(true),
-                Stage::Recent(recent) => {
+                Stage::Recent(recent, _) => {
                     if !recent.step(executor.machine(), &mut turn.rows) {
                         return Ok(false);
                     }

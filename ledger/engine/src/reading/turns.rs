@@ -12,7 +12,7 @@ use crate::executor::Executor;
 pub struct ReadTurn {
     /// Pages of the history.
     pub pages: usize,
-    /// Rows or accounts in memory.
+    /// Rows or accounts in memory. A filter that is begun counts as some.
     pub rows: usize,
 }
 
@@ -64,13 +64,6 @@ impl Readings {
         }
         self.waiting
             .retain(|waiting| waiting.unasked <= UNASKED_MAX);
-    }
-
-    /// Whether rows in memory are kept by their numbers, and must stay.
-    pub(crate) fn are_in_memory(&self) -> bool {
-        self.waiting
-            .iter()
-            .any(|waiting| waiting.reading.is_in_memory())
     }
 
     /// The answer to a request, if it is complete.
