@@ -212,7 +212,8 @@ impl Ledger {
     }
 
     /// The change events that a reader who is at `position` lacks, in the order they took effect;
-    /// at most `limit`, and at most 2,730.
+    /// at most `limit`, and at most 2,730. Perhaps fewer than there are: only an empty answer says
+    /// that there are no more for now.
     pub fn get_changes_after(&self, position: Position, limit: u32) -> Pending<Vec<ChangeEvent>> {
         let filter = ChangesAfter {
             position,
