@@ -132,7 +132,8 @@ impl Default for ChangeEventsFilter {
     }
 }
 
-/// Selects change events by position, for `get_changes_after`.
+/// Selects change events by position, for `get_changes_after`. An answer may have fewer than there
+/// are, but is empty only when there are no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ChangesAfter {

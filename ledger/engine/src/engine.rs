@@ -27,6 +27,7 @@ use giro_log::{DirLock, Disk, Log, LogError, NewRecord, OpHeader, Positions};
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::group::Group;
+use crate::lookup::is_lookup;
 use crate::reading::{ReadTurn, is_query};
 use crate::session::{Reply, RequestMeta, Sessions, Verdict};
 
@@ -283,6 +284,7 @@ impl Engine {
         }
         match operation.kind() {
             _ if is_query(operation) => self.executor.prepare_query(key, operation, body),
+            kind if is_lookup(operation) => self.executor.prepare_lookup(key, kind, body.events),
             kind @ (Kind::GetChangeEvents | Kind::GetChangesAfter) => {
                 let events_max = operation.events_max();
                 self.executor
@@ -292,7 +294,7 @@ impl Engine {
         }
     }
 
-    /// Makes the turns of queries shorter or longer.
+    /// Makes the turns of queries and lookups shorter or longer.
     pub fn set_read_turn(&mut self, turn: ReadTurn) {
         self.executor.set_read_turn(turn);
     }

@@ -6,13 +6,14 @@ use giro_base::branch::{BranchBodyError, Branches};
 use giro_base::{Operation, Timestamp, Transfer};
 use giro_core::archive::Archive;
 use giro_core::batch::Made;
-use giro_core::branches::{Expanded, Known};
+use giro_core::branches::Expanded;
 use giro_core::{Batch, Digest, StateMachine};
 use giro_store::{Catalog, Mark, Offer};
 
 use crate::error::Error;
 use crate::feed::Feeds;
 use crate::handover::Workers;
+use crate::lookup::Lookups;
 use crate::past::Past;
 use crate::reading::{Both, Readings};
 
@@ -93,6 +94,8 @@ pub struct Executor {
     pub(crate) feeds: Feeds,
     /// Queries being worked on.
     pub(crate) readings: Readings,
+    /// Lookups being worked on.
+    pub(crate) lookups: Lookups,
 }
 
 impl Executor {
@@ -116,6 +119,7 @@ impl Executor {
             expanded: Some(Box::default()),
             feeds: Feeds::default(),
             readings: Readings::default(),
+            lookups: Lookups::default(),
         })
     }
 
@@ -381,26 +385,6 @@ impl Executor {
             *found = older.next().expect("one for each that was missing");
         }
         Ok(found)
-    }
-
-    /// What ids stand for, in memory or not, in the order of `ids`.
-    ///
-    /// # Errors
-    /// The history's.
-    pub fn known(&mut self, ids: &[u128]) -> Result<Vec<Known>, Error> {
-        self.settle();
-        let mut known: Vec<_> = ids.iter().map(|id| self.machine.known(*id)).collect();
-        let Some(past) = &mut self.past else {
-            return Ok(known);
-        };
-        let missing = known.iter().zip(ids);
-        let missing = missing.filter(|(known, _)| **known == Known::Nothing);
-        let missing: Vec<u128> = missing.map(|(_, id)| *id).collect();
-        let mut older = past.known(&missing)?.into_iter();
-        for known in known.iter_mut().filter(|known| **known == Known::Nothing) {
-            *known = older.next().expect("one for each that was missing");
-        }
-        Ok(known)
     }
 
     /// Whether [`settle`](Self::settle) has something to do.

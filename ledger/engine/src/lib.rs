@@ -31,6 +31,8 @@ mod handover;
 #[cfg(not(loom))]
 pub mod ledger;
 #[cfg(not(loom))]
+mod lookup;
+#[cfg(not(loom))]
 pub mod open;
 #[cfg(not(loom))]
 pub mod past;

@@ -232,16 +232,20 @@ impl Past {
         Ok(questions.iter().map(transfer).collect())
     }
 
-    /// What ids stand for that are not in memory.
+    /// What ids stand for in a catalog of the history.
     ///
     /// # Errors
     /// The history's.
-    pub(crate) fn known(&mut self, ids: &[u128]) -> Result<Vec<Known>, StoreError> {
+    pub(crate) fn known(
+        &mut self,
+        catalog: &Catalog,
+        ids: &[u128],
+    ) -> Result<Vec<Known>, StoreError> {
         let questions = ids
             .iter()
             .map(|id| Question::new(self.hasher.hash(*id), *id));
         let mut questions: Vec<_> = questions.collect();
-        self.history.find(&mut questions)?;
+        catalog.find(self.history.reader(), &mut questions)?;
         let known = |question: &Question| match question.answer {
             Answer::Transfer { transfer, .. } => Known::Transfer(transfer),
             Answer::Burned => Known::Burned,

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use giro_log::storage::is_bad_disk;
+use rustix::io::Errno;
 
 /// A failure of the history on disk.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,19 @@ pub enum StoreError {
         /// The history's directory.
         dir: PathBuf,
     },
+    /// The process, or the system, has as many files open as it may. Tried again every second;
+    /// passes by itself once there is room.
+    #[error(
+        "cannot {action} {}: too many files are open; raise the limit (`ulimit -n`). The history \
+         keeps its files open and tries again",
+        path.display()
+    )]
+    TooManyFiles {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+    },
     /// There is a history already where one was to be created.
     #[error("{} holds a history already: choose another directory", dir.display())]
     AlreadyThere {
@@ -86,7 +100,7 @@ impl StoreError {
     /// Passes by itself: nothing is lost, and the history is tried again.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::DiskFull { .. })
+        matches!(self, Self::DiskFull { .. } | Self::TooManyFiles { .. })
     }
 
     /// Wraps the system's answer to a file operation.
@@ -101,10 +115,14 @@ impl StoreError {
                     dir: path.parent().unwrap_or(path).to_owned(),
                 };
             }
-            Self::Io {
-                action,
-                path: path.to_owned(),
-                source,
+            let path = path.to_owned();
+            match source.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::MFILE | Errno::NFILE) => Self::TooManyFiles { action, path },
+                _ => Self::Io {
+                    action,
+                    path,
+                    source,
+                },
             }
         }
     }

@@ -185,7 +185,8 @@ impl Client {
     }
 
     /// The change events that a reader who is at `position` lacks, in the order they took effect;
-    /// at most `limit`, and at most 2,730. [`Client::changes`] asks again and again.
+    /// at most `limit`, and at most 2,730. Perhaps fewer than there are: only an empty answer says
+    /// that there are no more for now. [`Client::changes`] asks again and again.
     ///
     /// # Errors
     /// [`CallError::Refused`].

@@ -12,6 +12,7 @@ mod show;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A payment ledger: double entry, two-phase transfers, durable before it answers.
 #[derive(Parser)]
@@ -51,6 +52,7 @@ enum Command {
 
 fn main() -> ExitCode {
     logging::start();
+    raise_file_limit();
     let result = match Arguments::parse().command {
         Command::Dev(arguments) => commands::dev::run(&arguments),
         Command::Format(arguments) => commands::format::run(&arguments),
@@ -71,5 +73,18 @@ fn main() -> ExitCode {
             eprintln!("giro: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Files of the history stay open, two a generation, whoever reads it, and a connection takes one:
+/// all that the system allows may be used.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::server::Server;
-use support::{Said, folder, format, giro, refused, run, segments};
+use support::{Said, folder, format, giro, giro_with_few_files, refused, run, segments};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Transfers in a generation.
@@ -193,4 +193,24 @@ fn a_running_ledger_is_backed_up_and_restored() {
         !said.succeeded && said.error.contains("is not empty"),
         "{said:?}"
     );
+}
+
+/// Many systems give a process 1,024 files unless it asks for more; a history can have more.
+#[test]
+fn every_command_opens_as_many_files_as_it_may() {
+    let dir = ledger();
+    let copies = folder();
+    let (copy, restored) = (copies.path().join("copy"), copies.path().join("restored"));
+    let commands: [(&[&str], [&Path; 2]); 4] = [
+        (&["verify"], [dir.path(), Path::new("")]),
+        (&["inspect", "history"], [dir.path(), Path::new("")]),
+        (&["backup"], [dir.path(), &copy]),
+        (&["restore"], [&copy, &restored]),
+    ];
+    for (arguments, paths) in commands {
+        let mut command = giro_with_few_files(20, arguments);
+        command.args(paths.iter().filter(|path| !path.as_os_str().is_empty()));
+        let said = Said::from(command.output().unwrap());
+        assert!(said.succeeded, "{arguments:?}: {said:?}");
+    }
 }

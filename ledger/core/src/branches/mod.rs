@@ -13,4 +13,4 @@ mod texts;
 
 pub use self::expand::{Expanded, Span};
 pub use self::open::{Alarms, NewBranch, Open, OpenBranches};
-pub use self::reading::{Known, PROBES, further_legs, probes, settled_info};
+pub use self::reading::{Known, PROBES, has_further_leg, is_leg, probes, settled_info};

@@ -35,14 +35,17 @@ pub fn probes(id: BranchId) -> [u128; PROBES] {
     [LegKind::Reserve, LegKind::Confirm, LegKind::Cancel].map(|kind| id.leg(kind, 0))
 }
 
-/// The ids of the further legs of a branch whose first one is known, if it may have some.
+/// Whether an id stands for a leg of a branch.
 #[must_use]
-pub fn further_legs(id: BranchId, first: Known) -> Option<impl Iterator<Item = u128>> {
-    let Known::Transfer(transfer) = first else {
-        return None;
-    };
-    let has_more = transfer.flags & Flags::BRANCH != 0 && transfer.flags & Flags::LINKED != 0;
-    has_more.then(|| (1..BRANCH_LEGS_MAX).map(move |leg| id.leg(LegKind::Reserve, leg)))
+pub fn is_leg(known: &Known) -> bool {
+    matches!(known, Known::Transfer(transfer) if transfer.flags & Flags::BRANCH != 0)
+}
+
+/// Whether it is one with another leg behind it: all legs of a branch but the last are linked.
+#[must_use]
+pub fn has_further_leg(known: &Known) -> bool {
+    let is_linked = |transfer: &Transfer| transfer.flags & Flags::LINKED != 0;
+    is_leg(known) && matches!(known, Known::Transfer(transfer) if is_linked(transfer))
 }
 
 /// What there is to say of a branch that is not open, given what its [`probes`] stand for and how

@@ -9,7 +9,7 @@
 
 use giro_base::{AccountFlags, Position, Timestamp, Transfer};
 
-use super::{Change, What};
+use super::{Change, Step, What};
 use crate::generation::{Expiry, Generation};
 use crate::replay::{AccountState, Side, States};
 use crate::tables::Tables;
@@ -101,22 +101,18 @@ impl ChangeCursor {
         if self.back_at.is_none() && self.ends_within(tables, soon) {
             *self = Self::to(tables, self.place);
         }
-        self.go_back(tables, &mut left);
-        while left > 0 {
-            let Some((generation, next)) = self.next(tables) else {
-                return true;
+        loop {
+            match self.reach(tables, &mut left) {
+                Err(step) => return step == Step::End,
+                Ok((_, next)) if self.is_wanted(&next, after) => return true,
+                Ok((generation, next)) => self.pass(tables, generation, &next),
             };
-            if self.is_wanted(&next, after) {
-                return true;
-            }
-            self.pass(tables, generation, &next);
             left -= 1;
         }
-        false
     }
 
     /// Goes on, and appends the changes that a reader at `after` lacks to `found` until it has
-    /// `found_max`. False when there are no more.
+    /// `found_max`, or has gone over `left` changes; what is left of them stays there.
     ///
     /// # Panics
     /// When the cursor's generation has left memory.
@@ -125,25 +121,42 @@ impl ChangeCursor {
         tables: &Tables,
         after: Position,
         found_max: usize,
+        left: &mut usize,
         found: &mut Vec<Change>,
-    ) -> bool {
+    ) -> Step {
         while found.len() < found_max {
-            let mut all = usize::MAX;
-            self.go_back(tables, &mut all);
-            let Some((generation, next)) = self.next(tables) else {
-                return false;
+            let (generation, next) = match self.reach(tables, left) {
+                Ok(next) => next,
+                Err(step) => return step,
             };
-            if self.known_until.is_some_and(|until| self.place >= until) {
-                *self = Self::to(tables, self.place);
-                continue;
-            }
             let is_wanted = self.is_wanted(&next, after);
             let change = self.pass(tables, generation, &next);
+            *left -= 1;
             if is_wanted {
                 found.push(change);
             }
         }
-        true
+        Step::Full
+    }
+
+    /// The next change, with its generation, once the accounts before it are known; or why it is
+    /// not there.
+    fn reach<'a>(
+        &mut self,
+        tables: &'a Tables,
+        left: &mut usize,
+    ) -> Result<(&'a Generation, Next<'a>), Step> {
+        loop {
+            self.go_back(tables, left);
+            let next = self.next(tables).ok_or(Step::End)?;
+            if *left == 0 {
+                return Err(Step::Paused);
+            }
+            if self.known_until.is_none_or(|until| self.place < until) {
+                return Ok(next);
+            }
+            *self = Self::to(tables, self.place);
+        }
     }
 
     fn is_wanted(&self, next: &Next<'_>, after: Position) -> bool {

@@ -5,17 +5,28 @@ use giro_base::{Position, Timestamp};
 use super::Change;
 use super::query::{ChangesQuery, Order};
 
+/// Why a [`Source`] stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// As many as wanted were found.
+    Full,
+    /// It has done what a turn may do; there may be more.
+    Paused,
+    /// There are no more.
+    End,
+}
+
 /// Where changes come from, in the order they took effect.
 pub trait Source {
     /// Why it can fail.
     type Error;
 
-    /// Appends the next changes the reader lacks to `found`, until that has `found_max`. False
-    /// when there are no more.
+    /// Appends the next changes the reader lacks to `found`, until that has `found_max`, or the
+    /// turn is over.
     ///
     /// # Errors
     /// The source's.
-    fn step(&mut self, found_max: usize, found: &mut Vec<Change>) -> Result<bool, Self::Error>;
+    fn step(&mut self, found_max: usize, found: &mut Vec<Change>) -> Result<Step, Self::Error>;
 
     /// Timestamp of the next transfer it would come to (ns), wanted or not.
     ///
@@ -33,84 +44,118 @@ pub struct Gathered {
     pub reached: Option<Position>,
 }
 
-/// Takes from `source`, which finds what is behind `query.after`, what the query wants.
-///
-/// # Errors
-/// The source's.
-pub fn gather<S: Source>(query: &ChangesQuery, source: &mut S) -> Result<Gathered, S::Error> {
-    let mut gathering = Gathering {
-        query,
-        changes: Vec::new(),
-        reached: query.after,
-        is_beyond: false,
-        is_exact: true,
-    };
-    match query.order {
-        Order::Effect => gathering.by_effect(source)?,
-        Order::Time => gathering.by_time(source)?,
-    }
-    let Gathering {
-        changes,
-        reached,
-        is_exact,
-        ..
-    } = gathering;
-    Ok(Gathered {
-        changes,
-        reached: is_exact.then_some(reached),
-    })
-}
-
-struct Gathering<'a> {
-    query: &'a ChangesQuery,
+/// An answer on its way.
+pub struct Gathering {
+    query: ChangesQuery,
     changes: Vec<Change>,
     reached: Position,
     /// A change beyond the last timestamp wanted was seen. All later expiries are beyond it, too.
     is_beyond: bool,
+    /// So was a transfer: nothing wanted can come any more.
+    is_over: bool,
     /// All changes passed are in the answer.
     is_exact: bool,
 }
 
-impl Gathering<'_> {
-    fn by_effect<S: Source>(&mut self, source: &mut S) -> Result<(), S::Error> {
-        while self.changes.len() < self.query.limit
-            && source.step(self.query.limit, &mut self.changes)?
-        {}
-        for change in &self.changes {
-            note(&mut self.reached, change);
+impl Gathering {
+    /// The beginning of an answer.
+    #[must_use]
+    pub fn new(query: ChangesQuery) -> Self {
+        Self {
+            query,
+            changes: Vec::new(),
+            reached: query.after,
+            is_beyond: false,
+            is_over: false,
+            is_exact: true,
         }
-        Ok(())
+    }
+
+    /// What is asked for.
+    #[must_use]
+    pub fn query(&self) -> &ChangesQuery {
+        &self.query
+    }
+
+    /// Takes from `source`, which finds what is behind the query's position and stands where it
+    /// was left, what the query wants. Whether the answer is complete. Until it is taken it can go
+    /// on: what is complete because there was no more is longer when there is.
+    ///
+    /// By effect an answer is complete with one change, too, when the source's turn is over: the
+    /// way to the next one may be long, and only an empty answer says that there are no more. By
+    /// time it has as many as there are, up to the limit: what may come later belongs between.
+    ///
+    /// # Errors
+    /// The source's.
+    pub fn go_on<S: Source>(&mut self, source: &mut S) -> Result<bool, S::Error> {
+        match self.query.order {
+            Order::Effect => self.by_effect(source),
+            Order::Time => self.by_time(source),
+        }
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn finish(mut self) -> Gathered {
+        if self.query.order == Order::Time {
+            self.arrange();
+        }
+        Gathered {
+            changes: self.changes,
+            reached: self.is_exact.then_some(self.reached),
+        }
+    }
+
+    fn by_effect<S: Source>(&mut self, source: &mut S) -> Result<bool, S::Error> {
+        let limit = self.query.limit;
+        let mut step = Step::Full;
+        while self.changes.len() < limit && step == Step::Full {
+            let before = self.changes.len();
+            step = source.step(limit, &mut self.changes)?;
+            for change in &self.changes[before..] {
+                note(&mut self.reached, change);
+            }
+        }
+        Ok(step != Step::Paused || !self.changes.is_empty())
     }
 
     /// Transfers rise, and so do expiries, which are later than all that took effect before them.
     /// So what is earlier than the next transfer is in its place for good.
-    fn by_time<S: Source>(&mut self, source: &mut S) -> Result<(), S::Error> {
+    fn by_time<S: Source>(&mut self, source: &mut S) -> Result<bool, S::Error> {
         let limit = self.query.limit;
         let mut found = Vec::new();
+        let mut step = Step::Full;
         loop {
+            if self.is_final(source)? || step == Step::End {
+                return Ok(true);
+            }
+            if step == Step::Paused {
+                return Ok(false);
+            }
             let missing = limit - self.changes.len();
-            let more = source.step(if missing > 0 { missing } else { limit }, &mut found)?;
-            let is_over = self.take(&mut found);
-            if !more || is_over {
-                break;
-            }
-            let next = source.next_transfer_at()?;
-            if self.is_beyond && next.is_none_or(|next| next > self.query.until) {
-                break;
-            }
-            self.arrange();
-            let last = self.changes.get(limit - 1);
-            if last.is_some_and(|last| next.is_none_or(|next| next > last.timestamp)) {
-                break;
-            }
+            step = source.step(if missing > 0 { missing } else { limit }, &mut found)?;
+            self.take(&mut found);
         }
-        self.arrange();
-        Ok(())
     }
 
-    /// Keeps what is wanted; whether nothing wanted can come any more.
-    fn take(&mut self, found: &mut Vec<Change>) -> bool {
-        let mut is_over = false;
+    /// Whether nothing that comes later can belong to the answer.
+    fn is_final<S: Source>(&mut self, source: &mut S) -> Result<bool, S::Error> {
+        if self.is_over {
+            return Ok(true);
+        }
+        self.arrange();
+        let last = self.changes.get(self.query.limit - 1);
+        let last = last.map(|last| last.timestamp);
+        if last.is_none() && !self.is_beyond {
+            return Ok(false);
+        }
+        let next = source.next_transfer_at()?;
+        let is_behind = |timestamp| next.is_none_or(|next| next > timestamp);
+        Ok(last.is_some_and(is_behind) || (self.is_beyond && is_behind(self.query.until)))
+    }
+
+    /// Keeps what is wanted.
+    fn take(&mut self, found: &mut Vec<Change>) {
         for change in found.drain(..) {
             note(&mut self.reached, &change);
             if change.timestamp <= self.query.until {
@@ -118,10 +163,9 @@ impl Gathering<'_> {
             } else {
                 self.is_beyond = true;
                 self.is_exact = false;
-                is_over |= change.is_transfer();
+                self.is_over |= change.is_transfer();
             }
         }
-        is_over
     }
 
     fn arrange(&mut self) {

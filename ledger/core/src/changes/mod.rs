@@ -6,7 +6,7 @@
 //!
 //! Balances after a change are kept nowhere. A cursor works them out, so that who reads on does
 //! well to keep it: [`ChangeCursor`] for generations in memory, and one for segments in the
-//! history. [`gather`] makes an answer of what they find.
+//! history. A [`Gathering`] makes an answer of what they find.
 
 mod cursor;
 mod event;
@@ -15,7 +15,7 @@ mod query;
 
 pub use cursor::{ChangeCursor, WholeCursor};
 pub use event::event_of;
-pub use gather::{Gathered, Source, gather};
+pub use gather::{Gathered, Gathering, Source, Step};
 pub use query::{ChangesQuery, Order};
 
 use giro_base::{Position, Timestamp, Transfer};
@@ -88,7 +88,14 @@ impl StateMachine {
             after: query.after,
             cursor: ChangeCursor::at(tables, query.after),
         };
-        let Ok(gathered) = gather(query, &mut source);
+        let mut gathering = Gathering::new(*query);
+        loop {
+            let Ok(is_complete) = gathering.go_on(&mut source);
+            if is_complete {
+                break;
+            }
+        }
+        let gathered = gathering.finish();
         let rows = out.chunks_exact_mut(size_of::<giro_base::ChangeEvent>());
         for (out, change) in rows.zip(&gathered.changes) {
             let pending = match change.what {
@@ -110,8 +117,10 @@ struct Memory<'a> {
 impl Source for Memory<'_> {
     type Error = std::convert::Infallible;
 
-    fn step(&mut self, found_max: usize, found: &mut Vec<Change>) -> Result<bool, Self::Error> {
-        Ok(self.cursor.step(self.tables, self.after, found_max, found))
+    fn step(&mut self, found_max: usize, found: &mut Vec<Change>) -> Result<Step, Self::Error> {
+        let mut all = usize::MAX;
+        let (tables, after) = (self.tables, self.after);
+        Ok(self.cursor.step(tables, after, found_max, &mut all, found))
     }
 
     fn next_transfer_at(&mut self) -> Result<Option<Timestamp>, Self::Error> {

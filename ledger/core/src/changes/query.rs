@@ -6,7 +6,7 @@ use giro_base::{Position, Timestamp, time};
 use zerocopy::FromBytes;
 
 /// A query of the change feed that makes sense.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangesQuery {
     /// What the reader has.
     pub after: Position,

@@ -138,6 +138,7 @@ impl Engine {
     /// The history's, when it cannot go on.
     pub fn begin_turn(&mut self) -> Result<(), Error> {
         self.executor.readings.begin_turn();
+        self.executor.lookups.begin_turn();
         self.executor.keep_up()
     }
 

@@ -1,7 +1,5 @@
 //! Executing what is durable, and answering reads.
 
-mod branches;
-
 use giro_base::limits::{BODY_BYTES_MAX, CREATE_REPLY_BYTES_MAX};
 use giro_base::multi_batch::{Body, write_trailer};
 use giro_base::operation::Kind;
@@ -10,11 +8,11 @@ use giro_core::Batch;
 use giro_log::{OpHeader, ops};
 use giro_store::Mark;
 use smallvec::SmallVec;
-use zerocopy::IntoBytes;
 
 use super::Engine;
 use crate::error::Error;
 use crate::executor::{BranchOp, Executor};
+use crate::lookup::{Lookup, is_lookup};
 use crate::reading::is_query;
 use crate::session::{Executed, Reply, RequestMeta};
 
@@ -263,8 +261,10 @@ pub(super) fn read(
     body: &Body<'_>,
     out: &mut [u8],
 ) -> Result<usize, Error> {
-    if operation.kind() == Kind::LookupBranches {
-        return branches::lookup(executor, body.events, out);
+    let kind = operation.kind();
+    if kind == Kind::LookupBranches {
+        let lookup = executor.lookup(key, kind, body.events)?;
+        return Ok(lookup.write_branches(out));
     }
     if operation.event_bytes() == 0 {
         return Ok(0);
@@ -274,6 +274,9 @@ pub(super) fn read(
         let reading = executor.reading(key, operation, body)?;
         counts.extend_from_slice(&reading.counts);
         reading.write(out)
+    } else if is_lookup(operation) {
+        let lookup = executor.lookup(key, kind, body.events)?;
+        write_transfers(&lookup, body, out, &mut counts)
     } else {
         read_batches(executor, operation, body, out, &mut counts)?
     };
@@ -321,7 +324,6 @@ fn read_batch(
     let limit = operation.events_max();
     match operation.kind() {
         Kind::LookupAccounts => Ok(executor.machine().lookup_accounts(events, out)),
-        Kind::LookupTransfers => lookup_transfers(executor, events, out),
         Kind::ListBranches => Ok(executor.machine().list_branches(events, limit, out)),
         kind @ (Kind::GetChangeEvents | Kind::GetChangesAfter) => {
             executor.change_events(kind, events, limit, out)
@@ -330,13 +332,20 @@ fn read_batch(
     }
 }
 
-fn lookup_transfers(executor: &mut Executor, ids: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-    let ids = ids.as_chunks::<16>().0;
-    let ids: Vec<u128> = ids.iter().map(|id| u128::from_le_bytes(*id)).collect();
-    let found = executor.transfers(&ids)?;
-    let found = found.iter().flatten();
-    let rows = out.chunks_exact_mut(size_of::<Transfer>()).zip(found);
-    Ok(rows
-        .map(|(row, found)| row.copy_from_slice(found.as_bytes()))
-        .count())
+/// Writes the transfers of each batch of ids; returns how many there are in all.
+fn write_transfers(
+    lookup: &Lookup,
+    body: &Body<'_>,
+    out: &mut [u8],
+    counts: &mut SmallVec<[u16; 64]>,
+) -> usize {
+    let (mut ids, mut results) = (0, 0);
+    for batch in body.batches() {
+        let out = &mut out[results * size_of::<Transfer>()..];
+        let rows = lookup.write_transfers(ids..ids + batch, out);
+        ids += batch;
+        counts.push(rows as u16);
+        results += rows;
+    }
+    results
 }

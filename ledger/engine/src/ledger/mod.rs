@@ -87,6 +87,11 @@ pub struct TransferResult {
 impl Ledger {
     /// Opens the ledger in `dir`, making one when there is none, and replays its log.
     ///
+    /// Its history keeps files open, two for each half million transfers or so (for each
+    /// [generation](Options::generation_rows)). The limit of open files is the process's: raise it
+    /// where there will be many (`setrlimit`, or `ulimit -n`). A ledger that comes to the limit
+    /// while it runs takes no more writes until there is room, and then goes on by itself.
+    ///
     /// # Errors
     /// As [`Engine::open`], and [`Error::Ring`] when the kernel has no io_uring for us.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
@@ -212,7 +217,8 @@ impl Ledger {
     }
 
     /// The change events that a reader who is at `position` lacks, in the order they took effect;
-    /// at most `limit`, and at most 2,730.
+    /// at most `limit`, and at most 2,730. Perhaps fewer than there are: only an empty answer says
+    /// that there are no more for now.
     pub fn get_changes_after(&self, position: Position, limit: u32) -> Pending<Vec<ChangeEvent>> {
         let filter = ChangesAfter {
             position,

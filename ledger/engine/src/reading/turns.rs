@@ -83,6 +83,7 @@ impl Executor {
     /// Makes turns of queries shorter or longer.
     pub fn set_read_turn(&mut self, turn: ReadTurn) {
         self.readings.turn = turn;
+        self.lookups.set_turn(turn);
     }
 
     /// Works on the answer to a query, if it is this one's turn. True when it is complete, for

@@ -245,8 +245,8 @@ impl History {
     /// The next generation that came to be on disk, if any. Never waits.
     ///
     /// # Errors
-    /// [`StoreError::DiskFull`], which passes: the generation is tried again every second. Any
-    /// other is final.
+    /// One that [passes](StoreError::is_passing), a full disk for instance: the generation is tried
+    /// again every second. Any other is final.
     pub fn poll(&mut self) -> Result<Option<Built>, StoreError> {
         self.poll_for(Duration::ZERO)
     }

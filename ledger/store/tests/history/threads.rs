@@ -86,6 +86,31 @@ fn a_full_disk_passes_by_itself() {
     check_ids(&catalog, history.reader(), &mut world);
 }
 
+/// Wherever it meets the writer: making a file, or opening one that it has made.
+#[test]
+fn a_limit_of_open_files_passes_by_itself() {
+    for openable in 0..6 {
+        let keep = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let faults = Faults::new();
+        History::create(&faults, keep.path()).unwrap();
+        let mut world = World::new(24, 5);
+        let storage = Arc::new(faults.clone());
+        let options = Options::default();
+        let mut history = History::open(storage, keep.path(), IDENTITY, options).unwrap();
+        faults.set_openable(openable);
+        let offered = history.offer(offer(world.generation(50)));
+        offered.map_err(|_| "full").unwrap();
+        let error = history.poll_for(Duration::from_secs(20)).unwrap_err();
+        assert!(matches!(error, StoreError::TooManyFiles { .. }), "{error}");
+        assert!(error.is_passing());
+        faults.set_openable(i64::MAX);
+        let built = history.poll_for(Duration::from_secs(20)).unwrap();
+        assert_eq!(built.unwrap().end_row, world.rows.len() as u64);
+        let catalog = Arc::clone(history.catalog());
+        check_ids(&catalog, history.reader(), &mut world);
+    }
+}
+
 #[test]
 fn a_disk_that_fails_is_final() {
     let keep = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

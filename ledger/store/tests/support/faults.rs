@@ -17,6 +17,8 @@ pub(crate) struct Faults {
     full_after: Arc<AtomicI64>,
     /// Bytes that still fit.
     free: Arc<AtomicU64>,
+    /// Files that can still be opened.
+    openable: Arc<AtomicI64>,
 }
 
 struct FaultyFile {
@@ -31,6 +33,7 @@ impl Faults {
             left: Arc::new(AtomicI64::new(i64::MAX)),
             full_after: Arc::new(AtomicI64::new(-1)),
             free: Arc::new(AtomicU64::new(u64::MAX)),
+            openable: Arc::new(AtomicI64::new(i64::MAX)),
         }
     }
 
@@ -58,6 +61,20 @@ impl Faults {
         self.free.store(bytes, Ordering::SeqCst);
     }
 
+    /// The next `count` files can be opened or made, and no others.
+    #[allow(dead_code)]
+    pub(crate) fn set_openable(&self, count: i64) {
+        self.openable.store(count, Ordering::SeqCst);
+    }
+
+    fn open_one(&self) -> io::Result<()> {
+        if self.openable.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            self.openable.store(0, Ordering::SeqCst);
+            return Err(rustix::io::Errno::MFILE.into());
+        }
+        Ok(())
+    }
+
     fn change(&self) -> io::Result<()> {
         if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
             self.left.store(-1, Ordering::SeqCst);
@@ -77,12 +94,14 @@ impl Storage for Faults {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         self.change()?;
+        self.open_one()?;
         let file = self.real.create(path)?;
         let faults = self.clone();
         Ok(Box::new(FaultyFile { file, faults }))
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
+        self.open_one()?;
         self.real.open(path, access)
     }
 

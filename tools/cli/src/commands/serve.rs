@@ -12,7 +12,6 @@ use giro_log::Identity;
 use giro_node::{Replica, ReplicaOptions};
 use giro_replication::{Members, NodeId};
 use giro_server::{Address, Commander, ServedReplica, Server};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::cluster;
 use super::stopping::StopSignals;
@@ -39,7 +38,6 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let identity = giro_log::read_identity(dir)?;
     config.server.cluster = identity.cluster;
-    raise_file_limit();
     if identity.incarnation == 0 {
         run_alone(dir, &config, greeting, signals)?;
     } else {
@@ -162,19 +160,6 @@ fn start_gateway(
     let gateway = Gateway::start(http, &ledger, options, vec![Box::new(PortFigures(port))])?;
     tracing::info!(address = %gateway.address(), "serving HTTP");
     Ok(Some(gateway))
-}
-
-/// Files of the history stay open, two a generation, and a connection takes one: all that the
-/// system allows may be used.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
 }
 
 fn greet(greeting: Greeting, address: SocketAddr, engine: &Engine) {

@@ -62,7 +62,16 @@ pub(crate) fn giro(arguments: &[&str]) -> Command {
     without_settings(command)
 }
 
-/// The same, and a limit to the size of its files is an error where it writes, and no signal.
+/// The same, begun with so few files that may be open, as long as it asks for no more.
+pub(crate) fn giro_with_few_files(files: u32, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -S -n {files}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_giro")]);
+    command.args(arguments);
+    without_settings(command)
+}
+
+/// As [`giro`], and a limit to the size of its files is an error where it writes, and no signal.
 pub(crate) fn giro_with_file_limits(arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     let script = "trap '' XFSZ; exec \"$0\" \"$@\"";
