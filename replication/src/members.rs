@@ -78,6 +78,12 @@ impl Members {
         place.ok().and_then(|place| self.known.get(place))
     }
 
+    /// Whether the node is a member whose incarnation the group does not know yet.
+    #[must_use]
+    pub fn is_unbound(&self, id: NodeId) -> bool {
+        self.get(id).is_some_and(|member| member.incarnation == 0)
+    }
+
     /// Whether the node's vote counts now.
     #[must_use]
     pub fn is_voter(&self, id: NodeId) -> bool {
