@@ -102,6 +102,16 @@ impl Members {
         id <= self.id_max && self.get(id).is_none()
     }
 
+    /// How far the group has come: a learner that became a voter is one step, a node that left is
+    /// two, a number that was passed over counts as one that left. It rises with every change of
+    /// who votes and never falls, and is equal on all nodes after equal entries.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        let count = |ids: usize| ids as u64;
+        // Each member is at step 0 or 1, all other numbers that were ever given are at 2.
+        self.id_max.saturating_mul(2) - count(self.known.len()) - count(self.learners.len())
+    }
+
     /// Whether this node is the only one, and votes.
     #[must_use]
     pub fn is_only(&self, id: NodeId) -> bool {
