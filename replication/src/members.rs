@@ -78,6 +78,12 @@ impl Members {
         place.ok().and_then(|place| self.known.get(place))
     }
 
+    /// Whether the node is a member whose incarnation the group does not know yet.
+    #[must_use]
+    pub fn is_unbound(&self, id: NodeId) -> bool {
+        self.get(id).is_some_and(|member| member.incarnation == 0)
+    }
+
     /// Whether the node's vote counts now.
     #[must_use]
     pub fn is_voter(&self, id: NodeId) -> bool {
@@ -94,6 +100,16 @@ impl Members {
     #[must_use]
     pub fn is_removed(&self, id: NodeId) -> bool {
         id <= self.id_max && self.get(id).is_none()
+    }
+
+    /// How far the group has come: a learner that became a voter is one step, a node that left is
+    /// two, a number that was passed over counts as one that left. It rises with every change of
+    /// who votes and never falls, and is equal on all nodes after equal entries.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        let count = |ids: usize| ids as u64;
+        // Each member is at step 0 or 1, all other numbers that were ever given are at 2.
+        self.id_max.saturating_mul(2) - count(self.known.len()) - count(self.learners.len())
     }
 
     /// Whether this node is the only one, and votes.

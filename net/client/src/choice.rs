@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn a_list_with_a_removed_replica_leads_to_the_leader_too() {
-        // Replica 0 is gone; 1, 2 and 3 vote, and 3 leads in term 6: view 6 * 3 + 2 = 20. Of four
-        // addresses that names the first one, over and over.
+        // Replica 0 is gone; 1, 2 and 3 vote, and 3 leads: view 20 names the last of three. Of four
+        // addresses it names the first one, over and over.
         use Server::{Dead, Follower, Leader};
         let list = [Dead, Follower(20), Follower(20), Leader];
         assert_eq!(attempts(&list, &mut Choice::new(4)), 6);

@@ -121,7 +121,7 @@ async fn pay(addresses: &[SocketAddr]) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_replica_in_the_list_does_not_keep_the_leader_from_being_found() {
     let leader = Running::start(|_| {});
-    // Replicas 1, 2 and 3 vote, and 3 leads in term 6: view 6 * 3 + 2. Of four addresses, that
+    // Replicas 1, 2 and 3 vote, and 3 leads: view 20 names the last of three. Of four addresses it
     // names the removed replica 0.
     let (one, two) = (follower(20).await, follower(20).await);
     for removed in [dead(), follower(17).await, follower(0).await] {

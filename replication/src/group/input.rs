@@ -120,14 +120,20 @@ impl Group {
         Ok(())
     }
 
-    /// Takes note of the incarnation under which a peer is first heard of.
+    /// Takes note of the incarnation under which a member is first heard of. Not of who is none
+    /// yet: until it joins, its directory may be made anew and nobody was promised anything.
     fn meet(&mut self, from: NodeId, incarnation: u64) {
-        if self.met.iter().all(|(id, _)| *id != from) {
+        let is_new = self.met.iter().all(|(id, _)| *id != from);
+        if is_new && self.members.is_unbound(from) {
             self.met.push((from, incarnation));
         }
     }
 
     fn hear(&mut self, from: NodeId) {
+        // There is no end to the numbers of others.
+        if self.members.get(from).is_none() {
+            return;
+        }
         let now = self.now;
         match self.heard.iter_mut().find(|(id, _)| *id == from) {
             Some((_, at)) => *at = now,

@@ -155,6 +155,15 @@ impl Group {
         Some(to)
     }
 
+    /// The members changed: what was heard of nodes that left, and by what incarnation others were
+    /// met whose own is known now, is of no use.
+    pub(super) fn forget_strangers(&mut self) {
+        let members = &self.members;
+        self.met.retain(|(id, _)| members.is_unbound(*id));
+        self.heard.retain(|(id, _)| members.get(*id).is_some());
+        self.holding.retain(|id| members.get(*id).is_some());
+    }
+
     /// Makes known for good under which incarnation a member was first heard of.
     pub(super) fn bind(&mut self) {
         let can = self.can_propose().is_ok() && !self.raw.raft.has_pending_conf();

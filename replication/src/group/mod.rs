@@ -66,13 +66,14 @@ pub struct Group {
     /// A checkpoint that a leader offered and that is being fetched.
     offer: Option<raft::eraftpb::Message>,
     installs: Vec<Install>,
-    /// When each peer was last heard of (ticks).
+    /// When each other member was last heard of (ticks).
     heard: Vec<(NodeId, u64)>,
     /// Peers that take no entries for now.
     holding: Vec<NodeId>,
     /// Whom this node tried to give way to last.
     gave_way_to: Option<NodeId>,
-    /// The incarnation under which each peer was first heard of.
+    /// The incarnation under which each member was first heard of whose own the group does not
+    /// know yet.
     met: Vec<(NodeId, u64)>,
     stop: Option<Stop>,
 }

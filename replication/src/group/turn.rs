@@ -108,6 +108,7 @@ impl Group {
         if let Some(checkpoint) = install {
             self.handed = checkpoint.index;
             self.members = checkpoint.members;
+            self.forget_strangers();
             self.digests.restart();
             self.backlog.executed(self.handed);
         }
@@ -161,6 +162,7 @@ impl Group {
                 self.members.apply(&change, &conf);
                 // Whoever only reads the log comes to the same members.
                 debug_assert_eq!(expected.as_ref(), Some(&self.members), "{change:?}");
+                self.forget_strangers();
                 self.step_down_if_removed();
             }
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use giro_replication::{Change, ChangeRefused, Member, Members, ReceiveError, Refusal, Role};
 
-use crate::support::{World, member};
+use crate::support::{World, member, members};
 
 fn change(world: &mut World, change: &Change) -> Result<(), ChangeRefused> {
     let leader = world.leader().unwrap();
@@ -270,6 +270,35 @@ fn a_learner_whose_incarnation_was_not_known_stays_a_learner() {
         (&members.voters[..], &members.learners[..]),
         (&[1, 2, 3][..], &[4][..])
     );
+}
+
+#[test]
+fn a_node_that_was_made_anew_before_it_joined_is_bound_as_it_is_now() {
+    let mut world = World::new(3);
+    world.elect_node(1);
+    // It runs, and tells the others that it is there, before anybody asked for it.
+    world.add_node(4, 3);
+    for id in 1..=3 {
+        let greeting = world.node(4).group.greeting(id).unwrap();
+        world.node(id).group.receive(&greeting.to_bytes()).unwrap();
+    }
+    // Its directory is made anew, and only then it joins.
+    world.nodes.retain(|node| node.id() != 4);
+    world.add_other(4, 7777, &members(3));
+    let stranger = Member {
+        incarnation: 0,
+        ..member(4)
+    };
+    change(&mut world, &Change::AddLearner(stranger)).unwrap();
+    world.ticks(10);
+    assert_eq!(world.refused, []);
+    for id in 1..=4 {
+        let members = world.node(id).group.members();
+        let incarnation = members.get(4).map(|member| member.incarnation);
+        assert_eq!(incarnation, Some(7777), "node {id}");
+    }
+    change(&mut world, &Change::Promote(4)).unwrap();
+    assert_eq!(world.node(2).group.members().voters, [1, 2, 3, 4]);
 }
 
 #[test]

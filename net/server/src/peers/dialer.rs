@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::Builder;
 use std::time::Duration;
 
 use giro_replication::NodeId;
@@ -41,18 +42,17 @@ impl Dialer {
 
     /// Begins an attempt.
     pub(super) fn dial(&self, peer: NodeId, name: &str) {
+        let thread = Builder::new().name(format!("giro-dial-{peer}"));
+        self.dial_on(thread, peer, name);
+    }
+
+    fn dial_on(&self, thread: Builder, peer: NodeId, name: &str) {
         let (sender, wake) = (self.sender.clone(), Arc::clone(&self.wake));
         let name = name.to_owned();
-        let thread = std::thread::Builder::new().name(format!("giro-dial-{peer}"));
-        let started = thread.spawn(move || {
-            let outcome = connect(&name);
-            // Nobody listens any more when the server has ended.
-            let _ = sender.send(Dialed { peer, outcome });
-            let _ = rustix::io::write(&*wake, &1_u64.to_le_bytes());
-        });
+        let started = thread.spawn(move || end(&sender, &wake, peer, connect(&name)));
         if let Err(error) = started {
-            let outcome = Err(error);
-            let _ = self.sender.send(Dialed { peer, outcome });
+            // As from the thread: whoever waits looks only when it is woken.
+            end(&self.sender, &self.wake, peer, Err(error));
         }
     }
 
@@ -60,6 +60,13 @@ impl Dialer {
     pub(super) fn next(&self) -> Option<Dialed> {
         self.ended.try_recv().ok()
     }
+}
+
+/// An attempt ended: says so, and wakes whoever waits for it.
+fn end(sender: &Sender<Dialed>, wake: &OwnedFd, peer: NodeId, outcome: io::Result<OwnedFd>) {
+    // Nobody listens any more when the server has ended.
+    let _ = sender.send(Dialed { peer, outcome });
+    let _ = rustix::io::write(wake, &1_u64.to_le_bytes());
 }
 
 /// A connection to the node with this name, resolved now. Waits.
@@ -88,14 +95,26 @@ fn connect_to(address: SocketAddr) -> io::Result<OwnedFd> {
 mod tests {
     use std::net::TcpListener;
 
-    use rustix::event::{EventfdFlags, eventfd};
+    use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
     use super::*;
 
+    const WAKE_MAX: Timespec = Timespec {
+        tv_sec: 10,
+        tv_nsec: 0,
+    };
+
     fn outcome(name: &str) -> io::Result<OwnedFd> {
+        outcome_of(|dialer| dialer.dial(7, name))
+    }
+
+    fn outcome_of(dial: impl FnOnce(&Dialer)) -> io::Result<OwnedFd> {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
         let dialer = Dialer::new(Arc::clone(&wake));
-        dialer.dial(7, name);
+        dial(&dialer);
+        let mut pollfd = [PollFd::new(&*wake, PollFlags::IN)];
+        let woken = poll(&mut pollfd, Some(&WAKE_MAX)).unwrap();
+        assert_eq!(woken, 1, "who waits is woken");
         let mut count = [0; 8];
         rustix::io::read(&*wake, &mut count).unwrap();
         let dialed = dialer.next().expect("it ended");
@@ -118,5 +137,12 @@ mod tests {
         drop(listener);
         outcome(&format!("127.0.0.1:{port}")).unwrap_err();
         outcome("no port").unwrap_err();
+    }
+
+    #[test]
+    fn an_attempt_that_gets_no_thread_ends_as_any_other() {
+        // More than there is memory for: the system refuses the thread.
+        let thread = || Builder::new().stack_size(1 << 60);
+        outcome_of(|dialer| dialer.dial_on(thread(), 7, "127.0.0.1:1")).unwrap_err();
     }
 }

@@ -117,15 +117,14 @@ impl Replica {
         }
     }
 
-    /// The client protocol's view: it rises with the term and names the leader by its place among
-    /// the voters, ascending by id: clients list their addresses in that order. 0 when no leader is
-    /// known, or it is none of them.
+    /// The client protocol's view: it rises with the term and with changes of who votes, and names
+    /// the leader by its place among the voters, ascending by id: clients list their addresses in
+    /// that order. 0 when no leader is known, or it is none of them.
     #[must_use]
     pub fn view(&self) -> u32 {
         let role = self.group.role();
-        let voters = &self.group.members().voters;
         let leader = role.leader.unwrap_or_default();
-        giro_replication::view(role.term, leader, voters).unwrap_or_default()
+        giro_replication::view(role.term, leader, self.group.members()).unwrap_or_default()
     }
 
     /// The engine: for checks, reads, and looking.

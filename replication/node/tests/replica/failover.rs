@@ -2,8 +2,9 @@
 
 use giro_base::Operation;
 use giro_node::Standing;
+use giro_replication::{Change, NodeId};
 
-use crate::support::Cluster;
+use crate::support::{Cluster, Node, member};
 
 #[test]
 fn three_nodes_elect_a_leader_and_execute_the_same() {
@@ -24,6 +25,57 @@ fn three_nodes_elect_a_leader_and_execute_the_same() {
         let leader = Some(leader);
         assert_eq!(replica.standing(), Standing::Elsewhere { leader });
     }
+}
+
+/// What clients believe that each of these nodes talked to: the highest view of all, and the node
+/// it leads to.
+fn believed(cluster: &mut Cluster, ids: &[NodeId]) -> (u32, NodeId) {
+    let views = ids.iter().map(|id| cluster.node(*id).replica().view());
+    let view = views.max().unwrap();
+    let leader = cluster.leader().unwrap();
+    let voters = &cluster.node(leader).replica().members().voters;
+    (view, voters[view as usize % voters.len()])
+}
+
+#[test]
+fn clients_find_a_leader_whose_place_was_moved_by_a_replacement() {
+    let mut cluster = Cluster::new(3);
+    cluster.begin();
+    if cluster.leader() != Some(3) {
+        let old = cluster.leader().unwrap();
+        cluster.node(old).replica().hand_over(3).unwrap();
+        (0..3).for_each(|_| cluster.tick());
+    }
+    assert_eq!(cluster.elect(), 3);
+    let (before, named) = believed(&mut cluster, &[1, 2, 3]);
+    assert_eq!(named, 3);
+    cluster.node(1).kill();
+    let members = cluster.node(3).replica().members().clone();
+    cluster.nodes.insert(4, Node::new(4, &members));
+    cluster.node(4).start().unwrap();
+    let replace = Change::Replace {
+        promote: 4,
+        remove: 1,
+    };
+    for change in [Change::AddLearner(member(4)), replace] {
+        cluster.node(3).replica().change(&change).unwrap();
+        (0..10).for_each(|_| cluster.tick());
+    }
+    assert_eq!(cluster.leader(), Some(3));
+    assert_eq!(cluster.node(3).replica().members().voters, [2, 3, 4]);
+    // Each of them has told the view from before to somebody.
+    for id in [2, 3, 4] {
+        let (view, named) = believed(&mut cluster, &[id]);
+        assert!(view > before, "node {id}: {view} after {before}");
+        assert_eq!(named, 3);
+    }
+    // The next leader's counts, wherever it stands.
+    let (before, _) = believed(&mut cluster, &[2, 3, 4]);
+    cluster.node(3).kill();
+    let new = cluster.elect();
+    let (view, named) = believed(&mut cluster, &[2, 4]);
+    assert!(view > before);
+    assert_eq!(named, new);
 }
 
 #[test]
