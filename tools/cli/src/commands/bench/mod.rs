@@ -1,5 +1,8 @@
 //! `giro bench`: rehearsals of peak load.
 
+// A line that nobody reads would end the program, and leave its servers behind.
+#![deny(clippy::print_stdout)]
+
 mod killer;
 mod limits;
 mod options;
@@ -31,6 +34,7 @@ use self::limits::LimitsArguments;
 use self::options::RunArguments;
 use self::place::Place;
 use self::versus::VersusArguments;
+use crate::say::say;
 
 /// What to do.
 #[derive(clap::Args)]
@@ -117,7 +121,7 @@ async fn measure(
     let outcome = drive(options, target, stop, &mut watch).await;
     view.finish();
     let killed_at = killer.finish()?;
-    println!("auditing ...");
+    say!("auditing ...");
     let audited = audit(target, &options.workload, &outcome.fates, arguments.look_up).await;
     let audited = audited.map_err(|error| error.to_string());
     let machine = Machine::here(place.dir());
@@ -160,7 +164,7 @@ impl View {
                 bar.set_position(second.second as u64 + 1);
                 bar.set_message(text);
             }
-            None => println!("{:>4.0} s: {text}", second.second),
+            None => say!("{:>4.0} s: {text}", second.second),
         }
     }
 
@@ -202,7 +206,7 @@ fn make_parent(out: &Path) -> anyhow::Result<()> {
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("wrote {}", path.display());
+    say!("wrote {}", path.display());
     Ok(())
 }
 
@@ -214,7 +218,7 @@ fn conclude(report: &Report) -> anyhow::Result<()> {
     let (Some(figures), Some(audited)) = (&report.figures, &report.audit) else {
         bail!("there was no audit: the run has no figures");
     };
-    println!(
+    say!(
         "{:.0} requests/s, {:.0} transfers or payments/s; p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} \
          ms, slowest {:.2} ms; {} of {} offered were served, {} errors",
         figures.requests_per_s,
@@ -228,7 +232,7 @@ fn conclude(report: &Report) -> anyhow::Result<()> {
         figures.errors
     );
     for one in &figures.kinds {
-        println!(
+        say!(
             "{}: {} served; p50 {:.2} ms, p99 {:.2} ms, slowest {:.2} ms",
             one.kind.name(),
             one.served,
@@ -238,16 +242,19 @@ fn conclude(report: &Report) -> anyhow::Result<()> {
         );
     }
     if let Some(second) = report.killed_at {
-        println!(
+        say!(
             "killed after {second:.0} s and started again; the longest time without an answer was \
              {:.0} ms",
             figures.silence
         );
     }
-    println!(
+    say!(
         "audit: {} accounts exact, {} acknowledged, {} of them looked up, {} unknown outcomes \
          resolved",
-        audited.accounts, audited.acknowledged, audited.looked_up, audited.resolved
+        audited.accounts,
+        audited.acknowledged,
+        audited.looked_up,
+        audited.resolved
     );
     match &report.partial {
         Some(why) => bail!("the run ended early, its report is partial: {why}"),
@@ -262,12 +269,15 @@ fn print_differences(first: &Path, second: &Path) -> anyhow::Result<()> {
             .with_context(|| format!("{} is no report of giro bench", path.display()))
     };
     let differences = compare(&read(first)?, &read(second)?).map_err(anyhow::Error::msg)?;
-    println!(
+    say!(
         "{:<12} {:>14} {:>14} {:>10}",
-        "", "first", "second", "change"
+        "",
+        "first",
+        "second",
+        "change"
     );
     for difference in differences {
-        println!(
+        say!(
             "{:<12} {:>14.2} {:>14.2} {:>+8.1} %",
             difference.what,
             difference.first,

@@ -10,6 +10,7 @@ use giro_driver::report::{Contender, Versus};
 
 use super::options::{RunArguments, TargetKind};
 use super::{conclude, make_parent, measure, runtime, stopped_by_signals, write};
+use crate::say::say;
 
 /// Whom to compare, and in what.
 #[derive(clap::Args)]
@@ -126,7 +127,7 @@ fn ask_in_turn(
 ) -> anyhow::Result<()> {
     for round in 1..=rounds {
         for ((name, run), contender) in runs.iter().zip(&mut versus.contenders) {
-            println!("round {round} of {rounds}: {name}");
+            say!("round {round} of {rounds}: {name}");
             let options = run.options()?;
             // A runtime for each: nothing of one target's is there when the next is asked.
             let measured = runtime()?.block_on(measure(run, &options, stop));
@@ -147,12 +148,16 @@ fn print(versus: &Versus) -> anyhow::Result<()> {
         Ok(standings) => standings,
         Err(why) => bail!(why),
     };
-    println!(
+    say!(
         "{:<26} {:>30} {:>24} {:>24} {:>24}",
-        "median (least to most)", "a second", "p50, ms", "p99, ms", "the first is, times"
+        "median (least to most)",
+        "a second",
+        "p50, ms",
+        "p99, ms",
+        "the first is, times"
     );
     for standing in standings {
-        println!(
+        say!(
             "{:<26} {:>30} {:>24} {:>24} {:>24}",
             standing.name,
             standing.units_per_s.show(0),
