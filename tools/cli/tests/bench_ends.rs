@@ -3,11 +3,13 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{folder, giro};
+use crate::support::{await_lines, folder, giro};
 
 const SMALL: &str = "--accounts 50 --warm-up 0 --prefault-mib 1";
 
@@ -35,6 +37,79 @@ fn names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The processes that a process has started.
+fn children_of(process: u32) -> Vec<Pid> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // Behind the name, which may have spaces: the state, and the parent.
+        let rest = stat.rsplit(')').next().unwrap_or_default();
+        let parent = rest.split_whitespace().nth(1);
+        if parent.is_some_and(|parent| parent == process.to_string()) {
+            let pid = entry.file_name().into_string().unwrap();
+            found.extend(Pid::from_raw(pid.parse().unwrap()));
+        }
+    }
+    found
+}
+
+/// How a program ended, if it does within some seconds.
+fn soon(child: &mut Child) -> Option<ExitStatus> {
+    let until = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    None
+}
+
+#[test]
+fn a_second_interrupt_ends_the_program_at_once_and_its_server() {
+    let dir = folder();
+    let line = "run transfers --rate 1000 --batch 10 --seconds 60";
+    let mut command = bench(dir.path(), line, "report");
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    await_lines(&mut child, 1, " s: ");
+    let servers = children_of(child.id());
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    // From now on answers are waited for, as in a long audit.
+    kill_process(servers[0], Signal::STOP).unwrap();
+    let driver = Pid::from_child(&child);
+    kill_process(driver, Signal::INT).unwrap();
+    await_lines(&mut child, 2, " s: ");
+    kill_process(driver, Signal::INT).unwrap();
+    let ended = soon(&mut child);
+    let server_stays = kill_process(servers[0], Signal::KILL).is_ok();
+    assert_eq!(ended.and_then(|status| status.code()), Some(130));
+    assert!(!server_stays, "the server was still there");
+    assert_eq!(names(dir.path()), [""; 0], "and so was its ledger");
+}
+
+#[test]
+fn a_terminal_that_closes_ends_a_run_unless_it_was_told_to_outlive_it() {
+    for (trap, partial) in [("-", "interrupted".into()), ("''", Value::Null)] {
+        let dir = folder();
+        let run = bench(
+            dir.path(),
+            "run transfers --rate 1000 --batch 10 --seconds 3",
+            "report",
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("trap {trap} HUP; exec \"$0\" \"$@\"")]);
+        shell.arg(run.get_program()).args(run.get_args());
+        let mut child = shell.stdout(Stdio::piped()).spawn().unwrap();
+        await_lines(&mut child, 1, " s: ");
+        kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.success(), partial.is_null(), "{ended:?}");
+        let report = json(&dir.path().join("report.json"));
+        assert_eq!(report["partial"], partial);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 // A line that nobody reads would end the program, and leave its servers behind.
 #![deny(clippy::print_stdout)]
 
+mod interrupts;
 mod killer;
 mod limits;
 mod options;
@@ -10,6 +11,7 @@ mod peak;
 mod place;
 mod ports;
 mod postgres;
+mod process;
 mod server;
 mod tigerbeetle;
 mod versus;
@@ -27,8 +29,8 @@ use giro_driver::report::{Machine, Percentiles, Report, compare, page, plots, wr
 use giro_driver::run::{RunOptions, run as drive};
 use giro_driver::workload::Workload;
 use indicatif::{ProgressBar, ProgressStyle};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
+use self::interrupts::stopped_by_signals;
 use self::killer::Killer;
 use self::limits::LimitsArguments;
 use self::options::RunArguments;
@@ -81,15 +83,6 @@ fn run_one(arguments: &RunArguments) -> anyhow::Result<()> {
     let report = runtime()?.block_on(measure(arguments, &options, &stop))?;
     save(arguments, &report.0, &report.1)?;
     conclude(&report.0)
-}
-
-/// Set by Ctrl-C.
-fn stopped_by_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    Ok(stop)
 }
 
 /// One thread asks: the others are the target's.
