@@ -142,6 +142,9 @@ fn a_target_that_dies_ends_the_run_with_a_partial_report() {
     format(&dir.path().join("ledger"));
     let server = Server::start(&dir.path().join("ledger"));
     let address = address(&server);
+    // An earlier run's, which would pass for this one's.
+    let log = dir.path().join("report.hlog");
+    std::fs::write(&log, "latencies").unwrap();
     let arguments = "transfers --rate 1000 --batch 10 --seconds 60 --deadline 0.5";
     let mut child = start(dir.path(), &format!("{arguments} --addresses {address}"));
     await_lines(&mut child, 1, " s: ");
@@ -156,6 +159,7 @@ fn a_target_that_dies_ends_the_run_with_a_partial_report() {
         report.figures.is_none(),
         "without an audit there are no figures"
     );
+    assert!(!log.exists(), "and latencies are figures");
 }
 
 #[test]

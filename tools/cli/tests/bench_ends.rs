@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{await_lines, folder, giro};
+use crate::support::{Said, await_lines, folder, giro};
 
 const SMALL: &str = "--accounts 50 --warm-up 0 --prefault-mib 1";
 
@@ -23,6 +23,10 @@ fn bench(dir: &Path, line: &str, out: &str) -> Command {
         .arg("--out")
         .arg(dir.join(out));
     command
+}
+
+fn said(mut command: Command) -> Said {
+    command.output().unwrap().into()
 }
 
 fn json(path: &Path) -> Value {
@@ -135,4 +139,25 @@ fn a_failure_that_nobody_hears_of_is_one_all_the_same() {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stderr.take());
     assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn reports_whose_names_have_dots_stay_apart() {
+    let dir = folder();
+    let line = "run transfers --target library --batch 10 --seconds 0.2 --plots";
+    for out in ["p99-0.5", "p99-0.7"] {
+        let said = said(bench(dir.path(), line, out));
+        assert!(said.succeeded, "{said:?}");
+    }
+    let versus = "versus transfers --targets library --rounds 1 --batch 10 --seconds 0.2";
+    let versus = said(bench(dir.path(), versus, "p99-0.9"));
+    assert!(versus.succeeded, "{versus:?}");
+    let mut left = Vec::new();
+    for out in ["p99-0.5", "p99-0.7"] {
+        let plots = ["-latency.svg", "-percentiles.svg", "-rates.svg"];
+        let all = plots.into_iter().chain([".hlog", ".html", ".json"]);
+        left.extend(all.map(|suffix| format!("{out}{suffix}")));
+    }
+    left.extend(["p99-0.9.html".into(), "p99-0.9.json".into()]);
+    assert_eq!(names(dir.path()), left);
 }

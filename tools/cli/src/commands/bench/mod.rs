@@ -16,6 +16,7 @@ mod server;
 mod tigerbeetle;
 mod versus;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -172,22 +173,40 @@ impl View {
 fn save(arguments: &RunArguments, report: &Report, seconds: &[Interval]) -> anyhow::Result<()> {
     let out = arguments.out();
     make_parent(out)?;
+    let json = serde_json::to_vec_pretty(report)?;
+    write(&behind(out, ".json"), &json)?;
+    write(&behind(out, ".html"), page(report).as_bytes())?;
+    let log_place = behind(out, ".hlog");
+    let Some(figures) = &report.figures else {
+        // Latencies are figures. Those of a run before would pass for this one's.
+        return remove(&log_place);
+    };
     let mut log = Vec::new();
     write_log(&mut log, seconds).context("the histograms")?;
-    let json = serde_json::to_vec_pretty(report)?;
-    write(&out.with_extension("json"), &json)?;
-    write(&out.with_extension("html"), page(report).as_bytes())?;
-    write(&out.with_extension("hlog"), &log)?;
-    if arguments.wants_plots()
-        && let Some(figures) = &report.figures
-    {
+    write(&log_place, &log)?;
+    if arguments.wants_plots() {
         for plot in plots(figures).iter().filter(|plot| !plot.svg.is_empty()) {
-            let mut path = out.with_extension("").into_os_string();
-            path.push(format!("-{}.svg", plot.name));
-            write(Path::new(&path), plot.svg.as_bytes())?;
+            let place = behind(out, &format!("-{}.svg", plot.name));
+            write(&place, plot.svg.as_bytes())?;
         }
     }
     Ok(())
+}
+
+/// A report's path with this behind it, and nothing taken away: a dot in it is no extension.
+fn behind(out: &Path, suffix: &str) -> PathBuf {
+    let mut name = out.file_name().map_or_else(OsString::new, OsString::from);
+    name.push(suffix);
+    out.with_file_name(name)
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn make_parent(out: &Path) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use giro_driver::report::{Contender, Versus};
 
 use super::options::{RunArguments, TargetKind};
-use super::{conclude, make_parent, measure, runtime, stopped_by_signals, write};
+use super::{behind, conclude, make_parent, measure, runtime, stopped_by_signals, write};
 use crate::say::say;
 
 /// Whom to compare, and in what.
@@ -113,8 +113,8 @@ pub(super) fn run(arguments: &VersusArguments) -> anyhow::Result<()> {
     let out = arguments.run.out();
     make_parent(out)?;
     let json = serde_json::to_vec_pretty(&versus)?;
-    write(&out.with_extension("json"), &json)?;
-    write(&out.with_extension("html"), versus.page().as_bytes())?;
+    write(&behind(out, ".json"), &json)?;
+    write(&behind(out, ".html"), versus.page().as_bytes())?;
     ended.context("the comparison ended early, its report is partial")?;
     print(&versus)
 }
