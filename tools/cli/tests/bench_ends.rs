@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Said, await_lines, folder, giro};
+use crate::support::{Said, assert_says, await_lines, folder, giro};
 
 const SMALL: &str = "--accounts 50 --warm-up 0 --prefault-mib 1";
 
@@ -160,4 +160,57 @@ fn reports_whose_names_have_dots_stay_apart() {
     }
     left.extend(["p99-0.9.html".into(), "p99-0.9.json".into()]);
     assert_eq!(names(dir.path()), left);
+}
+
+#[test]
+fn a_report_has_all_that_shaped_its_run() {
+    let dir = folder();
+    let line = "run transfers --rate 1000 --batch 10 --seconds 0.3 --deadline 3 --look-up 7 \
+                --server-option=--buffers=24";
+    let run = said(bench(dir.path(), line, "report"));
+    assert!(run.succeeded, "{run:?}");
+    let settings = &json(&dir.path().join("report.json"))["settings"];
+    assert_eq!(settings["deadline"], 3.0);
+    assert_eq!(settings["look_up"], 7);
+    let started = &settings["started"];
+    assert_eq!(started["replicas"], 1);
+    assert_eq!(started["prefault_mib"], 1);
+    assert_eq!(started["server_options"][0], "--buffers=24");
+}
+
+#[test]
+fn compare_says_what_two_runs_do_not_share() {
+    let dir = folder();
+    let line = "run transfers --target library --rate 1000 --batch 10 --seconds 0.3";
+    let run = said(bench(dir.path(), line, "whole"));
+    assert!(run.succeeded, "{run:?}");
+    let (whole, other) = (dir.path().join("whole.json"), dir.path().join("other.json"));
+    let mut report = json(&whole);
+    report["closed"] = true.into();
+    report["partial"] = "interrupted".into();
+    report["figures"]["errors"] = 5.into();
+    std::fs::write(&other, report.to_string()).unwrap();
+    let compare = |first: &Path, second: &Path| {
+        let mut command = giro(&["bench", "compare"]);
+        command.arg(first).arg(second);
+        said(command)
+    };
+    let compared = compare(&whole, &other);
+    assert!(compared.succeeded, "{compared:?}");
+    let parts = [
+        "warning: the second run ended early",
+        "warning: loop is \"open\" in the first run, \"closed\" in the second",
+        "from none",
+    ];
+    assert_says(&compared.out, &parts);
+    assert!(!compared.out.contains("inf"), "{}", compared.out);
+    let alike = compare(&whole, &whole);
+    assert!(!alike.out.contains("warning"), "{}", alike.out);
+
+    let line = "versus transfers --targets library --rounds 1 --batch 10 --seconds 0.2";
+    let versus = said(bench(dir.path(), line, "versus"));
+    assert!(versus.succeeded, "{versus:?}");
+    let refused = compare(&whole, &dir.path().join("versus.json"));
+    assert!(!refused.succeeded);
+    assert_says(&refused.error, &["is of giro bench versus"]);
 }

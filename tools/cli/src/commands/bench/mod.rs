@@ -3,6 +3,7 @@
 // A line that nobody reads would end the program, and leave its servers behind.
 #![deny(clippy::print_stdout)]
 
+mod compare;
 mod interrupts;
 mod killer;
 mod limits;
@@ -26,7 +27,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, bail};
 use giro_driver::audit::audit;
 use giro_driver::record::Interval;
-use giro_driver::report::{Machine, Percentiles, Report, compare, page, plots, write_log};
+use giro_driver::report::{Machine, Percentiles, Report, page, plots, write_log};
 use giro_driver::run::{RunOptions, run as drive};
 use giro_driver::workload::Workload;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -71,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         What::Run(arguments) => run_one(arguments),
         What::Versus(arguments) => versus::run(arguments),
         What::Limits(arguments) => limits::run(arguments),
-        What::Compare { first, second } => print_differences(first, second),
+        What::Compare { first, second } => compare::print_differences(first, second),
     }
 }
 
@@ -121,6 +122,7 @@ async fn measure(
     let machine = Machine::here(place.dir());
     let mut report = Report::new(options, place.name.clone(), machine, &outcome, audited);
     report.killed_at = killed_at;
+    report.settings = Some(arguments.settings());
     Ok((report, outcome.recorder.intervals))
 }
 
@@ -272,30 +274,4 @@ fn conclude(report: &Report) -> anyhow::Result<()> {
         Some(why) => bail!("the run ended early, its report is partial: {why}"),
         None => Ok(()),
     }
-}
-
-fn print_differences(first: &Path, second: &Path) -> anyhow::Result<()> {
-    let read = |path: &Path| -> anyhow::Result<Report> {
-        let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&text)
-            .with_context(|| format!("{} is no report of giro bench", path.display()))
-    };
-    let differences = compare(&read(first)?, &read(second)?).map_err(anyhow::Error::msg)?;
-    say!(
-        "{:<12} {:>14} {:>14} {:>10}",
-        "",
-        "first",
-        "second",
-        "change"
-    );
-    for difference in differences {
-        say!(
-            "{:<12} {:>14.2} {:>14.2} {:>+8.1} %",
-            difference.what,
-            difference.first,
-            difference.second,
-            difference.percent()
-        );
-    }
-    Ok(())
 }

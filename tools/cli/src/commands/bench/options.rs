@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::ValueEnum;
+use giro_driver::report::{Settings, Started};
 use giro_driver::run::RunOptions;
 use giro_driver::schedule::{Arrivals, Schedule, Stretch};
 use giro_driver::workload::{
@@ -216,6 +217,23 @@ impl RunArguments {
 
     pub(super) fn deadline(&self) -> Duration {
         Duration::from_secs_f64(self.deadline)
+    }
+
+    /// What shapes a run beside its [options](Self::options), for its report.
+    pub(super) fn settings(&self) -> Settings {
+        let is_server = matches!(self.target(), TargetKind::Giro | TargetKind::Http);
+        let is_started = is_server && self.addresses.is_none();
+        let is_library = self.target() == TargetKind::Library;
+        let further = self.server_option.iter().filter(|_| is_started);
+        Settings {
+            deadline: self.deadline,
+            look_up: self.look_up,
+            started: (is_started || is_library).then(|| Started {
+                replicas: self.replicas,
+                prefault_mib: self.prefault_mib,
+                server_options: further.cloned().collect(),
+            }),
+        }
     }
 
     /// The run.
