@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Said, assert_says, await_lines, folder, giro};
+use crate::support::server::Server;
+use crate::support::{Said, assert_says, await_lines, folder, format, giro};
 
 const SMALL: &str = "--accounts 50 --warm-up 0 --prefault-mib 1";
 
@@ -213,4 +214,78 @@ fn compare_says_what_two_runs_do_not_share() {
     let refused = compare(&whole, &dir.path().join("versus.json"));
     assert!(!refused.succeeded);
     assert_says(&refused.error, &["is of giro bench versus"]);
+}
+
+#[test]
+fn a_comparison_of_what_is_not_alike_is_refused_with_what_would_work() {
+    let dir = folder();
+    for (line, part) in [
+        (
+            "--targets giro,postgres --addresses 127.0.0.1:1",
+            "only giro and tigerbeetle",
+        ),
+        ("--targets giro,http --addresses 127.0.0.1:1", "only http"),
+        (
+            "--targets giro,tigerbeetle --replicas 3",
+            "name only giro in --targets",
+        ),
+        (
+            "--targets giro --addresses 127.0.0.1:1 --run 7",
+            "leave --run out",
+        ),
+    ] {
+        let line = format!("versus transfers {line} --seconds 0.2 --rounds 1 --deadline 0.2");
+        let refused = said(bench(dir.path(), &line, "versus"));
+        assert!(!refused.succeeded, "{line}: {refused:?}");
+        assert_says(&refused.error, &[part]);
+        assert_eq!(names(dir.path()), [""; 0], "nothing was asked");
+    }
+}
+
+#[test]
+fn targets_at_an_address_are_asked_there_and_their_rows_say_so() {
+    let dir = folder();
+    format(&dir.path().join("ledger"));
+    let server = Server::start(&dir.path().join("ledger"));
+    let address = format!("127.0.0.1:{}", server.port());
+    let line = format!(
+        "versus transfers --targets giro:2,tigerbeetle:1 --addresses {address} --rounds 2 --batch \
+         10 --seconds 0.3"
+    );
+    let versus = said(bench(dir.path(), &line, "versus"));
+    assert!(versus.succeeded, "{versus:?}");
+    for (place, kind, in_flight) in [(0, "giro", 2), (1, "tigerbeetle", 1)] {
+        let versus = &json(&dir.path().join("versus.json"))["contenders"][place];
+        let name = format!("{kind} at {address}, {in_flight} in flight");
+        assert_eq!(versus["name"], name);
+        let target = &versus["rounds"][0]["target"];
+        assert_eq!(*target, format!("{kind} at {address}"));
+    }
+}
+
+#[test]
+fn another_target_goes_first_in_each_round_and_the_plot_is_a_file_too() {
+    let dir = folder();
+    let line = "versus transfers --targets library:1,library:2,library:3 --rounds 2 --batch 10 \
+                --seconds 0.2 --plots";
+    let versus = said(bench(dir.path(), line, "versus"));
+    assert!(versus.succeeded, "{versus:?}");
+    let round = |line: &str| {
+        let (round, rest) = line
+            .strip_prefix("round ")?
+            .split_once(" of 2: library, ")?;
+        Some((round.parse().ok()?, rest.split(' ').next()?.parse().ok()?))
+    };
+    let order: Vec<(u32, u32)> = versus.out.lines().filter_map(round).collect();
+    assert_eq!(order, [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (2, 1)]);
+    assert_says(&versus.out, &["errors"]);
+    let contenders = &json(&dir.path().join("versus.json"))["contenders"];
+    for place in 0..3 {
+        let contender = &contenders[place];
+        assert_eq!(contender["rounds"].as_array().unwrap().len(), 2);
+        assert_eq!(contender["rounds"][1]["in_flight"], place + 1);
+    }
+    let plot = std::fs::read_to_string(dir.path().join("versus-percentiles.svg")).unwrap();
+    let page = std::fs::read_to_string(dir.path().join("versus.html")).unwrap();
+    assert!(plot.starts_with("<svg") && page.contains(plot.trim_end()));
 }

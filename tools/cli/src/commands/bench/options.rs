@@ -151,7 +151,7 @@ pub(super) struct RunArguments {
     seed: u64,
     /// Tells runs on one ledger apart; by default drawn by lot.
     #[arg(long)]
-    run: Option<u32>,
+    pub(super) run: Option<u32>,
     /// How long a request may take before its outcome counts as unknown (s).
     #[arg(long, default_value_t = 20.0)]
     deadline: f64,
@@ -191,7 +191,7 @@ pub(super) struct RunArguments {
     #[arg(long, default_value = "giro-bench", value_name = "PATH")]
     out: PathBuf,
     /// The page's plots also as files, with `-rates.svg`, `-latency.svg` and `-percentiles.svg`
-    /// behind the report's path.
+    /// behind the report's path; of `versus` only the last.
     #[arg(long)]
     plots: bool,
 }
