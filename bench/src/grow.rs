@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::plot::{Caption, Scale, Series, draw};
+use crate::plot::{Caption, Scale, Series, behind, draw};
 use crate::servers::{Contender, Running, Servers};
 
 /// What to measure.
@@ -133,7 +133,7 @@ fn write(out: &Path, samples: &[Sample]) -> anyhow::Result<()> {
         let (seconds, transfers) = (sample.seconds, sample.transfers);
         writeln!(table, "{seconds:.2},{transfers},{:.1}", sample.resident_mib)?;
     }
-    fs::write(out.with_extension("csv"), table)?;
+    fs::write(behind(out, ".csv"), table)?;
     let points = |figure: &dyn Fn(&Sample) -> f64| {
         let points = samples
             .iter()
@@ -149,7 +149,7 @@ fn write(out: &Path, samples: &[Sample]) -> anyhow::Result<()> {
     let transfers = points(&|sample| sample.transfers as f64 / 1e6);
     let resident = points(&|sample| sample.resident_mib);
     draw(
-        &out.with_extension("svg"),
+        &behind(out, ".svg"),
         &[
             (
                 caption("transfers in the history", "millions"),

@@ -1,6 +1,7 @@
 //! Plots of figures over time, as SVG.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use plotters::coord::ranged1d::{Ranged, ValueFormatter};
@@ -106,7 +107,27 @@ where
         .map_err(failed)
 }
 
+/// A path with this behind it, and nothing taken away: a dot in it is no extension.
+pub(crate) fn behind(out: &Path, suffix: &str) -> PathBuf {
+    let mut name = out.file_name().map_or_else(OsString::new, OsString::from);
+    name.push(suffix);
+    out.with_file_name(name)
+}
+
 /// The backend's errors cannot leave the thread.
 fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("drawing: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_whose_names_have_dots_stay_apart() {
+        let place = |out| behind(Path::new(out), ".csv");
+        assert_eq!(place("runs/load-0.5"), Path::new("runs/load-0.5.csv"));
+        assert_eq!(place("load"), Path::new("load.csv"));
+        assert_eq!(place("runs/"), Path::new("runs.csv"));
+    }
 }

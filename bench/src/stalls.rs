@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant as Tick, sleep_until};
 
 use crate::disk;
-use crate::plot::{Caption, Scale, Series, draw};
+use crate::plot::{Caption, Scale, Series, behind, draw};
 use crate::servers::{Contender, Running, Servers};
 
 /// What to measure.
@@ -361,11 +361,11 @@ fn write(out: &Path, all: &[(Contender, Vec<Latency>)]) -> anyhow::Result<()> {
             points,
         });
     }
-    fs::write(out.with_extension("csv"), table)?;
+    fs::write(behind(out, ".csv"), table)?;
     let caption = Caption {
         title: "slowest batch of each quarter second",
         unit: "ms",
         scale: Scale::Logarithmic,
     };
-    draw(&out.with_extension("svg"), &[(caption, series)])
+    draw(&behind(out, ".svg"), &[(caption, series)])
 }

@@ -7,8 +7,10 @@ mod leave;
 mod logging;
 mod metrics;
 mod places;
+mod say;
 mod show;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -70,7 +72,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("giro: {error:#}");
+            // It is a failure also where nobody reads why.
+            let _ = writeln!(io::stderr(), "giro: {error:#}");
             ExitCode::FAILURE
         }
     }

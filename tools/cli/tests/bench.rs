@@ -3,12 +3,13 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use giro_driver::report::{Report, Versus};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::support::server::Server;
 use crate::support::{Said, await_lines, folder, format, giro};
@@ -24,13 +25,17 @@ fn bench(dir: &Path, arguments: &str) -> (Said, Option<Report>) {
 }
 
 fn start(dir: &Path, arguments: &str) -> Child {
+    command(dir, arguments).spawn().unwrap()
+}
+
+fn command(dir: &Path, arguments: &str) -> Command {
     let small = "--accounts 50 --warm-up 0 --prefault-mib 1";
     let line = format!("bench run {arguments} {small}");
     let mut command = giro(&line.split_whitespace().collect::<Vec<_>>());
     command.arg("--dir").arg(dir);
     command.arg("--out").arg(dir.join("report"));
-    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    piped.spawn().unwrap()
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 fn finish(dir: &Path, child: Child) -> (Said, Option<Report>) {
@@ -137,6 +142,9 @@ fn a_target_that_dies_ends_the_run_with_a_partial_report() {
     format(&dir.path().join("ledger"));
     let server = Server::start(&dir.path().join("ledger"));
     let address = address(&server);
+    // An earlier run's, which would pass for this one's.
+    let log = dir.path().join("report.hlog");
+    std::fs::write(&log, "latencies").unwrap();
     let arguments = "transfers --rate 1000 --batch 10 --seconds 60 --deadline 0.5";
     let mut child = start(dir.path(), &format!("{arguments} --addresses {address}"));
     await_lines(&mut child, 1, " s: ");
@@ -151,14 +159,17 @@ fn a_target_that_dies_ends_the_run_with_a_partial_report() {
         report.figures.is_none(),
         "without an audit there are no figures"
     );
+    assert!(!log.exists(), "and latencies are figures");
 }
 
 #[test]
 fn an_interrupted_run_has_the_figures_so_far() {
     let dir = folder();
-    let mut child = start(dir.path(), "transfers --rate 1000 --batch 10 --seconds 60");
+    let mut driver = command(dir.path(), "transfers --rate 1000 --batch 10 --seconds 60");
+    let mut child = driver.process_group(0).spawn().unwrap();
     await_lines(&mut child, 2, " s: ");
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    // As a terminal does: all of a group hear of Ctrl-C.
+    kill_process_group(Pid::from_child(&child), Signal::INT).unwrap();
     let (said, report) = finish(dir.path(), child);
     assert!(
         !said.succeeded && said.error.contains("partial: interrupted"),

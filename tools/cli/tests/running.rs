@@ -3,6 +3,7 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 
 use giro_base::Operation;
@@ -94,9 +95,23 @@ fn a_stop_answers_what_was_taken_and_loses_nothing() {
 fn a_server_whose_first_line_nobody_reads_serves_all_the_same() {
     let dir = folder();
     format(dir.path());
-    let mut start = giro(&["start", "--addresses=0", "--buffers=24", "--pin=false"]);
+    serves_unread("start", dir.path(), 1);
+}
+
+#[test]
+fn dev_serves_though_nobody_reads_what_it_says() {
+    let dir = folder();
+    let ledger = dir.path().join("giro-data");
+    // A ledger that is made, and one that is opened, where the first client is known.
+    serves_unread("dev", &ledger, 1);
+    serves_unread("dev", &ledger, 2);
+}
+
+/// A server whose standard output was closed before it said anything serves a new client.
+fn serves_unread(command: &str, dir: &Path, client: u128) {
+    let mut start = giro(&[command, "--addresses=0", "--buffers=24", "--pin=false"]);
     let mut child = start
-        .arg(dir.path())
+        .arg(dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -108,9 +123,7 @@ fn a_server_whose_first_line_nobody_reads_serves_all_the_same() {
     let listening = listening.expect("it serves");
     let after = listening.split("address=127.0.0.1:").nth(1);
     let port = after.and_then(|rest| rest.split(' ').next()?.parse().ok());
-    Client::connect(port.expect("the log has the address"))
-        .register(1)
-        .open_accounts();
+    Client::connect(port.expect("the log has the address")).register(client);
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -9,7 +9,7 @@ mod versus;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::compare::{Difference, compare};
+pub use self::compare::{Difference, caveats, compare};
 pub use self::histograms::write_log;
 pub use self::machine::Machine;
 pub use self::page::page;
@@ -45,6 +45,9 @@ pub struct Report {
     pub in_flight: usize,
     /// So long nothing counted (s).
     pub warm_up: f64,
+    /// What else it was told; reports of older drivers do not have it.
+    #[serde(default)]
+    pub settings: Option<Settings>,
     /// Where it ran.
     pub machine: Machine,
     /// When the server was killed and started again (s), if it was.
@@ -61,6 +64,28 @@ pub struct Report {
     pub audit_failed: Option<String>,
     /// The figures.
     pub figures: Option<Figures>,
+}
+
+/// What a run is told that its workload and schedule do not have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// How long a request might take before its outcome counted as unknown (s).
+    pub deadline: f64,
+    /// Most transfers and branches that the audit was to look up.
+    pub look_up: u64,
+    /// Of a Giro that the driver started; none of any other target.
+    pub started: Option<Started>,
+}
+
+/// What the driver starts a Giro with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Replicas.
+    pub replicas: u8,
+    /// Memory made resident (MiB).
+    pub prefault_mib: u64,
+    /// Further options of the server.
+    pub server_options: Vec<String>,
 }
 
 /// Figures of all that counts.
@@ -171,6 +196,7 @@ impl Report {
             closed: options.closed,
             in_flight: options.in_flight,
             warm_up: options.warm_up.as_secs_f64(),
+            settings: None,
             machine,
             killed_at: None,
             peak: None,
@@ -221,5 +247,79 @@ fn figures(options: &RunOptions, outcome: &Outcome) -> Figures {
         silence: recorder.silence.as_secs_f64() * 1e3,
         distribution: distribution.collect(),
         seconds: recorder.intervals.iter().map(second).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{Arrivals, Stretch};
+    use crate::workload::{Kind, Spread, TransferOptions};
+
+    /// Of so many requests, with these latencies by percentile.
+    pub(super) fn figures(served: u64, distribution: &[(f64, f64)]) -> Figures {
+        Figures {
+            offered: served,
+            served,
+            errors: 0,
+            first_error: None,
+            requests_per_s: 10.0,
+            units_per_s: 100.0,
+            latency: Percentiles::default(),
+            kinds: Vec::new(),
+            silence: 0.0,
+            distribution: distribution.to_vec(),
+            seconds: Vec::new(),
+        }
+    }
+
+    /// Of a run that went well.
+    pub(super) fn report() -> Report {
+        Report {
+            version: VERSION,
+            giro: String::new(),
+            target: "giro".into(),
+            workload: WorkloadOptions {
+                accounts: 50,
+                spread: Spread::Uniform,
+                batch: 10,
+                seed: 1,
+                run: 7,
+                grown: 0,
+                kind: Kind::Transfers(TransferOptions {
+                    pending: 0.0,
+                    rejected: 0.0,
+                    random_ids: false,
+                }),
+            },
+            schedule: Schedule {
+                stretches: vec![Stretch::steady(1.0, 10.0)],
+                arrivals: Arrivals::Poisson,
+                seed: 1,
+            },
+            closed: false,
+            in_flight: 4,
+            warm_up: 0.0,
+            settings: Some(Settings {
+                deadline: 20.0,
+                look_up: 100,
+                started: None,
+            }),
+            machine: Machine::default(),
+            killed_at: None,
+            peak: None,
+            partial: None,
+            audit: Some(Audited::default()),
+            audit_failed: None,
+            figures: Some(figures(10, &[(50.0, 1.0), (100.0, 2.0)])),
+        }
+    }
+
+    #[test]
+    fn a_report_of_an_older_driver_is_read() {
+        let mut json = serde_json::to_value(report()).unwrap();
+        json.as_object_mut().unwrap().remove("settings");
+        let read: Report = serde_json::from_value(json).unwrap();
+        assert_eq!(read.settings, None);
     }
 }

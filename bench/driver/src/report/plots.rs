@@ -7,11 +7,17 @@ use plotters::prelude::*;
 use super::{Figures, Second};
 
 const SIZE: (u32, u32) = (960, 300);
-const COLOURS: [RGBColor; 4] = [
+const COLOURS: [RGBColor; 10] = [
     RGBColor(31, 119, 180),
     RGBColor(44, 160, 44),
     RGBColor(255, 127, 14),
     RGBColor(214, 39, 40),
+    RGBColor(148, 103, 189),
+    RGBColor(140, 86, 75),
+    RGBColor(227, 119, 194),
+    RGBColor(127, 127, 127),
+    RGBColor(188, 189, 34),
+    RGBColor(23, 190, 207),
 ];
 
 /// A curve.
@@ -78,12 +84,9 @@ pub fn plots(figures: &Figures) -> [Plot; 3] {
 
 /// Latency by percentile, a curve for each.
 pub(super) fn by_percentile(of: &[(&str, &Figures)]) -> String {
-    // Nines: 1 is 90 %, 2 is 99 %.
-    let nines = |percentile: f64| -(1.0 - percentile / 100.0).max(1e-7).log10();
-    let curves = of.iter().map(|(name, figures)| {
-        let points = figures.distribution.iter();
-        let points = points.map(|(percent, ms)| (nines(*percent), *ms)).collect();
-        Curve { name, points }
+    let curves = of.iter().map(|(name, figures)| Curve {
+        name,
+        points: over_nines(figures),
     });
     let words = Words {
         title: "latency by percentile",
@@ -91,6 +94,15 @@ pub(super) fn by_percentile(of: &[(&str, &Figures)]) -> String {
         y: "ms",
     };
     plot(&words, &curves.collect::<Vec<_>>(), true)
+}
+
+/// Latencies over nines: 1 is 90 %, 2 is 99 %. The slowest of a hundred requests is where 99 % end:
+/// beyond, nothing was measured.
+fn over_nines(figures: &Figures) -> Vec<(f64, f64)> {
+    let one = 1.0 / figures.served.max(1) as f64;
+    let nines = |percent: f64| -(1.0 - percent / 100.0).max(one).log10();
+    let points = figures.distribution.iter();
+    points.map(|(percent, ms)| (nines(*percent), *ms)).collect()
 }
 
 /// A plot as SVG; an empty text when there is nothing to be seen.
@@ -142,17 +154,66 @@ where
         .y_desc(words.y)
         .light_line_style(TRANSPARENT)
         .draw()?;
-    for (curve, colour) in curves.iter().zip(COLOURS) {
+    for (number, curve) in curves.iter().enumerate() {
+        // Curves beyond the colours have them once more, and are thicker.
+        let stroke = ShapeStyle {
+            color: COLOURS[number % COLOURS.len()].to_rgba(),
+            filled: false,
+            stroke_width: 1 + (number / COLOURS.len()) as u32,
+        };
         // A second without an answer has no latency.
         let points = curve.points.iter().copied().filter(|(_, y)| *y >= least);
         chart
-            .draw_series(LineSeries::new(points, &colour))?
+            .draw_series(LineSeries::new(points, stroke))?
             .label(curve.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], stroke));
     }
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE.mix(0.8))
         .draw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::figures;
+    use super::*;
+
+    #[test]
+    fn each_target_has_a_curve_that_differs_from_all_others() {
+        let figures = figures(100, &[(0.0, 1.0), (50.0, 2.0), (100.0, 3.0)]);
+        let names: Vec<String> = (0..12).map(|number| format!("target {number}")).collect();
+        let of: Vec<_> = names.iter().map(|name| (name.as_str(), &figures)).collect();
+        let svg = by_percentile(&of);
+        let curves = svg.lines().filter(|line| line.starts_with("<polyline"));
+        let look = |line: &str| {
+            let part = |name| {
+                line.split(name)
+                    .nth(1)
+                    .and_then(|rest| rest.split('"').next())
+            };
+            (
+                part("stroke=\"").map(str::to_owned),
+                part("stroke-width=\"").map(str::to_owned),
+            )
+        };
+        let looks: std::collections::BTreeSet<_> = curves.map(look).collect();
+        // The axes are one more.
+        assert!(looks.len() >= 12, "{looks:?}");
+        for name in &names {
+            assert!(svg.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_curve_ends_where_the_slowest_of_its_requests_is() {
+        let of_a_hundred = figures(100, &[(0.0, 1.0), (90.0, 2.0), (99.0, 3.0), (100.0, 9.0)]);
+        let points = over_nines(&of_a_hundred);
+        let ends = points.last().unwrap();
+        assert!((ends.0 - 2.0).abs() < 1e-9, "two nines: {points:?}");
+        assert_eq!(ends.1, 9.0);
+        assert!((points[1].0 - 1.0).abs() < 1e-9, "{points:?}");
+        assert_eq!(over_nines(&figures(0, &[])), []);
+    }
 }

@@ -46,6 +46,10 @@ pub struct Standing {
     pub p50: Summary,
     /// Latency (ms): one in a hundred is slower.
     pub p99: Summary,
+    /// Requests of all its runs that were refused or not answered in time: no latency has them.
+    pub errors: u64,
+    /// The first of these.
+    pub first_error: Option<String>,
     /// The first target's transfers or payments a second in units of this one's, round by round.
     pub first_is_times: Summary,
 }
@@ -72,6 +76,21 @@ impl Summary {
             "{:.digits$} ({:.digits$} to {:.digits$})",
             self.median, self.least, self.most
         )
+    }
+}
+
+impl Standing {
+    /// What its latencies do not say; none when there is no such thing.
+    #[must_use]
+    pub fn error_line(&self) -> Option<String> {
+        let first = self.first_error.as_deref().unwrap_or("unknown");
+        let (name, errors) = (&self.name, self.errors);
+        (errors > 0).then(|| {
+            format!(
+                "{name}: {errors} requests were refused or not answered in time, and no latency \
+                 has them; the first: {first}"
+            )
+        })
     }
 }
 
@@ -114,10 +133,20 @@ impl Versus {
                 units_per_s: summary_of(|round| round.units_per_s)?,
                 p50: summary_of(|round| round.latency.p50)?,
                 p99: summary_of(|round| round.latency.p99)?,
+                errors: rounds.iter().map(|round| round.errors).sum(),
+                first_error: rounds.iter().find_map(|round| round.first_error.clone()),
                 first_is_times: Summary::of(ratios).ok_or_else(|| none(contender))?,
             })
         };
         self.contenders.iter().map(standing).collect()
+    }
+
+    /// Latency by percentile of each target's run in the middle, as SVG; empty where there is
+    /// nothing to be seen.
+    #[must_use]
+    pub fn plot(&self) -> String {
+        let contenders = self.contenders.iter();
+        by_percentile(&contenders.filter_map(Contender::middle).collect::<Vec<_>>())
     }
 
     /// One page that needs nothing else.
@@ -134,13 +163,8 @@ impl Versus {
             Ok(standings) => table(&mut page, &standings),
             Err(why) => push(&mut page, "p class=\"bad\"", &format!("No figures: {why}")),
         }
-        let middles: Vec<_> = self
-            .contenders
-            .iter()
-            .filter_map(Contender::middle)
-            .collect();
         push(&mut page, "p", "Of each target's run in the middle:");
-        page.push_str(&by_percentile(&middles));
+        page.push_str(&self.plot());
         let firsts = self.contenders.iter().filter_map(|one| one.rounds.first());
         settings_of(&mut page, firsts);
         page
@@ -149,7 +173,14 @@ impl Versus {
 
 fn table(page: &mut String, standings: &[Standing]) {
     page.push_str("<table>");
-    let heads = ["", "a second", "p50, ms", "p99, ms", "the first is"];
+    let heads = [
+        "",
+        "a second",
+        "p50, ms",
+        "p99, ms",
+        "errors",
+        "the first is",
+    ];
     for head in heads {
         push(page, "th", head);
     }
@@ -159,16 +190,55 @@ fn table(page: &mut String, standings: &[Standing]) {
         push(page, "td", &standing.units_per_s.show(0));
         push(page, "td", &standing.p50.show(2));
         push(page, "td", &standing.p99.show(2));
+        push(page, "td", &standing.errors.to_string());
         let times = format!("{} times", standing.first_is_times.show(2));
         push(page, "td", &times);
         page.push_str("</tr>");
     }
     page.push_str("</table>\n");
+    for standing in standings {
+        if let Some(line) = standing.error_line() {
+            push(page, "p class=\"bad\"", &line);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::report;
     use super::*;
+
+    #[test]
+    fn errors_are_shown_since_no_latency_has_them() {
+        let contender = |name: &str, errors: u64| {
+            let mut one = report();
+            let figures = one.figures.as_mut().unwrap();
+            figures.errors = errors;
+            figures.first_error = (errors > 0).then(|| "no answer by the deadline".into());
+            Contender {
+                name: name.into(),
+                rounds: vec![one.clone(), one],
+            }
+        };
+        let versus = Versus {
+            contenders: vec![contender("well", 0), contender("ill", 3)],
+            partial: None,
+        };
+        let standings = versus.standings().unwrap();
+        assert_eq!((standings[0].errors, standings[1].errors), (0, 6));
+        assert_eq!(standings[0].error_line(), None);
+        let page = versus.page();
+        assert!(
+            page.contains("<th>errors</th>") && page.contains("<td>6</td>"),
+            "{page}"
+        );
+        let line = "ill: 6 requests were refused or not answered in time, and no latency has them; \
+                    the first: no answer by the deadline";
+        assert_eq!(standings[1].error_line().as_deref(), Some(line));
+        assert!(page.contains(line), "{page}");
+        let json = serde_json::to_value(&versus).unwrap();
+        assert_eq!(json["contenders"][1]["rounds"][0]["figures"]["errors"], 3);
+    }
 
     #[test]
     fn a_median_is_in_the_middle_and_of_two_between_them() {

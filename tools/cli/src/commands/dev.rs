@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::serve::{self, Greeting};
 use super::stopping::StopSignals;
 use crate::config::{Config, Flags};
+use crate::say::say;
 
 /// Everything has a default.
 #[derive(clap::Args)]
@@ -24,10 +25,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Err(giro_log::LogError::NotFormatted { .. }) => {
             let identity = giro::open::new_identity(0).context("no random numbers")?;
             super::format::make(&arguments.dir, &identity, 0)?;
-            println!("made a new ledger in {}", arguments.dir.display());
+            say!("made a new ledger in {}", arguments.dir.display());
         }
         Err(error) => return Err(error.into()),
-        Ok(_) => println!("opening the ledger in {}", arguments.dir.display()),
+        Ok(_) => say!("opening the ledger in {}", arguments.dir.display()),
     }
     let config = Config::load(&arguments.dir, &arguments.settings)?;
     serve::run(&arguments.dir, config, Greeting::Tour, &signals)

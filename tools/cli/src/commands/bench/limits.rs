@@ -15,6 +15,7 @@ use giro_driver::workload::Workload;
 
 use super::options::RunArguments;
 use super::{runtime, stopped_by_signals};
+use crate::say::say;
 
 /// How long.
 #[derive(clap::Args)]
@@ -73,23 +74,26 @@ pub(super) fn run(arguments: &LimitsArguments) -> anyhow::Result<()> {
         rate,
     };
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&limits)?);
+        say!("{}", serde_json::to_string_pretty(&limits)?);
         return Ok(());
     }
-    println!("against an echo of the protocol, the driver on one core:");
-    println!(
+    say!("against an echo of the protocol, the driver on one core:");
+    say!(
         "{:>12.0} transfers/s, 8189 a request",
         limits.transfers_per_s
     );
-    println!(
+    say!(
         "{:>12.0} requests/s of one transfer, 256 callers",
         limits.requests_per_s
     );
     let of = limits.latency;
-    println!(
+    say!(
         "at {rate} single requests a second it adds p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, at \
          most {:.3} ms",
-        of.p50, of.p99, of.p999, of.max
+        of.p50,
+        of.p99,
+        of.p999,
+        of.max
     );
     Ok(())
 }

@@ -1,5 +1,10 @@
 //! `giro bench`: rehearsals of peak load.
 
+// A line that nobody reads would end the program, and leave its servers behind.
+#![deny(clippy::print_stdout)]
+
+mod compare;
+mod interrupts;
 mod killer;
 mod limits;
 mod options;
@@ -7,10 +12,12 @@ mod peak;
 mod place;
 mod ports;
 mod postgres;
+mod process;
 mod server;
 mod tigerbeetle;
 mod versus;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -20,17 +27,18 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, bail};
 use giro_driver::audit::audit;
 use giro_driver::record::Interval;
-use giro_driver::report::{Machine, Percentiles, Report, compare, page, plots, write_log};
+use giro_driver::report::{Machine, Percentiles, Report, page, plots, write_log};
 use giro_driver::run::{RunOptions, run as drive};
 use giro_driver::workload::Workload;
 use indicatif::{ProgressBar, ProgressStyle};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
+use self::interrupts::stopped_by_signals;
 use self::killer::Killer;
 use self::limits::LimitsArguments;
 use self::options::RunArguments;
 use self::place::Place;
 use self::versus::VersusArguments;
+use crate::say::say;
 
 /// What to do.
 #[derive(clap::Args)]
@@ -64,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         What::Run(arguments) => run_one(arguments),
         What::Versus(arguments) => versus::run(arguments),
         What::Limits(arguments) => limits::run(arguments),
-        What::Compare { first, second } => print_differences(first, second),
+        What::Compare { first, second } => compare::print_differences(first, second),
     }
 }
 
@@ -77,15 +85,6 @@ fn run_one(arguments: &RunArguments) -> anyhow::Result<()> {
     let report = runtime()?.block_on(measure(arguments, &options, &stop))?;
     save(arguments, &report.0, &report.1)?;
     conclude(&report.0)
-}
-
-/// Set by Ctrl-C.
-fn stopped_by_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    Ok(stop)
 }
 
 /// One thread asks: the others are the target's.
@@ -117,12 +116,13 @@ async fn measure(
     let outcome = drive(options, target, stop, &mut watch).await;
     view.finish();
     let killed_at = killer.finish()?;
-    println!("auditing ...");
+    say!("auditing ...");
     let audited = audit(target, &options.workload, &outcome.fates, arguments.look_up).await;
     let audited = audited.map_err(|error| error.to_string());
     let machine = Machine::here(place.dir());
     let mut report = Report::new(options, place.name.clone(), machine, &outcome, audited);
     report.killed_at = killed_at;
+    report.settings = Some(arguments.settings());
     Ok((report, outcome.recorder.intervals))
 }
 
@@ -160,7 +160,7 @@ impl View {
                 bar.set_position(second.second as u64 + 1);
                 bar.set_message(text);
             }
-            None => println!("{:>4.0} s: {text}", second.second),
+            None => say!("{:>4.0} s: {text}", second.second),
         }
     }
 
@@ -175,22 +175,40 @@ impl View {
 fn save(arguments: &RunArguments, report: &Report, seconds: &[Interval]) -> anyhow::Result<()> {
     let out = arguments.out();
     make_parent(out)?;
+    let json = serde_json::to_vec_pretty(report)?;
+    write(&behind(out, ".json"), &json)?;
+    write(&behind(out, ".html"), page(report).as_bytes())?;
+    let log_place = behind(out, ".hlog");
+    let Some(figures) = &report.figures else {
+        // Latencies are figures. Those of a run before would pass for this one's.
+        return remove(&log_place);
+    };
     let mut log = Vec::new();
     write_log(&mut log, seconds).context("the histograms")?;
-    let json = serde_json::to_vec_pretty(report)?;
-    write(&out.with_extension("json"), &json)?;
-    write(&out.with_extension("html"), page(report).as_bytes())?;
-    write(&out.with_extension("hlog"), &log)?;
-    if arguments.wants_plots()
-        && let Some(figures) = &report.figures
-    {
+    write(&log_place, &log)?;
+    if arguments.wants_plots() {
         for plot in plots(figures).iter().filter(|plot| !plot.svg.is_empty()) {
-            let mut path = out.with_extension("").into_os_string();
-            path.push(format!("-{}.svg", plot.name));
-            write(Path::new(&path), plot.svg.as_bytes())?;
+            let place = behind(out, &format!("-{}.svg", plot.name));
+            write(&place, plot.svg.as_bytes())?;
         }
     }
     Ok(())
+}
+
+/// A report's path with this behind it, and nothing taken away: a dot in it is no extension.
+fn behind(out: &Path, suffix: &str) -> PathBuf {
+    let mut name = out.file_name().map_or_else(OsString::new, OsString::from);
+    name.push(suffix);
+    out.with_file_name(name)
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn make_parent(out: &Path) -> anyhow::Result<()> {
@@ -202,7 +220,7 @@ fn make_parent(out: &Path) -> anyhow::Result<()> {
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("wrote {}", path.display());
+    say!("wrote {}", path.display());
     Ok(())
 }
 
@@ -214,7 +232,7 @@ fn conclude(report: &Report) -> anyhow::Result<()> {
     let (Some(figures), Some(audited)) = (&report.figures, &report.audit) else {
         bail!("there was no audit: the run has no figures");
     };
-    println!(
+    say!(
         "{:.0} requests/s, {:.0} transfers or payments/s; p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} \
          ms, slowest {:.2} ms; {} of {} offered were served, {} errors",
         figures.requests_per_s,
@@ -228,7 +246,7 @@ fn conclude(report: &Report) -> anyhow::Result<()> {
         figures.errors
     );
     for one in &figures.kinds {
-        println!(
+        say!(
             "{}: {} served; p50 {:.2} ms, p99 {:.2} ms, slowest {:.2} ms",
             one.kind.name(),
             one.served,
@@ -238,42 +256,22 @@ fn conclude(report: &Report) -> anyhow::Result<()> {
         );
     }
     if let Some(second) = report.killed_at {
-        println!(
+        say!(
             "killed after {second:.0} s and started again; the longest time without an answer was \
              {:.0} ms",
             figures.silence
         );
     }
-    println!(
+    say!(
         "audit: {} accounts exact, {} acknowledged, {} of them looked up, {} unknown outcomes \
          resolved",
-        audited.accounts, audited.acknowledged, audited.looked_up, audited.resolved
+        audited.accounts,
+        audited.acknowledged,
+        audited.looked_up,
+        audited.resolved
     );
     match &report.partial {
         Some(why) => bail!("the run ended early, its report is partial: {why}"),
         None => Ok(()),
     }
-}
-
-fn print_differences(first: &Path, second: &Path) -> anyhow::Result<()> {
-    let read = |path: &Path| -> anyhow::Result<Report> {
-        let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&text)
-            .with_context(|| format!("{} is no report of giro bench", path.display()))
-    };
-    let differences = compare(&read(first)?, &read(second)?).map_err(anyhow::Error::msg)?;
-    println!(
-        "{:<12} {:>14} {:>14} {:>10}",
-        "", "first", "second", "change"
-    );
-    for difference in differences {
-        println!(
-            "{:<12} {:>14.2} {:>14.2} {:>+8.1} %",
-            difference.what,
-            difference.first,
-            difference.second,
-            difference.percent()
-        );
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::ValueEnum;
+use giro_driver::report::{Settings, Started};
 use giro_driver::run::RunOptions;
 use giro_driver::schedule::{Arrivals, Schedule, Stretch};
 use giro_driver::workload::{
@@ -150,7 +151,7 @@ pub(super) struct RunArguments {
     seed: u64,
     /// Tells runs on one ledger apart; by default drawn by lot.
     #[arg(long)]
-    run: Option<u32>,
+    pub(super) run: Option<u32>,
     /// How long a request may take before its outcome counts as unknown (s).
     #[arg(long, default_value_t = 20.0)]
     deadline: f64,
@@ -190,7 +191,7 @@ pub(super) struct RunArguments {
     #[arg(long, default_value = "giro-bench", value_name = "PATH")]
     out: PathBuf,
     /// The page's plots also as files, with `-rates.svg`, `-latency.svg` and `-percentiles.svg`
-    /// behind the report's path.
+    /// behind the report's path; of `versus` only the last.
     #[arg(long)]
     plots: bool,
 }
@@ -216,6 +217,23 @@ impl RunArguments {
 
     pub(super) fn deadline(&self) -> Duration {
         Duration::from_secs_f64(self.deadline)
+    }
+
+    /// What shapes a run beside its [options](Self::options), for its report.
+    pub(super) fn settings(&self) -> Settings {
+        let is_server = matches!(self.target(), TargetKind::Giro | TargetKind::Http);
+        let is_started = is_server && self.addresses.is_none();
+        let is_library = self.target() == TargetKind::Library;
+        let further = self.server_option.iter().filter(|_| is_started);
+        Settings {
+            deadline: self.deadline,
+            look_up: self.look_up,
+            started: (is_started || is_library).then(|| Started {
+                replicas: self.replicas,
+                prefault_mib: self.prefault_mib,
+                server_options: further.cloned().collect(),
+            }),
+        }
     }
 
     /// The run.

@@ -10,6 +10,7 @@ use giro_driver::report::Report;
 
 use super::options::RunArguments;
 use super::{conclude, measure, runtime, save};
+use crate::say::say;
 
 pub(super) fn find(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let mut search = Search::new(arguments.rate);
@@ -20,7 +21,7 @@ pub(super) fn find(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> anyhow::
     let mut best: Option<(Report, Vec<Interval>)> = None;
     let mut is_interrupted = false;
     while let Some(rate) = search.next() {
-        println!("offering {rate:.0} a second");
+        say!("offering {rate:.0} a second");
         let mut run = arguments.clone();
         run.rate = rate;
         let options = run.options()?;
@@ -37,8 +38,8 @@ pub(super) fn find(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> anyhow::
         let probe = judge(rate, arguments.p99_below, &measured.0)?;
         search.tell(probe.failed.is_none());
         match &probe.failed {
-            None => println!("borne: p99 {:.2} ms", probe.p99),
-            Some(why) => println!("not borne: {why}"),
+            None => say!("borne: p99 {:.2} ms", probe.p99),
+            Some(why) => say!("not borne: {why}"),
         }
         if probe.failed.is_none() {
             best = Some(measured);
@@ -55,9 +56,9 @@ pub(super) fn find(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> anyhow::
     let found = found.map_or(0.0, |probe| probe.rate);
     if is_interrupted {
         report.partial = Some("interrupted: the search was not over".into());
-        println!("borne so far with p99 below {below} ms: {found:.0} a second");
+        say!("borne so far with p99 below {below} ms: {found:.0} a second");
     } else {
-        println!("the highest rate with p99 below {below} ms: {found:.0} a second");
+        say!("the highest rate with p99 below {below} ms: {found:.0} a second");
     }
     report.peak = Some(peak);
     save(arguments, &report, &seconds)?;

@@ -1,8 +1,8 @@
 //! Where a run runs; what was made for it is removed with it.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::{fs, io};
 
 use anyhow::Context;
 use giro::Ledger;
@@ -11,6 +11,7 @@ use giro_driver::target::{Http, Library, Postgres, Target, TigerBeetle};
 
 use super::options::{RunArguments, TargetKind};
 use super::postgres::PostgresServer;
+use super::process::Scratch;
 use super::server::Server;
 use super::tigerbeetle::TigerBeetleServer;
 
@@ -19,44 +20,24 @@ pub(super) struct Place {
     pub(super) target: Target,
     pub(super) name: String,
     // In this order: a server ends before its directory goes.
-    server: Option<Process>,
+    server: Option<Started>,
     scratch: Option<Scratch>,
 }
 
 /// A server that ends with its owner.
-enum Process {
+enum Started {
     Giro(Arc<Mutex<Server>>),
     TigerBeetle { _server: TigerBeetleServer },
     Postgres { _server: PostgresServer },
 }
 
-/// A directory that goes with its owner.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    /// A name for this process; the directory itself is made by who uses it.
-    fn new(arguments: &RunArguments) -> anyhow::Result<Self> {
-        let dir = &arguments.dir;
-        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        Ok(Self(dir.join(format!("bench-{}", std::process::id()))))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let removed = fs::remove_dir_all(&self.0);
-        // It is not there when its user could not even begin.
-        if let Err(error) = removed.or_else(unless_missing) {
-            eprintln!("giro: {} stays: {error}", self.0.display());
-        }
-    }
-}
-
-fn unless_missing(error: io::Error) -> io::Result<()> {
-    match error.kind() {
-        io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    }
+/// A directory that only this process uses.
+fn scratch(arguments: &RunArguments) -> anyhow::Result<Scratch> {
+    let dir = &arguments.dir;
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    Ok(Scratch::new(
+        dir.join(format!("bench-{}", std::process::id())),
+    ))
 }
 
 impl Place {
@@ -76,8 +57,8 @@ impl Place {
     }
 
     async fn started(arguments: &RunArguments, kind: TargetKind) -> anyhow::Result<Self> {
-        let scratch = Scratch::new(arguments)?;
-        let server = Server::start(&scratch.0, arguments, kind == TargetKind::Http)?;
+        let scratch = scratch(arguments)?;
+        let server = Server::start(scratch.path(), arguments, kind == TargetKind::Http)?;
         let address = server.http.as_ref().unwrap_or(&server.addresses);
         let target = connect(kind, address, arguments).await?;
         let name = match arguments.replicas {
@@ -87,21 +68,21 @@ impl Place {
         Ok(Self {
             target,
             name,
-            server: Some(Process::Giro(Arc::new(Mutex::new(server)))),
+            server: Some(Started::Giro(Arc::new(Mutex::new(server)))),
             scratch: Some(scratch),
         })
     }
 
     fn tigerbeetle(arguments: &RunArguments) -> anyhow::Result<Self> {
-        let scratch = Scratch::new(arguments)?;
+        let scratch = scratch(arguments)?;
         let binary = arguments.tigerbeetle.as_deref();
-        let server = TigerBeetleServer::start(&scratch.0, binary, arguments.cluster)?;
+        let server = TigerBeetleServer::start(scratch.path(), binary, arguments.cluster)?;
         let target =
             TigerBeetle::connect(arguments.cluster, &server.address, arguments.deadline())?;
         Ok(Self {
             target: Target::TigerBeetle(target),
             name: server.version.clone(),
-            server: Some(Process::TigerBeetle { _server: server }),
+            server: Some(Started::TigerBeetle { _server: server }),
             scratch: Some(scratch),
         })
     }
@@ -109,18 +90,18 @@ impl Place {
     /// The server that was started, if it is Giro's.
     pub(super) fn server(&self) -> Option<Arc<Mutex<Server>>> {
         match &self.server {
-            Some(Process::Giro(server)) => Some(Arc::clone(server)),
+            Some(Started::Giro(server)) => Some(Arc::clone(server)),
             _ => None,
         }
     }
 
     fn library(arguments: &RunArguments) -> anyhow::Result<Self> {
-        let scratch = Scratch::new(arguments)?;
+        let scratch = scratch(arguments)?;
         let settings = giro::Options {
             prefault_bytes: usize::try_from(arguments.prefault_mib << 20)?,
             ..giro::Options::default()
         };
-        let ledger = Ledger::open(&scratch.0, settings)?;
+        let ledger = Ledger::open(scratch.path(), settings)?;
         Ok(Self {
             target: Target::Library(Library::new(ledger)),
             name: "giro, library".into(),
@@ -130,9 +111,9 @@ impl Place {
     }
 
     async fn postgres(arguments: &RunArguments) -> anyhow::Result<Self> {
-        let scratch = Scratch::new(arguments)?;
+        let scratch = scratch(arguments)?;
         let bin = arguments.postgres_bin.as_deref();
-        let mut server = PostgresServer::start(&scratch.0, bin, arguments.in_flight).await?;
+        let mut server = PostgresServer::start(scratch.path(), bin, arguments.in_flight).await?;
         let (config, deadline) = (server.config(), arguments.deadline());
         let (connections, reads) = (arguments.in_flight, arguments.reads() > 0.0);
         let postgres = Postgres::connect(&config, connections, deadline, reads).await;
@@ -140,13 +121,13 @@ impl Place {
         Ok(Self {
             target: Target::Postgres(postgres),
             name: server.version.clone(),
-            server: Some(Process::Postgres { _server: server }),
+            server: Some(Started::Postgres { _server: server }),
             scratch: Some(scratch),
         })
     }
 
     pub(super) fn dir(&self) -> Option<&Path> {
-        self.scratch.as_ref().map(|scratch| scratch.0.as_path())
+        self.scratch.as_ref().map(Scratch::path)
     }
 }
 

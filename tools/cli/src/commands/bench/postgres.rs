@@ -4,20 +4,21 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::{Signal, geteuid};
 
 use super::ports::free_port;
+use super::process::Process;
 
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(30);
 
 /// It ends with its owner.
 pub(super) struct PostgresServer {
-    child: Child,
+    process: Process,
     port: u16,
     log: PathBuf,
     pub(super) version: String,
@@ -52,7 +53,8 @@ impl PostgresServer {
         let why = String::from_utf8_lossy(&made.stderr);
         ensure!(made.status.success(), "initdb: {why}");
         let port = free_port()?;
-        let child = command(&bin.join("postgres"), owner)
+        let mut postgres = command(&bin.join("postgres"), owner);
+        postgres
             .arg("-D")
             .arg(&data)
             .args(["-p", &port.to_string()])
@@ -63,10 +65,11 @@ impl PostgresServer {
             .current_dir(&dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(fs::File::create(&log)?)
-            .spawn()?;
+            .stderr(fs::File::create(&log)?);
+        // At once, as after a crash: nobody needs the data.
+        let process = Process::start(&mut postgres, Signal::QUIT)?;
         let mut server = Self {
-            child,
+            process,
             port,
             log,
             version: version.trim().to_owned(),
@@ -100,19 +103,11 @@ impl PostgresServer {
             {
                 return Ok(());
             }
-            if self.child.try_wait()?.is_some() || Instant::now() > until {
+            if self.process.ended()?.is_some() || Instant::now() > until {
                 bail!(self.said());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    }
-}
-
-impl Drop for PostgresServer {
-    fn drop(&mut self) {
-        // At once, as after a crash: nobody needs the data. It may have ended already.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::QUIT);
-        let _ = self.child.wait();
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::options::RunArguments;
 use super::ports::free_ports;
+use super::process::Process;
 
 /// How long a group may take to have a leader.
 const ELECTION: Duration = Duration::from_secs(30);
@@ -28,7 +30,7 @@ struct Node {
     dir: PathBuf,
     /// What it is started with, but for its directory.
     flags: Vec<String>,
-    child: Child,
+    process: Process,
 }
 
 impl Server {
@@ -61,9 +63,13 @@ impl Server {
         for replica in 0..count {
             let place = dir.join(format!("replica-{replica}"));
             format(dir, &place, replica, arguments)?;
-            let child = start(&place, &flags)?;
+            let process = start(&place, &flags)?;
             let (dir, flags) = (place, flags.clone());
-            nodes.push(Node { dir, flags, child });
+            nodes.push(Node {
+                dir,
+                flags,
+                process,
+            });
         }
         let server = Self {
             nodes,
@@ -87,9 +93,8 @@ impl Server {
             0
         };
         let node = &mut self.nodes[place];
-        node.child.kill()?;
-        node.child.wait()?;
-        node.child = start(&node.dir, &node.flags)?;
+        node.process.end()?;
+        node.process = start(&node.dir, &node.flags)?;
         Ok(())
     }
 
@@ -112,16 +117,6 @@ impl Server {
             std::thread::sleep(Duration::from_millis(50));
         }
         bail!("no replica leads for {} s", ELECTION.as_secs());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        for node in &mut self.nodes {
-            // It may have ended already.
-            let _ = node.child.kill();
-            let _ = node.child.wait();
-        }
     }
 }
 
@@ -150,20 +145,21 @@ fn format(dir: &Path, place: &Path, replica: u8, arguments: &RunArguments) -> an
 }
 
 /// Starts a process, and waits until it listens.
-fn start(dir: &Path, flags: &[String]) -> anyhow::Result<Child> {
-    let mut child = giro()?
+fn start(dir: &Path, flags: &[String]) -> anyhow::Result<Process> {
+    let mut command = giro()?;
+    command
         .arg("start")
         .args(flags)
         .arg(dir)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .env("GIRO_LOG", "error")
-        .spawn()?;
-    let out = child.stdout.take().context("standard output")?;
+        .env("GIRO_LOG", "error");
+    let mut process = Process::start(&mut command, Signal::KILL)?;
+    let out = process.take_output().context("standard output")?;
     let mut line = String::new();
     BufReader::new(out).read_line(&mut line)?;
     if line.trim().parse::<u16>().is_err() {
-        bail!("the server ended before it listened: {}", child.wait()?);
+        bail!("the server ended before it listened: {}", process.end()?);
     }
-    Ok(child)
+    Ok(process)
 }

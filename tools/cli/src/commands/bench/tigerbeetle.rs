@@ -4,19 +4,21 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use rustix::process::Signal;
 
 use super::ports::free_port;
+use super::process::Process;
 
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(60);
 
 /// It ends with its owner.
 pub(super) struct TigerBeetleServer {
-    child: Child,
+    process: Process,
     log: PathBuf,
     pub(super) address: String,
     pub(super) version: String,
@@ -52,16 +54,17 @@ impl TigerBeetleServer {
             data.display().to_string(),
         ])?;
         let address = format!("127.0.0.1:{}", free_port()?);
-        let child = Command::new(binary)
+        let mut start = Command::new(binary);
+        start
             .arg("start")
             .arg(format!("--addresses={address}"))
             .arg(&data)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(&log)?)
-            .spawn()?;
+            .stderr(File::create(&log)?);
+        let process = Process::start(&mut start, Signal::KILL)?;
         let mut server = Self {
-            child,
+            process,
             log,
             address,
             version,
@@ -73,20 +76,12 @@ impl TigerBeetleServer {
     fn wait(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + START;
         while TcpStream::connect(&self.address).is_err() {
-            if self.child.try_wait()?.is_some() || Instant::now() > until {
+            if self.process.ended()?.is_some() || Instant::now() > until {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
                 bail!("TigerBeetle does not serve: {log}");
             }
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(())
-    }
-}
-
-impl Drop for TigerBeetleServer {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
-use giro_driver::report::{Contender, Versus};
+use giro_driver::report::{Contender, Standing, Versus};
 
 use super::options::{RunArguments, TargetKind};
-use super::{conclude, make_parent, measure, runtime, stopped_by_signals, write};
+use super::{behind, conclude, make_parent, measure, runtime, stopped_by_signals, write};
+use crate::say::say;
 
 /// Whom to compare, and in what.
 #[derive(clap::Args)]
@@ -77,22 +78,61 @@ impl VersusArguments {
             !self.run.find_peak && !self.run.kill_at_peak,
             "--find-peak and --kill-at-peak are of a single run: giro bench run"
         );
+        self.check_shared()?;
         let runs = self.targets.iter().map(|entry| {
             let mut run = self.run.clone();
             run.target = Some(entry.kind);
             run.closed |= !self.open;
             run.in_flight = entry.in_flight.unwrap_or(run.in_flight);
-            if entry.kind != TargetKind::Giro {
-                run.addresses = None;
-                run.replicas = 1;
-            }
-            let name = format!("{}, {} in flight", entry.kind.name(), run.in_flight);
+            let name = name(entry.kind, &run);
             // What is impossible is refused before anything is started.
             run.options().with_context(|| name.clone())?;
             Ok((name, run))
         });
         runs.collect()
     }
+
+    /// What is said of one target's server has to be true of every target's: a group is not held
+    /// against a single server, nor a server that has been there against one just started, without
+    /// a word.
+    fn check_shared(&self) -> anyhow::Result<()> {
+        let all_are = |kinds: &[TargetKind]| {
+            let mut targets = self.targets.iter();
+            targets.all(|entry| kinds.contains(&entry.kind))
+        };
+        let binary = [TargetKind::Giro, TargetKind::TigerBeetle];
+        ensure!(
+            self.run.addresses.is_none() || all_are(&binary) || all_are(&[TargetKind::Http]),
+            "--addresses are of every target: name only giro and tigerbeetle (the same port by \
+             either client) or only http in --targets, or leave them out and each has a server of \
+             its own"
+        );
+        ensure!(
+            self.run.addresses.is_none() || self.run.run.is_none(),
+            "--run with --addresses: every run on one ledger needs a number of its own, so leave \
+             --run out"
+        );
+        ensure!(
+            self.run.replicas == 1 || all_are(&[TargetKind::Giro]),
+            "--replicas={} is of every target: name only giro in --targets, or compare single \
+             servers",
+            self.run.replicas
+        );
+        Ok(())
+    }
+}
+
+/// Who is asked, and how: two rows that differ in what was measured do not look alike.
+fn name(kind: TargetKind, run: &RunArguments) -> String {
+    let mut name = kind.name();
+    if let Some(addresses) = &run.addresses {
+        name.push_str(&format!(" at {addresses}"));
+    }
+    if run.replicas > 1 {
+        name.push_str(&format!(", {} replicas", run.replicas));
+    }
+    name.push_str(&format!(", {} in flight", run.in_flight));
+    name
 }
 
 pub(super) fn run(arguments: &VersusArguments) -> anyhow::Result<()> {
@@ -112,8 +152,12 @@ pub(super) fn run(arguments: &VersusArguments) -> anyhow::Result<()> {
     let out = arguments.run.out();
     make_parent(out)?;
     let json = serde_json::to_vec_pretty(&versus)?;
-    write(&out.with_extension("json"), &json)?;
-    write(&out.with_extension("html"), versus.page().as_bytes())?;
+    write(&behind(out, ".json"), &json)?;
+    write(&behind(out, ".html"), versus.page().as_bytes())?;
+    let plot = versus.plot();
+    if arguments.run.wants_plots() && !plot.is_empty() {
+        write(&behind(out, "-percentiles.svg"), plot.as_bytes())?;
+    }
     ended.context("the comparison ended early, its report is partial")?;
     print(&versus)
 }
@@ -125,8 +169,11 @@ fn ask_in_turn(
     stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<()> {
     for round in 1..=rounds {
-        for ((name, run), contender) in runs.iter().zip(&mut versus.contenders) {
-            println!("round {round} of {rounds}: {name}");
+        // Another one goes first in each round, so that a drift of the machine favours nobody.
+        for place in 0..runs.len() {
+            let place = (place + round - 1) % runs.len();
+            let ((name, run), contender) = (&runs[place], &mut versus.contenders[place]);
+            say!("round {round} of {rounds}: {name}");
             let options = run.options()?;
             // A runtime for each: nothing of one target's is there when the next is asked.
             let measured = runtime()?.block_on(measure(run, &options, stop));
@@ -147,19 +194,59 @@ fn print(versus: &Versus) -> anyhow::Result<()> {
         Ok(standings) => standings,
         Err(why) => bail!(why),
     };
-    println!(
-        "{:<26} {:>30} {:>24} {:>24} {:>24}",
-        "median (least to most)", "a second", "p50, ms", "p99, ms", "the first is, times"
+    let head = "median (least to most)";
+    let names = standings.iter().map(|standing| standing.name.len());
+    let width = names.fold(head.len(), usize::max);
+    say!(
+        "{head:<width$} {:>30} {:>24} {:>24} {:>8} {:>24}",
+        "a second",
+        "p50, ms",
+        "p99, ms",
+        "errors",
+        "the first is, times"
     );
-    for standing in standings {
-        println!(
-            "{:<26} {:>30} {:>24} {:>24} {:>24}",
+    for standing in &standings {
+        say!(
+            "{:<width$} {:>30} {:>24} {:>24} {:>8} {:>24}",
             standing.name,
             standing.units_per_s.show(0),
             standing.p50.show(2),
             standing.p99.show(2),
+            standing.errors,
             standing.first_is_times.show(2)
         );
     }
+    for line in standings.iter().filter_map(Standing::error_line) {
+        say!("{line}");
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        versus: VersusArguments,
+    }
+
+    #[test]
+    fn rows_of_groups_and_of_single_servers_do_not_look_alike() {
+        let names = |line: &str| {
+            let line = format!("bench transfers {line}");
+            let line = Line::try_parse_from(line.split_whitespace()).unwrap();
+            let runs = line.versus.runs().unwrap().into_iter();
+            runs.map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        let alone = names("--targets giro:4,library --in-flight 2");
+        assert_eq!(alone, ["giro, 4 in flight", "library, 2 in flight"]);
+        let group = names("--targets giro:4 --replicas 3");
+        assert_eq!(group, ["giro, 3 replicas, 4 in flight"]);
+        let there = names("--targets http:4 --addresses 127.0.0.1:3001");
+        assert_eq!(there, ["http at 127.0.0.1:3001, 4 in flight"]);
+    }
 }
