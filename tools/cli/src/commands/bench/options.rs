@@ -151,7 +151,7 @@ pub(super) struct RunArguments {
     /// Tells runs on one ledger apart; by default drawn by lot.
     #[arg(long)]
     run: Option<u32>,
-    /// How long a request may take before its outcome counts as unknown (s).
+    /// How long a request may take, with all its steps, before its outcome counts as unknown (s).
     #[arg(long, default_value_t = 20.0)]
     deadline: f64,
     /// Most transfers and branches that the audit looks up, beside all balances.
@@ -198,6 +198,8 @@ pub(super) struct RunArguments {
 /// Most payments of a request: each branch may be in all steps.
 const PAYMENTS_MAX: usize = 4_000;
 const TRANSFERS_MAX: usize = 8_189;
+/// A target that does not catch up with so much of what is offered never will.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Each is a process of PostgreSQL's.
 const CONNECTIONS_MAX: usize = 1_000;
 
@@ -256,9 +258,9 @@ impl RunArguments {
             closed: self.closed,
             in_flight: self.in_flight,
             warm_up: Duration::from_secs_f64(self.warm_up),
-            // As many as come in ten seconds: what waits longer is hopeless.
-            backlog: (rate * 10.0) as usize + 1000,
-            drain: self.deadline() + Duration::from_secs(5),
+            backlog: (rate * WAIT_MAX.as_secs_f64()) as usize + 1000,
+            deadline: self.deadline(),
+            drain: WAIT_MAX,
             silence: self.deadline() + Duration::from_secs(2),
         })
     }
