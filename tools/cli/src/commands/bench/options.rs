@@ -244,6 +244,12 @@ impl RunArguments {
                 seed: self.seed,
             },
         };
+        ensure!(
+            self.warm_up < schedule.seconds(),
+            "--warm-up={}: nothing would count, for the run is {} s long; choose less, such as 2",
+            self.warm_up,
+            schedule.seconds()
+        );
         Ok(RunOptions {
             workload: WorkloadOptions {
                 accounts: self.accounts,
@@ -381,6 +387,12 @@ impl RunArguments {
             is_mix || (self.reads.is_none() && self.payments.is_none()),
             "--reads and --payments are of read-mix and soak"
         );
+        for (name, part) in [("reads", self.reads()), ("payments", self.payments())] {
+            ensure!(
+                (0.0..=1.0).contains(&part),
+                "--{name}={part}: a part of 1, such as 0.3"
+            );
+        }
         ensure!(
             self.reads() + self.payments() <= 1.0 || !is_mix,
             "--reads and --payments are parts of all requests: together at most 1"
@@ -474,6 +486,11 @@ mod tests {
             ("soak --target tigerbeetle", "--payments=0"),
             ("transfers --reads 0.5", "of read-mix and soak"),
             ("soak --reads 0.5 --payments 0.6", "together at most 1"),
+            ("read-mix --reads=-0.5", "--reads=-0.5"),
+            ("read-mix --reads=nan", "--reads=NaN"),
+            ("soak --payments=-1", "--payments=-1"),
+            ("soak --reads=1.5 --payments=-0.6", "--reads=1.5"),
+            ("double-eleven --warm-up 60", "the run is 26 s long"),
             ("read-mix --page 0", "1 to 8000"),
             ("transfers --replicas 2", "1 or 3"),
             ("transfers --target http --kill-at-peak", "--target=giro"),
