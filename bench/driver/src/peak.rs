@@ -25,26 +25,21 @@ pub struct Probe {
 pub struct Peak {
     /// The bound on the 99th percentile (ms).
     pub p99_below: f64,
-    /// The last one is the highest rate that was borne, unless the search was interrupted.
+    /// The last one is the highest rate that was borne, unless the search ended early.
     pub probes: Vec<Probe>,
 }
 
 /// Which rate to try next: up in strides, then between the highest that was borne and the lowest
-/// that was not. The one that is found has to be borne a second time; if it is not, one a little
-/// below it.
-#[derive(Clone, Copy, Debug)]
+/// that was not. The one that is found has to be borne a second time. If it is not, it counts as
+/// one that was not borne, and the search goes on below it.
+#[derive(Clone, Debug)]
 pub struct Search {
     first: f64,
-    borne: Option<f64>,
+    /// Rates that were borne, rising, all below `failed`.
+    borne: Vec<f64>,
+    /// The lowest that was not.
     failed: Option<f64>,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
-    Searching,
-    Confirming,
-    Found,
+    is_found: bool,
 }
 
 impl Search {
@@ -53,26 +48,39 @@ impl Search {
     pub fn new(first: f64) -> Self {
         Self {
             first,
-            borne: None,
+            borne: Vec::new(),
             failed: None,
-            state: State::Searching,
+            is_found: false,
         }
     }
 
     /// The rate to try; none when it is found, or nothing is borne.
     #[must_use]
     pub fn next(&self) -> Option<f64> {
-        match (self.state, self.borne, self.failed) {
-            (State::Found, ..) => None,
-            (State::Confirming, borne, _) => borne,
-            (State::Searching, None, None) => Some(self.first),
-            (State::Searching, Some(borne), None) => Some(borne * STRIDE),
-            (State::Searching, None, Some(failed)) => {
+        if self.is_found {
+            return None;
+        }
+        match (self.borne(), self.failed) {
+            (None, None) => Some(self.first),
+            (Some(borne), None) => Some(borne * STRIDE),
+            (None, Some(failed)) => {
                 let lower = failed / STRIDE;
                 (lower > self.first * LEAST).then_some(lower)
             }
-            (State::Searching, Some(borne), Some(failed)) => Some((borne * failed).sqrt()),
+            (Some(borne), Some(_)) if self.is_close() => Some(borne),
+            (Some(borne), Some(failed)) => Some((borne * failed).sqrt()),
         }
+    }
+
+    /// The highest rate that was borne, as often as it was tried.
+    #[must_use]
+    pub fn borne(&self) -> Option<f64> {
+        self.borne.last().copied()
+    }
+
+    /// Whether the highest rate that was borne is what is sought, if it is borne again.
+    fn is_close(&self) -> bool {
+        matches!((self.borne(), self.failed), (Some(borne), Some(failed)) if failed <= borne * CLOSE)
     }
 
     /// What came of the rate that [`next`](Self::next) named.
@@ -80,25 +88,17 @@ impl Search {
         let Some(rate) = self.next() else {
             return;
         };
-        if self.state == State::Confirming {
-            if is_borne {
-                self.state = State::Found;
-                return;
+        let is_second = self.is_close();
+        match (is_borne, is_second) {
+            (true, true) => self.is_found = true,
+            (true, false) => self.borne.push(rate),
+            (false, _) => {
+                self.failed = Some(rate);
+                if is_second {
+                    // It was luck.
+                    self.borne.pop();
+                }
             }
-            // It was luck.
-            self.failed = Some(rate);
-            self.borne = Some(rate / CLOSE);
-            return;
-        }
-        if is_borne {
-            self.borne = Some(rate);
-        } else {
-            self.failed = Some(rate);
-        }
-        if let (Some(borne), Some(failed)) = (self.borne, self.failed)
-            && failed <= borne * CLOSE
-        {
-            self.state = State::Confirming;
         }
     }
 }
@@ -127,20 +127,51 @@ mod tests {
         }
     }
 
+    /// A search of a target that answers like this, knowing the rate and how often it was asked
+    /// for the same before: what was found, and how many rates were tried.
+    fn found(bears: impl Fn(f64, usize) -> bool) -> (Option<f64>, Vec<f64>) {
+        let mut search = Search::new(100.0);
+        let mut tried: Vec<f64> = Vec::new();
+        while let Some(rate) = search.next() {
+            let before = tried.iter().filter(|tried| **tried == rate).count();
+            search.tell(bears(rate, before));
+            tried.push(rate);
+            assert!(tried.len() < 2000, "it does not end: {tried:?}");
+        }
+        (search.borne(), tried)
+    }
+
     #[test]
-    fn a_rate_that_is_not_borne_again_gives_way_to_a_lower_one() {
+    fn a_rate_that_was_borne_by_luck_gives_way_to_one_that_is_borne_twice() {
+        let (found, tried) = found(|rate, before| rate <= 90.0 || (rate < 140.0 && before == 0));
+        let found = found.unwrap();
+        assert!(found <= 90.0 && found * CLOSE * CLOSE > 90.0, "{found}");
+        let count = tried.iter().filter(|tried| **tried == found).count();
+        assert_eq!(count, 2, "{tried:?}");
+        assert_eq!(tried.last(), Some(&found), "its figures are the last ones");
+    }
+
+    #[test]
+    fn who_was_lucky_once_and_bears_nothing_is_given_up() {
+        let (nothing, tried) = found(|rate, before| rate == 100.0 && before == 0);
+        assert_eq!(nothing, None);
+        assert!((10..60).contains(&tried.len()), "{tried:?}");
+        // Even one that is lucky once with each rate.
+        assert_eq!(found(|rate, before| rate < 140.0 && before == 0).0, None);
+    }
+
+    #[test]
+    fn a_rate_that_was_refuted_is_not_the_highest_that_was_borne() {
         let mut search = Search::new(100.0);
         search.tell(true);
         search.tell(false);
-        while search.state == State::Searching {
+        while !search.is_close() {
             search.tell(true);
         }
         let lucky = search.next().unwrap();
+        assert_eq!(search.borne(), Some(lucky));
         search.tell(false);
-        let lower = search.next().unwrap();
-        assert!((lower - lucky / CLOSE).abs() < 1e-9);
-        search.tell(true);
-        assert_eq!(search.next(), None);
+        assert!(search.borne().unwrap() < lucky);
     }
 
     #[test]

@@ -91,6 +91,8 @@ pub struct Recorder {
     pub served: u64,
     /// Refused, or unknown.
     pub errors: u64,
+    /// Requests that were due and never sent, the warm-up's too.
+    pub unsent: u64,
     in_flight: u64,
     /// When something was answered rightly, or nothing was asked.
     heard: Instant,
@@ -116,6 +118,7 @@ impl Recorder {
             offered: 0,
             served: 0,
             errors: 0,
+            unsent: 0,
             in_flight: 0,
             heard: began,
             is_failing: false,
@@ -134,6 +137,12 @@ impl Recorder {
         if due.duration_since(self.began) >= self.counts_from {
             self.offered += 1;
         }
+    }
+
+    /// A request was due and is not sent any more.
+    pub fn withdrawn(&mut self) {
+        self.unsent += 1;
+        self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     /// A request is over.

@@ -291,6 +291,21 @@ fn postgres_that_dies_ends_the_run_with_a_partial_report() {
 }
 
 #[test]
+fn what_postgres_still_does_when_it_is_given_up_is_over_before_the_audit() {
+    if !has_postgres() {
+        return;
+    }
+    let dir = open_folder();
+    let line = "tcc --target postgres --closed --in-flight 8 --seconds 1 --batch 2000 --deadline \
+                0.1 --cancelled 0.3";
+    let (said, report) = bench(dir.path(), line);
+    let report = report.unwrap_or_else(|| panic!("{said:?}"));
+    assert_eq!(report.audit_failed, None, "{said:?}");
+    let audit = report.audit.unwrap();
+    assert!(audit.resolved > 0, "{audit:?}");
+}
+
+#[test]
 fn a_target_that_cannot_start_is_said_and_a_comparison_keeps_what_it_has() {
     let dir = folder();
     let nowhere = "--postgres-bin /nonexistent --batch 5 --seconds 0.5";

@@ -159,7 +159,8 @@ fn the_highest_rate_is_found_by_trying() {
 #[test]
 fn an_interrupted_search_reports_what_was_borne_so_far() {
     let dir = folder();
-    let line = "transfers --target library --rate 200 --batch 10 --seconds 1 --find-peak";
+    let line = "transfers --target library --rate 200 --batch 10 --seconds 1 --find-peak \
+                --p99-below 5000";
     let mut search = command(dir.path(), line);
     let search = search.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut search = search.spawn().unwrap();
@@ -174,6 +175,84 @@ fn an_interrupted_search_reports_what_was_borne_so_far() {
     assert!(report.partial.unwrap().starts_with("interrupted"));
     let probes = report.peak.unwrap().probes;
     assert!(probes.iter().any(|probe| probe.failed.is_none()));
+}
+
+/// The report of a run or search that failed.
+fn partial(dir: &Path) -> (String, Report) {
+    let json = std::fs::read(dir.join("report.json")).unwrap();
+    let report: Report = serde_json::from_slice(&json).unwrap();
+    for ending in ["html", "hlog"] {
+        let there = std::fs::exists(dir.join("report").with_extension(ending));
+        assert!(there.unwrap(), "{ending}");
+    }
+    (report.partial.clone().unwrap(), report)
+}
+
+#[test]
+fn a_search_whose_target_dies_reports_what_was_borne_so_far() {
+    let dir = folder();
+    support::format(&dir.path().join("ledger"));
+    let server = support::server::Server::start(&dir.path().join("ledger"));
+    let line = format!(
+        "transfers --rate 200 --batch 10 --seconds 1 --deadline 2 --find-peak --p99-below 5000 \
+         --addresses 127.0.0.1:{}",
+        server.port()
+    );
+    let mut search = command(dir.path(), &line);
+    let search = search.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut search = search.spawn().unwrap();
+    await_lines(&mut search, 1, "borne: p99");
+    // The next rate has its accounts, and is under way.
+    await_lines(&mut search, 1, " s: ");
+    kill_process(server.pid(), Signal::KILL).unwrap();
+    let said = Said::from(search.wait_with_output().unwrap());
+    assert!(!said.succeeded, "{said:?}");
+    assert!(said.error.contains("the audit could not ask"), "{said:?}");
+    let (why, report) = partial(dir.path());
+    assert!(why.contains("the audit could not ask"), "{why}");
+    is_whole(&report);
+    let probes = report.peak.unwrap().probes;
+    assert!(probes[0].failed.is_none(), "{probes:?}");
+    assert!(probes.last().unwrap().failed.is_some(), "{probes:?}");
+    assert!(said.out.contains("borne so far"), "{said:?}");
+}
+
+#[test]
+fn a_search_that_serves_nothing_finds_nothing_and_reports_its_last_run() {
+    let dir = folder();
+    let line = "transfers --target library --rate 1 --batch 1 --seconds 0.1 --find-peak \
+                --arrivals constant";
+    let said = run(dir.path(), line);
+    assert!(!said.succeeded, "{said:?}");
+    assert!(said.error.contains("no rate that was tried"), "{said:?}");
+    let (why, report) = partial(dir.path());
+    assert!(why.starts_with("no rate that was tried"), "{why}");
+    let probes = report.peak.unwrap().probes;
+    assert!(probes.len() > 10, "{probes:?}");
+    for probe in probes {
+        assert_eq!(probe.failed.as_deref(), Some("nothing was served"));
+    }
+}
+
+#[test]
+fn a_server_that_does_not_start_again_leaves_a_partial_report() {
+    let dir = folder();
+    let line = "transfers --rate 1000 --batch 10 --seconds 4 --deadline 0.5 --kill-at-peak";
+    let mut killed = command(dir.path(), line);
+    let killed = killed.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut killed = killed.spawn().unwrap();
+    await_lines(&mut killed, 1, " s: ");
+    // What it is to be started with is somewhere else by then.
+    let ledger = dir.path().join(format!("bench-{}/replica-0", killed.id()));
+    std::fs::rename(&ledger, ledger.with_extension("moved")).unwrap();
+    let said = Said::from(killed.wait_with_output().unwrap());
+    assert!(!said.succeeded, "{said:?}");
+    let what = "the server was to be killed and started again: the server ended";
+    assert!(said.error.contains(what), "{said:?}");
+    let (why, report) = partial(dir.path());
+    assert!(why.starts_with(what), "{why}");
+    assert_eq!(report.killed_at, None);
+    assert!(report.audit_failed.unwrap().contains("could not ask"));
 }
 
 #[test]

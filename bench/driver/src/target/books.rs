@@ -44,6 +44,11 @@ pub(super) trait Books {
     async fn branches(&self, _: &Vec<BranchKey>) -> Answered<Vec<BranchState>> {
         Err(no_branches())
     }
+
+    /// Waits until nothing that was given up can happen any more. Most cannot tell.
+    async fn settle(&self) -> Answered<()> {
+        Ok(())
+    }
 }
 
 fn no_branches() -> StepError {

@@ -1,14 +1,19 @@
 //! Who is asked. All targets are asked in the same way, and audited in the same way.
 
 mod books;
+#[cfg(test)]
+pub(crate) mod fake;
 mod giro;
 mod http;
 mod postgres;
 mod tigerbeetle;
 
+use std::time::{Duration, Instant};
+
 use giro_base::{Account, CreateAccountStatus, Transfer};
 use giro_client::{BranchKey, BranchState, BranchStatus, Client};
 use thiserror::Error;
+use tokio::time::timeout;
 
 pub use self::giro::Library;
 pub use self::http::Http;
@@ -31,6 +36,9 @@ pub enum Target {
     TigerBeetle(TigerBeetle),
     /// A PostgreSQL server.
     Postgres(Postgres),
+    /// What a test makes of it.
+    #[cfg(test)]
+    Fake(fake::Fake),
 }
 
 /// Asks a target in its own way.
@@ -42,6 +50,8 @@ macro_rules! ask {
             Target::Http($books) => $asked,
             Target::TigerBeetle($books) => $asked,
             Target::Postgres($books) => $asked,
+            #[cfg(test)]
+            Target::Fake($books) => $asked,
         }
     };
 }
@@ -100,6 +110,35 @@ impl Target {
                 a_statement(*account, *limit, &found)
             }
         }
+    }
+
+    /// As [`ask`](Self::ask), and ends by this time.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub async fn ask_until(&self, step: &Step, until: Instant) -> Answered<()> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(StepError::Refused("its deadline passed".into()));
+        }
+        match self {
+            // It knows whether it has sent what it gives up.
+            Self::Giro(client) => Self::Giro(client.with_deadline(left)).ask(step).await,
+            // Its server gives up then, too.
+            Self::Http(http) => {
+                let http = Self::Http(http.with_deadline(left));
+                within(left, http.ask(step)).await
+            }
+            _ => within(left, self.ask(step)).await,
+        }
+    }
+
+    /// Waits until nothing that was given up can happen any more, where a target can tell.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub async fn settle(&self) -> Answered<()> {
+        ask!(self, books => Books::settle(books).await)
     }
 
     async fn create(&self, transfers: &[Transfer]) -> Answered<()> {
@@ -172,6 +211,13 @@ impl Target {
         }
         Ok(found)
     }
+}
+
+async fn within(left: Duration, asked: impl Future<Output = Answered<()>>) -> Answered<()> {
+    timeout(left, asked).await.unwrap_or_else(|_| {
+        let what = "no answer by the deadline";
+        Err(StepError::Unknown(what.into()))
+    })
 }
 
 fn all_are(wanted: BranchStatus, sent: usize, answers: &[BranchStatus]) -> Answered<()> {

@@ -25,17 +25,19 @@ use super::{Answered, StepError};
 #[derive(Clone)]
 pub struct Http {
     shared: Arc<Shared>,
+    deadline: Duration,
 }
 
 struct Shared {
     client: Client<HttpConnector, Full<Bytes>>,
     address: String,
-    deadline: Duration,
 }
 
 /// Single rows that are asked for at a time: there is no route for many by their ids.
 const AT_A_TIME: usize = 32;
 
+/// The shortest deadline that can be said.
+const DEADLINE_MIN: Duration = Duration::from_millis(1);
 /// The longest deadline that the server takes.
 const DEADLINE_MAX: Duration = Duration::from_secs(10);
 
@@ -50,10 +52,10 @@ impl Http {
         let shared = Shared {
             client: Client::builder(TokioExecutor::new()).build(connector),
             address: address.to_owned(),
-            deadline,
         };
         let http = Self {
             shared: Arc::new(shared),
+            deadline,
         };
         let until = Instant::now() + deadline;
         loop {
@@ -66,9 +68,17 @@ impl Http {
         }
     }
 
+    /// The same connections; requests have another deadline.
+    pub(super) fn with_deadline(&self, deadline: Duration) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            deadline,
+        }
+    }
+
     /// Sends a request; the body of a success.
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Answered<Bytes> {
-        let deadline = self.shared.deadline.min(DEADLINE_MAX).as_millis();
+        let deadline = self.deadline.clamp(DEADLINE_MIN, DEADLINE_MAX).as_millis();
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.shared.address))
@@ -84,7 +94,7 @@ impl Http {
             let body = body.map_err(|why| StepError::Unknown(why.to_string()))?;
             Ok::<_, StepError>((status, body.to_bytes()))
         };
-        let answer = tokio::time::timeout(self.shared.deadline, answer).await;
+        let answer = tokio::time::timeout(self.deadline, answer).await;
         let (status, body) =
             answer.map_err(|_| StepError::Unknown("no answer by the deadline".into()))??;
         if status.is_success() {

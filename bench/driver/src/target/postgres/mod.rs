@@ -21,6 +21,9 @@ const SCHEMA: [&str; 2] = [include_str!("ledger.sql"), include_str!("branches.sq
 const STATEMENTS: &str = "create index on transfers (debit, at); \
                           create index on transfers (credit, at)";
 
+/// What was given up on a connection may take so long at least.
+const SETTLING: Duration = Duration::from_secs(60);
+
 /// Connections to a server; clones share them.
 #[derive(Clone)]
 pub struct Postgres {
@@ -228,6 +231,19 @@ impl Books for Postgres {
 
     async fn branches(&self, keys: &Vec<BranchKey>) -> Answered<Vec<BranchState>> {
         self.states(keys).await
+    }
+
+    /// A connection does one thing after the other: what it answers now comes behind all that was
+    /// given up on it.
+    async fn settle(&self) -> Answered<()> {
+        let patient = Self {
+            shared: Arc::clone(&self.shared),
+            deadline: self.deadline.max(SETTLING),
+        };
+        for connection in &self.shared.connections {
+            patient.within(connection.client.simple_query("")).await?;
+        }
+        Ok(())
     }
 }
 

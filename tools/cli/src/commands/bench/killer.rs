@@ -42,14 +42,14 @@ impl Killer {
     /// When it was done (s), if it was.
     ///
     /// # Errors
-    /// When the server did not start again.
+    /// When the server could not be killed, or did not start again.
     pub(super) fn finish(self) -> anyhow::Result<Option<f64>> {
         let Some((second, thread)) = self.done else {
             return Ok(None);
         };
         let done = thread.join().map_err(|_| anyhow::anyhow!("a panic"));
         done.and_then(|done| done)
-            .context("the server was killed and did not start again")?;
+            .context("the server was to be killed and started again")?;
         Ok(Some(second))
     }
 }

@@ -94,12 +94,12 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-/// Runs and audits.
+/// Runs and audits: the report, and the log of histograms.
 async fn measure(
     arguments: &RunArguments,
     options: &RunOptions,
     stop: &Arc<AtomicBool>,
-) -> anyhow::Result<(Report, Vec<Interval>)> {
+) -> anyhow::Result<(Report, Vec<u8>)> {
     let place = Place::new(arguments).await?;
     let target = &place.target;
     let accounts: Vec<_> = Workload::new(&options.workload).accounts().collect();
@@ -115,15 +115,20 @@ async fn measure(
     };
     let outcome = drive(options, target, stop, &mut watch).await;
     view.finish();
-    let killed_at = killer.finish()?;
+    let killed = killer.finish();
     say!("auditing ...");
     let audited = audit(target, &options.workload, &outcome.fates, arguments.look_up).await;
     let audited = audited.map_err(|error| error.to_string());
     let machine = Machine::here(place.dir());
     let mut report = Report::new(options, place.name.clone(), machine, &outcome, audited);
-    report.killed_at = killed_at;
     report.settings = Some(arguments.settings());
-    Ok((report, outcome.recorder.intervals))
+    match killed {
+        Ok(second) => report.killed_at = second,
+        Err(why) => report.partial = Some(format!("{why:#}")),
+    }
+    let mut log = Vec::new();
+    write_log(&mut log, &outcome.recorder.intervals).context("the histograms")?;
+    Ok((report, log))
 }
 
 /// What is seen while it runs: one line that changes, or a line a second where nobody looks.
@@ -172,7 +177,7 @@ impl View {
 }
 
 /// Writes the JSON, the page and the log of histograms, and plots if they are wanted.
-fn save(arguments: &RunArguments, report: &Report, seconds: &[Interval]) -> anyhow::Result<()> {
+fn save(arguments: &RunArguments, report: &Report, log: &[u8]) -> anyhow::Result<()> {
     let out = arguments.out();
     make_parent(out)?;
     let json = serde_json::to_vec_pretty(report)?;
@@ -183,9 +188,7 @@ fn save(arguments: &RunArguments, report: &Report, seconds: &[Interval]) -> anyh
         // Latencies are figures. Those of a run before would pass for this one's.
         return remove(&log_place);
     };
-    let mut log = Vec::new();
-    write_log(&mut log, seconds).context("the histograms")?;
-    write(&log_place, &log)?;
+    write(&log_place, log)?;
     if arguments.wants_plots() {
         for plot in plots(figures).iter().filter(|plot| !plot.svg.is_empty()) {
             let place = behind(out, &format!("-{}.svg", plot.name));
@@ -227,7 +230,8 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 /// Says what came of it; a run without figures is a failure.
 fn conclude(report: &Report) -> anyhow::Result<()> {
     if let Some(why) = &report.audit_failed {
-        bail!("{why}: the run has no figures");
+        let early = report.partial.iter().map(|early| format!("{early}; "));
+        bail!("{}{why}: the run has no figures", early.collect::<String>());
     }
     let (Some(figures), Some(audited)) = (&report.figures, &report.audit) else {
         bail!("there was no audit: the run has no figures");

@@ -152,7 +152,7 @@ pub(super) struct RunArguments {
     /// Tells runs on one ledger apart; by default drawn by lot.
     #[arg(long)]
     pub(super) run: Option<u32>,
-    /// How long a request may take before its outcome counts as unknown (s).
+    /// How long a request may take, with all its steps, before its outcome counts as unknown (s).
     #[arg(long, default_value_t = 20.0)]
     deadline: f64,
     /// Most transfers and branches that the audit looks up, beside all balances.
@@ -199,6 +199,8 @@ pub(super) struct RunArguments {
 /// Most payments of a request: each branch may be in all steps.
 const PAYMENTS_MAX: usize = 4_000;
 const TRANSFERS_MAX: usize = 8_189;
+/// A target that does not catch up with so much of what is offered never will.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Each is a process of PostgreSQL's.
 const CONNECTIONS_MAX: usize = 1_000;
 
@@ -260,6 +262,12 @@ impl RunArguments {
                 seed: self.seed,
             },
         };
+        ensure!(
+            self.warm_up < schedule.seconds(),
+            "--warm-up={}: nothing would count, for the run is {} s long; choose less, such as 2",
+            self.warm_up,
+            schedule.seconds()
+        );
         Ok(RunOptions {
             workload: WorkloadOptions {
                 accounts: self.accounts,
@@ -274,9 +282,9 @@ impl RunArguments {
             closed: self.closed,
             in_flight: self.in_flight,
             warm_up: Duration::from_secs_f64(self.warm_up),
-            // As many as come in ten seconds: what waits longer is hopeless.
-            backlog: (rate * 10.0) as usize + 1000,
-            drain: self.deadline() + Duration::from_secs(5),
+            backlog: (rate * WAIT_MAX.as_secs_f64()) as usize + 1000,
+            deadline: self.deadline(),
+            drain: WAIT_MAX,
             silence: self.deadline() + Duration::from_secs(2),
         })
     }
@@ -397,6 +405,12 @@ impl RunArguments {
             is_mix || (self.reads.is_none() && self.payments.is_none()),
             "--reads and --payments are of read-mix and soak"
         );
+        for (name, part) in [("reads", self.reads()), ("payments", self.payments())] {
+            ensure!(
+                (0.0..=1.0).contains(&part),
+                "--{name}={part}: a part of 1, such as 0.3"
+            );
+        }
         ensure!(
             self.reads() + self.payments() <= 1.0 || !is_mix,
             "--reads and --payments are parts of all requests: together at most 1"
@@ -490,6 +504,11 @@ mod tests {
             ("soak --target tigerbeetle", "--payments=0"),
             ("transfers --reads 0.5", "of read-mix and soak"),
             ("soak --reads 0.5 --payments 0.6", "together at most 1"),
+            ("read-mix --reads=-0.5", "--reads=-0.5"),
+            ("read-mix --reads=nan", "--reads=NaN"),
+            ("soak --payments=-1", "--payments=-1"),
+            ("soak --reads=1.5 --payments=-0.6", "--reads=1.5"),
+            ("double-eleven --warm-up 60", "the run is 26 s long"),
             ("read-mix --page 0", "1 to 8000"),
             ("transfers --replicas 2", "1 or 3"),
             ("transfers --target http --kill-at-peak", "--target=giro"),

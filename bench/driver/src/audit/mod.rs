@@ -2,16 +2,24 @@
 //!
 //! The workload is made again, job by job. Every account must have exactly what the jobs that were
 //! done have moved: a transfer that is missing, there twice or changed in its amount shows there.
-//! Transfers and branches themselves are looked up, all of them or a part. Jobs whose outcome is
-//! not known are looked up first, whole, and count as what is found.
+//! Transfers and branches themselves are looked up, all of them or a part. Of a job whose outcome
+//! is not known, what was acknowledged has to be there; what was sent and not answered is looked
+//! up, has to be there whole or not at all, and counts as what is found.
+
+mod branches;
+#[cfg(test)]
+mod tests;
+
+use std::ops::RangeInclusive;
 
 use giro_base::{CreateTransferStatus, Transfer, TransferFlags};
-use giro_client::{BranchKey, BranchState, BranchStatus, TryBranch};
+use giro_client::{BranchKey, BranchState};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use self::branches::Branches;
 use crate::run::Fate;
 use crate::target::{StepError, Target};
 use crate::workload::{GROWTH_BATCH, Job, Step, Workload, WorkloadOptions, expected};
@@ -56,6 +64,9 @@ pub async fn audit(
     fates: &[Fate],
     look_up_most: u64,
 ) -> Result<Audited, AuditError> {
+    if fates.iter().any(|fate| !fate.is_known()) {
+        target.settle().await?;
+    }
     let mut workload = Workload::new(options);
     let accounts: Vec<u128> = workload.accounts().map(|account| account.id).collect();
     let mut audit = Audit {
@@ -93,59 +104,71 @@ struct Audit<'a> {
 
 impl Audit<'_> {
     async fn job(&mut self, workload: &Workload, job: &Job, fate: Fate) -> Result<(), AuditError> {
-        if fate == Fate::Unknown {
+        let steps = fate.steps(job.steps.len());
+        let done = if steps.start() == steps.end() {
+            *steps.end()
+        } else {
             self.audited.resolved += 1;
-        }
-        for (place, step) in job.steps.iter().enumerate() {
-            match step {
-                Step::Transfers(transfers) => {
-                    let there = self.which(transfers, fate).await?;
-                    for (transfer, is_there) in transfers.iter().zip(there) {
-                        if is_there {
-                            self.transfer(workload, transfer);
-                        }
-                    }
-                }
-                // Of branches tried twice the first try counts, and what comes later in the job.
-                Step::Try(branches, BranchStatus::Done) => {
-                    let later = &job.steps[place + 1..];
-                    self.branches(workload, branches, later, fate).await?;
-                }
-                Step::Try(branches, BranchStatus::Suspended) if fate == Fate::Done => {
-                    let keys = branches.iter().map(|branch| branch.key.clone());
-                    self.note(keys.map(|key| (key, BranchState::Suspended)));
-                }
-                Step::Try(..)
-                | Step::Confirm(..)
-                | Step::Cancel(..)
-                | Step::Accounts(_)
-                | Step::LookUp(_)
-                | Step::Statement(..) => {}
+            self.find_out(job, steps).await?
+        };
+        let mut branches = Branches::of(job);
+        for step in &job.steps[..done] {
+            for transfer in made(step) {
+                self.transfer(workload, transfer);
             }
+            branches.take(step);
         }
+        self.branches(workload, &branches);
         if self.transfers.len() >= CHUNK || self.branches.len() >= CHUNK {
             self.look_up().await?;
         }
         Ok(())
     }
 
-    /// Which of a job's transfers are there, or have to be.
-    async fn which(&mut self, transfers: &[Transfer], fate: Fate) -> Result<Vec<bool>, AuditError> {
-        let is_made = |t: &Transfer| expected(t) == CreateTransferStatus::Created;
-        if fate != Fate::Unknown {
-            let is_done = fate == Fate::Done;
-            return Ok(transfers.iter().map(|t| is_done && is_made(t)).collect());
-        }
-        let ids: Vec<u128> = transfers.iter().map(|transfer| transfer.id).collect();
+    /// How many of a job's steps took effect: what is there has to be what some number of them
+    /// makes. A request is one record of a target's, so each is whole.
+    async fn find_out(&self, job: &Job, steps: RangeInclusive<usize>) -> Result<usize, AuditError> {
+        let (least, most) = (*steps.start(), *steps.end());
+        let open = &job.steps[least..most];
+        let ids: Vec<u128> = open.iter().flat_map(transfers).map(|t| t.id).collect();
         let found = self.target.transfers(&ids).await?;
-        let made = transfers.iter().filter(|t| is_made(t)).count();
-        if !found.is_empty() && found.len() != made {
-            let found = found.len();
-            let what = format!("a request was executed by part: {found} of {made} transfers");
+        let found: Vec<u128> = found.iter().map(|transfer| transfer.id).collect();
+        let mut branches = Branches::of(job);
+        for step in &job.steps[..least] {
+            branches.take(step);
+        }
+        let states = self.states(&branches.keys()).await?;
+        let mut there = Vec::new();
+        for done in steps {
+            if there == found && branches.are(&states) {
+                return Ok(done);
+            }
+            if let Some(step) = open.get(done - least) {
+                there.extend(made(step).map(|transfer| transfer.id));
+                branches.take(step);
+            }
+        }
+        let all = there.len();
+        let (number, found) = (job.number, found.len());
+        Err(AuditError::Failed(if ids.is_empty() {
+            let stand = counts(&states);
+            format!(
+                "request {number} was acknowledged up to its step {least} and sent up to step \
+                 {most}, and its branches are {stand}"
+            )
+        } else {
+            format!("a request was executed by part: {found} of {all} transfers")
+        }))
+    }
+
+    /// Where branches stand.
+    async fn states(&self, keys: &[BranchKey]) -> Result<Vec<BranchState>, AuditError> {
+        let found = self.target.branches(keys).await?;
+        if found.len() != keys.len() {
+            let what = format!("{} answers for {} branches", found.len(), keys.len());
             return Err(AuditError::Failed(what));
         }
-        let is_there = !found.is_empty();
-        Ok(transfers.iter().map(|t| is_there && is_made(t)).collect())
+        Ok(found)
     }
 
     fn transfer(&mut self, workload: &Workload, transfer: &Transfer) {
@@ -172,59 +195,21 @@ impl Audit<'_> {
         }
     }
 
-    /// Branches of a job that were tried, and what the job did to each later on.
-    async fn branches(
-        &mut self,
-        workload: &Workload,
-        branches: &[TryBranch],
-        later: &[Step],
-        fate: Fate,
-    ) -> Result<(), AuditError> {
-        let states = match fate {
-            Fate::Refused => return Ok(()),
-            Fate::Done => {
-                let cancelled: std::collections::HashSet<&BranchKey> = later
-                    .iter()
-                    .filter_map(|step| match step {
-                        Step::Cancel(keys, _) => Some(keys),
-                        _ => None,
-                    })
-                    .flatten()
-                    .collect();
-                let state = |branch: &TryBranch| {
-                    if cancelled.contains(&branch.key) {
-                        BranchState::Cancelled
-                    } else {
-                        BranchState::Confirmed
-                    }
-                };
-                branches.iter().map(state).collect()
-            }
-            Fate::Unknown => {
-                let keys: Vec<_> = branches.iter().map(|branch| branch.key.clone()).collect();
-                self.target.branches(&keys).await?
-            }
-        };
-        for (branch, state) in branches.iter().zip(states) {
-            let is_pending = state == BranchState::Tried;
-            if is_pending || state == BranchState::Confirmed {
-                for leg in &branch.legs {
+    fn branches(&mut self, workload: &Workload, branches: &Branches<'_>) {
+        for branch in branches.iter() {
+            let is_pending = branch.state == BranchState::Tried;
+            if is_pending || branch.state == BranchState::Confirmed {
+                for leg in branch.legs {
                     let ids = (leg.debit_account_id, leg.credit_account_id);
                     self.book(workload, ids, leg.amount, is_pending);
                 }
             }
-            if state != BranchState::None {
-                self.note(std::iter::once((branch.key.clone(), state)));
+            if branch.state == BranchState::None {
+                continue;
             }
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, states: impl Iterator<Item = (BranchKey, BranchState)>) {
-        for noted in states {
             self.audited.acknowledged += 1;
             if self.rng.random_bool(self.part) {
-                self.branches.push(noted);
+                self.branches.push((branch.key.clone(), branch.state));
             }
         }
     }
@@ -235,11 +220,8 @@ impl Audit<'_> {
         let ids: Vec<u128> = transfers.iter().map(|transfer| transfer.id).collect();
         let found = self.target.transfers(&ids).await?;
         if found.len() != transfers.len() {
-            let lost = transfers.len() - found.len();
-            let what = format!(
-                "{lost} acknowledged transfers of {} are not there",
-                ids.len()
-            );
+            let (asked, found) = (ids.len(), found.len());
+            let what = format!("of {asked} acknowledged transfers {found} are there");
             return Err(AuditError::Failed(what));
         }
         for (sent, found) in transfers.iter().zip(&found) {
@@ -254,7 +236,7 @@ impl Audit<'_> {
         }
         let branches = std::mem::take(&mut self.branches);
         let keys: Vec<BranchKey> = branches.iter().map(|(key, _)| key.clone()).collect();
-        let found = self.target.branches(&keys).await?;
+        let found = self.states(&keys).await?;
         for ((key, state), found) in branches.iter().zip(&found) {
             if found != state {
                 let what = format!("branch {} is {found}, not {state}", key.gid);
@@ -272,7 +254,11 @@ impl Audit<'_> {
             let what = format!("{} of {} accounts are there", found.len(), ids.len());
             return Err(AuditError::Failed(what));
         }
-        for (account, expected) in found.iter().zip(&self.books) {
+        for ((id, account), expected) in ids.iter().zip(&found).zip(&self.books) {
+            if account.id != *id {
+                let what = format!("account {} was found for {id}", account.id);
+                return Err(AuditError::Failed(what));
+            }
             let found = [
                 account.debits_pending,
                 account.debits_posted,
@@ -280,7 +266,6 @@ impl Audit<'_> {
                 account.credits_posted,
             ];
             if found != *expected {
-                let id = account.id;
                 let what = format!(
                     "account {id} has {found:?} (debits pending, posted; credits pending, \
                      posted), and what was acknowledged adds up to {expected:?}"
@@ -291,4 +276,33 @@ impl Audit<'_> {
         self.audited.accounts = found.len() as u64;
         Ok(())
     }
+}
+
+/// The transfers of a step.
+fn transfers(step: &Step) -> &[Transfer] {
+    match step {
+        Step::Transfers(transfers) => transfers,
+        _ => &[],
+    }
+}
+
+/// Those that it makes: some have to be rejected.
+fn made(step: &Step) -> impl Iterator<Item = &Transfer> {
+    let all = transfers(step).iter();
+    all.filter(|transfer| expected(transfer) == CreateTransferStatus::Created)
+}
+
+/// How many branches stand where, for people.
+fn counts(states: &[BranchState]) -> String {
+    let mut counts: Vec<(BranchState, usize)> = Vec::new();
+    for state in states {
+        match counts.iter_mut().find(|(counted, _)| counted == state) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((*state, 1)),
+        }
+    }
+    let counts = counts
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"));
+    counts.collect::<Vec<_>>().join(", ")
 }
