@@ -130,6 +130,47 @@ async fn a_lost_replica_is_replaced_by_a_new_one() {
     load.audit(&client).await;
 }
 
+/// The highest view that these replicas tell: what an official client believes. The replica that it
+/// sends its requests to.
+fn believed(trio: &Trio, replicas: &[usize], voters: &[usize]) -> usize {
+    let views = replicas.iter().map(|replica| trio.told_view(*replica));
+    let view = views.max().expect("there are some") as usize;
+    voters[view % voters.len()]
+}
+
+#[tokio::test]
+async fn clients_are_led_to_a_leader_whose_place_a_replacement_has_moved() {
+    let mut trio = Trio::format(3);
+    running(&mut trio);
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    trio.make_lead(2);
+    trio.until("all say so", || {
+        [0, 1, 2].map(|replica| believed(&trio, &[replica], &[0, 1, 2])) == [2; 3]
+    });
+    trio.kill(0);
+    // It runs, and the others have heard of it, before it is made anew and joins.
+    trio.format_one(3, 3);
+    trio.start(3);
+    trio.until("it connects", || trio.log(3).contains("connected"));
+    std::thread::sleep(Duration::from_millis(200));
+    trio.kill(3);
+    std::fs::remove_dir_all(trio.dir(3)).unwrap();
+    trio.format_one(3, 3);
+    trio.start(3);
+    trio.recover(0, 3);
+    assert_eq!(trio.leader(), 2, "nobody else was elected");
+    // Each of them told the view from before to somebody; what the newcomer tells counts as well.
+    for replicas in [&[1][..], &[2], &[3], &[1, 2, 3]] {
+        trio.until("they lead to it", || {
+            believed(&trio, replicas, &[1, 2, 3]) == 2
+        });
+    }
+    let client = trio.connect_to(&[1, 2, 3]).await;
+    let load = Load::start(&client);
+    load.more(10).await;
+}
+
 #[tokio::test]
 async fn a_majority_is_needed_and_enough() {
     let mut trio = Trio::format(3);

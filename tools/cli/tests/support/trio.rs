@@ -1,13 +1,16 @@
 //! A group of replicas, each a process of the binary.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use giro_client::{Client, ClientOptions};
+use giro_wire::{PingHeader, PongHeader, Release};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -254,6 +257,17 @@ impl Trio {
             found.is_some()
         });
         found.expect("waited for above")
+    }
+
+    /// The view that a replica tells clients.
+    pub(crate) fn told_view(&self, replica: usize) -> u32 {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[replica].0)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let ping = PingHeader::build(5, Release::new(0, 17, 9), 77, 0, 1);
+        stream.write_all(ping.as_bytes()).unwrap();
+        let mut pong = [0; size_of::<PongHeader>()];
+        stream.read_exact(&mut pong).unwrap();
+        PongHeader::read_from_bytes(&pong).unwrap().frame.view.get()
     }
 
     /// Has a replica lead.
