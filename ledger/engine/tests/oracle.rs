@@ -20,7 +20,7 @@ mod request;
 mod shrink;
 
 use giro::executor::BranchOp;
-use giro::{Executor, Operation, Past};
+use giro::{Executor, FeedTurn, Operation, Past};
 use giro_core::{Batch, Options, StateMachine};
 
 use giro_log::storage::RealStorage;
@@ -162,7 +162,12 @@ fn maker_with_history(shards: u32, rows: usize) -> Maker {
         );
         let past = Past::new(history.unwrap(), hash_key, Some(rows)).expect("threads");
         let machine = StateMachine::new(&options).expect("address space");
-        let executor = Executor::new(machine, Some(past), shards, false).expect("threads");
+        let mut executor = Executor::new(machine, Some(past), shards, false).expect("threads");
+        // With generations of a few rows a turn's pages would not do for an answer.
+        executor.set_feed_turn(FeedTurn {
+            pages: 1 << 20,
+            changes: 1 << 20,
+        });
         Box::new(Threads {
             executor,
             op: 0,
