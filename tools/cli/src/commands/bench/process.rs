@@ -15,8 +15,8 @@ const END: Duration = Duration::from_secs(6);
 
 /// What there is to end and to remove.
 struct Kept {
-    /// Each with the signal that ends it. Whoever waits for one takes it out before: its number may
-    /// be another's behind that.
+    /// Each with the signal that ends it. Who learns that one has ended takes it out at once: from
+    /// then on its number may be another's.
     processes: Vec<(Pid, Signal)>,
     folders: Vec<PathBuf>,
 }
@@ -31,19 +31,11 @@ fn kept() -> MutexGuard<'static, Kept> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Kept {
-    /// Whether it was there.
-    fn take_out(&mut self, process: Pid) -> bool {
-        let before = self.processes.len();
-        self.processes.retain(|(pid, _)| *pid != process);
-        self.processes.len() < before
-    }
-}
-
 /// A server that ends with its owner, or with the program.
 pub(super) struct Process {
     child: Child,
     end: Signal,
+    ended: Option<ExitStatus>,
 }
 
 impl Process {
@@ -57,7 +49,11 @@ impl Process {
         let mut kept = kept();
         let child = command.process_group(0).spawn()?;
         kept.processes.push((Pid::from_child(&child), end));
-        Ok(Self { child, end })
+        Ok(Self {
+            child,
+            end,
+            ended: None,
+        })
     }
 
     /// Its standard output, once, where that is piped.
@@ -70,12 +66,15 @@ impl Process {
     /// # Errors
     /// The system's.
     pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        let mut kept = kept();
-        let ended = self.child.try_wait()?;
-        if ended.is_some() {
-            kept.take_out(Pid::from_child(&self.child));
+        if self.ended.is_none() {
+            let mut kept = kept();
+            self.ended = self.child.try_wait()?;
+            if self.ended.is_some() {
+                let process = Pid::from_child(&self.child);
+                kept.processes.retain(|(pid, _)| *pid != process);
+            }
         }
-        Ok(ended)
+        Ok(self.ended)
     }
 
     /// Ends it; returns when it is gone.
@@ -83,14 +82,34 @@ impl Process {
     /// # Errors
     /// The system's.
     pub(super) fn end(&mut self) -> io::Result<ExitStatus> {
-        let pid = Pid::from_child(&self.child);
-        let mut kept = kept();
-        if kept.take_out(pid) {
-            // It may have ended already.
-            let _ = kill_process(pid, self.end);
+        self.signal(self.end);
+        self.wait()
+    }
+
+    /// Waits until it has ended; one that takes too long is killed.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn wait(&mut self) -> io::Result<ExitStatus> {
+        let until = Instant::now() + END;
+        loop {
+            // Not in one long wait: meanwhile, a signal that ends the program must find it.
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            if Instant::now() > until {
+                self.signal(Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
-        drop(kept);
-        self.child.wait()
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Its number is its own until somebody has learnt that it has ended.
+        let _kept = kept();
+        if self.ended.is_none() {
+            let _ = kill_process(Pid::from_child(&self.child), signal);
+        }
     }
 }
 

@@ -159,7 +159,7 @@ fn start(dir: &Path, flags: &[String]) -> anyhow::Result<Process> {
     let mut line = String::new();
     BufReader::new(out).read_line(&mut line)?;
     if line.trim().parse::<u16>().is_err() {
-        bail!("the server ended before it listened: {}", process.end()?);
+        bail!("the server ended before it listened: {}", process.wait()?);
     }
     Ok(process)
 }
