@@ -14,12 +14,12 @@ use giro_replication::{EntryKind, Members, NodeId, Start};
 
 use crate::auditor::Auditor;
 use crate::client::Answer;
-use crate::disk::SimStorage;
+use crate::disk::{SimDisk, SimStorage};
 use crate::forge;
 use crate::image::{Image, engine_options, new_engine};
 use crate::sabotage::Sabotage;
 use crate::up::Up;
-use crate::view::DurableView;
+use crate::view::{DurableView, UnderWay};
 
 /// The ledger's.
 pub const CLUSTER: u128 = 0x51a7;
@@ -66,6 +66,8 @@ pub struct Node {
     pub write_us: u64,
     /// The disk will report an error for the next write.
     pub fails_next_write: bool,
+    /// Writes that were under way when it ended last.
+    left: UnderWay,
     /// The members that its group began with.
     first: Members,
     seed: u64,
@@ -159,9 +161,17 @@ impl Node {
             write_us: 150,
             paused_until_us: 0,
             fails_next_write: false,
+            left: UnderWay::default(),
             first,
             seed,
         }
+    }
+
+    /// Ends what runs; what it does with what is left under way is the disk's affair.
+    pub fn end(&mut self) -> Option<SimDisk> {
+        let (disk, left) = self.up.take()?.into_parts();
+        self.left = left;
+        Some(disk)
     }
 
     /// Starts from what the disk has. Says how it went; a node whose disk is damaged is dead.
@@ -176,6 +186,10 @@ impl Node {
             Ok((replica, view)) => {
                 let (term, last) = found;
                 context.auditor.starts(self.id, term, last)?;
+                let left = std::mem::take(&mut self.left);
+                if let Some(before) = context.views.get(&self.id) {
+                    context.auditor.finds(self.id, &view, before, left)?;
+                }
                 context.views.insert(self.id, view);
                 let image = self.image.as_ref();
                 let payloads = image.map(|image| image.payloads.to_vec());
@@ -223,6 +237,10 @@ impl Node {
         }
         self.staged.clear();
         view.base = view.base.max(log.before());
+        if view.entries.is_empty() {
+            // All of them may have been released.
+            view.base = view.base.max(had);
+        }
         let beginning = Beginning {
             storage,
             dir: dir.to_owned(),

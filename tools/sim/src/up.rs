@@ -1,6 +1,6 @@
 //! A running node, driven as the server will drive it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -32,6 +32,8 @@ pub struct Up {
     /// The checkpoint that is being written.
     pub saving: Option<Image>,
     under_way: UnderWay,
+    /// Records of which the replica was told too early, on purpose.
+    told_early: BTreeSet<u64>,
     /// Reads and evictions that wait for the group's answer.
     reads: BTreeMap<u64, WaitingRead>,
     tickets: u64,
@@ -61,6 +63,7 @@ impl Up {
             payloads,
             saving: None,
             under_way: UnderWay::default(),
+            told_early: BTreeSet::new(),
             reads: BTreeMap::new(),
             tickets: 0,
             executed: (executed, 0),
@@ -69,10 +72,10 @@ impl Up {
         }
     }
 
-    /// What it does with what is left under way is the disk's affair.
+    /// What is left under way, on its disk and as the auditor knows it.
     #[must_use]
-    pub fn into_disk(self) -> SimDisk {
-        self.disk
+    pub fn into_parts(self) -> (SimDisk, UnderWay) {
+        (self.disk, self.under_way)
     }
 
     /// Does what there is to do; when it is stalled, all but executing.
@@ -178,9 +181,15 @@ impl Up {
         }
         for record in self.disk.take_started() {
             context.effects.push(Effect::Started(record));
-            if context.sabotage == Sabotage::EarlyPersist {
+            let is_early = match context.sabotage {
+                Sabotage::EarlyPersist => true,
+                Sabotage::EarlyOverwrite => self.under_way.overwrites(record, &context.views[&id]),
+                _ => false,
+            };
+            if is_early {
                 let bytes = self.disk.bytes_of(record);
                 self.replica.on_write(record, Ok(bytes))?;
+                self.told_early.insert(record);
             }
         }
         Ok(())
@@ -425,9 +434,9 @@ impl Node {
             let replied = newest.map_or(Ok(()), |entry| context.auditor.replies(entry, views));
             replied.map_err(Trouble::Broken)?;
         }
-        match context.sabotage {
-            Sabotage::EarlyPersist | Sabotage::NeverPersist => Ok(()),
-            _ => Ok(up.replica.on_write(record, Ok(bytes))?),
+        if up.told_early.remove(&record) || context.sabotage == Sabotage::NeverPersist {
+            return Ok(());
         }
+        Ok(up.replica.on_write(record, Ok(bytes))?)
     }
 }

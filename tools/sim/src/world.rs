@@ -167,6 +167,8 @@ const FAIR_US: u64 = 60_000_000;
 /// A client sends its request again after some time between these (us).
 const RESEND_US: std::ops::Range<u64> = 50_000..500_000;
 const OPERATE_US: u64 = 300_000;
+/// What a disk forgets that breaks its promise on purpose: a record or some.
+const SECTORS_FORGOTTEN: usize = 3;
 
 /// Runs one seed.
 ///
@@ -493,8 +495,8 @@ impl World {
     /// A checkpoint counts now; nothing of what was before is under way.
     fn reopen_node(&mut self, id: NodeId) -> Result<(), String> {
         let node = self.nodes.get_mut(&id).expect("it just ran");
-        if let Some(up) = node.up.take() {
-            up.into_disk().crash(&mut self.disk_rng);
+        if let Some(disk) = node.end() {
+            disk.crash(&mut self.disk_rng);
         }
         self.start_node(id)
     }
@@ -619,9 +621,12 @@ impl World {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let Some(up) = node.up.take() else { return };
+        let Some(disk) = node.end() else { return };
         node.life += 1;
-        up.into_disk().crash(&mut self.disk_rng);
+        disk.crash(&mut self.disk_rng);
+        if self.sabotage == Sabotage::LostRecords {
+            node.storage.forget(SECTORS_FORGOTTEN);
+        }
         self.trace.note(self.now_us, "crashes", [id, 0, 0, 0]);
         for other in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.network.break_connection(id, other);
