@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         report(panic);
         say_again(CURRENT.load(Ordering::Relaxed));
     }));
-    let (mut count, mut requests, mut faults) = (0u64, 0, 0);
+    let (mut count, mut requests, mut faults, mut evictions) = (0u64, 0, 0, 0);
     for seed in arguments.seed..arguments.seed + arguments.seeds {
         let over = |limit| started.elapsed().as_secs() >= limit;
         if arguments.seconds.is_some_and(over) {
@@ -68,12 +68,13 @@ fn main() -> ExitCode {
         count += 1;
         requests += report.requests;
         faults += report.faults;
+        evictions += report.evictions;
     }
     let seconds = started.elapsed().as_secs_f64();
     let hourly = count as f64 / seconds * 3600.0;
     println!(
         "{count} seeds clean in {seconds:.1} s ({hourly:.0} an hour): {requests} requests \
-         answered, {faults} faults"
+         answered, {faults} faults, {evictions} evictions"
     );
     ExitCode::SUCCESS
 }

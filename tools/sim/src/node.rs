@@ -60,6 +60,8 @@ pub struct Node {
     pub paused_until_us: u64,
     /// Nothing is executed until then (us).
     pub stalled_until_us: u64,
+    /// Sessions that its ledger has room for.
+    pub sessions_max: u32,
     /// Its replies wait for this.
     pub gate: Option<GateOptions>,
     /// A write takes so long (us).
@@ -157,6 +159,7 @@ impl Node {
             clock_off_ns: 0,
             tick_us: 20_000,
             stalled_until_us: 0,
+            sessions_max: 8,
             gate: None,
             write_us: 150,
             paused_until_us: 0,
@@ -213,7 +216,7 @@ impl Node {
         let storage: Arc<dyn Storage> = Arc::new(self.storage.clone());
         let dir = Path::new(DIR);
         let mut options = ReplicaOptions::new(self.id, self.incarnation, self.first.clone());
-        options.engine = engine_options();
+        options.engine = engine_options(self.sessions_max);
         options.seed = self.seed;
         options.window_bytes = WINDOW_BYTES;
         options.kept_bytes = KEPT_BYTES;
@@ -246,7 +249,10 @@ impl Node {
             dir: dir.to_owned(),
             identity: identity(),
             log,
-            engine: self.image.as_ref().map_or_else(new_engine, Image::engine),
+            engine: match &self.image {
+                Some(image) => image.engine(self.sessions_max),
+                None => new_engine(self.sessions_max),
+            },
             checkpoint: self.image.as_ref().map(Image::describe),
             inline: true,
             lock: None,

@@ -142,6 +142,7 @@ impl Operator {
         let mut node = Node::new(id, seed, world.first.clone(), seed);
         node.tick_us = self.rng.random_range(18_000..22_000);
         node.gate.clone_from(&world.gate);
+        node.sessions_max = world.variety.sessions_max;
         world.nodes.insert(id, node);
         world.start_node(id)?;
         Ok(id)

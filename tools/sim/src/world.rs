@@ -3,6 +3,7 @@
 mod end;
 mod gated;
 mod scenario;
+mod variety;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -31,6 +32,7 @@ use crate::workload::Request;
 
 use gated::Gated;
 pub use scenario::run_replaced_leader;
+use variety::Variety;
 
 /// How a clean run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Report {
     pub entries: u64,
     /// Faults made.
     pub faults: u64,
+    /// Sessions that were displaced by others.
+    pub evictions: u64,
     /// Virtual time (us).
     pub time_us: u64,
 }
@@ -145,7 +149,10 @@ pub struct World {
     pub(crate) gate: Option<GateOptions>,
     /// The gate's learner, which the operator never takes away.
     pub(crate) spared: Option<NodeId>,
+    /// What differs from seed to seed beside the above.
+    pub(crate) variety: Variety,
     clients: Vec<Client>,
+    evictions: u64,
     /// The alarm of each that counts.
     alarms: Vec<u64>,
     events: Vec<Event>,
@@ -198,7 +205,9 @@ impl World {
         let voters = [1, 3, 3, 3, 5][rng.random_range(0..5)];
         let clients = rng.random_range(1..=4);
         let gate = Gated::of(seed, voters);
-        Self::with(seed, sabotage, (voters, clients), gate)
+        let variety = Variety::of(seed);
+        let clients = clients + variety.more_clients;
+        Self::with(seed, sabotage, (voters, clients), gate, variety)
     }
 
     fn with(
@@ -206,6 +215,7 @@ impl World {
         sabotage: Sabotage,
         (voters, clients): (u64, usize),
         gated: Option<Gated>,
+        variety: Variety,
     ) -> Self {
         let mut rng = stream(seed, 1);
         let member = |id| Member {
@@ -236,6 +246,7 @@ impl World {
             trace: Trace::new(400),
             first: first.clone(),
             clients: (0..clients).map(Client::new).collect(),
+            evictions: 0,
             alarms: vec![0; clients],
             events: Vec::new(),
             pool: BufferPool::new(24).expect("the machine has memory"),
@@ -249,10 +260,15 @@ impl World {
             gate: gate.filter(|_| sabotage != Sabotage::UngatedReply),
             is_fair: false,
             damaged: BTreeSet::new(),
+            variety,
         };
+        for client in &mut world.clients {
+            client.is_fickle = world.variety.has_few_sessions();
+        }
         for member in &first.known {
             let mut node = Node::new(member.id, member.incarnation, first.clone(), seed);
             node.gate.clone_from(&world.gate);
+            node.sessions_max = world.variety.sessions_max;
             node.tick_us = rng.random_range(18_000..22_000);
             node.write_us = rng.random_range(80..400);
             node.clock_off_ns = rng.random_range(-200_000_000..200_000_000);
@@ -356,10 +372,7 @@ impl World {
                     node.request(client, meta, &request, context)
                 })
             }
-            Happening::Answer(client, answer) => {
-                self.answer(client, answer);
-                Ok(())
-            }
+            Happening::Answer(client, answer) => self.answer(client, answer),
             Happening::Wake(client, alarm) => {
                 if self.alarms[client] == alarm {
                     self.wake(client);
@@ -647,14 +660,25 @@ impl World {
         image.filter(|image| image.index == index)
     }
 
-    fn answer(&mut self, client: usize, answer: Answer) {
+    fn answer(&mut self, client: usize, answer: Answer) -> Result<(), String> {
         let now = self.now_us;
+        if matches!(answer, Answer::Evicted { .. }) {
+            // Each id has one session at most.
+            let ids: u64 = self.clients.iter().map(|client| client.past_ids + 1).sum();
+            if ids <= u64::from(self.variety.sessions_max) {
+                return Err(format!(
+                    "(g) client {client} is evicted, and {ids} ids have room"
+                ));
+            }
+            self.evictions += 1;
+        }
         let events = &mut self.events;
         if self.clients[client].answer(answer, events, now) {
             self.trace.note(now, "answered", [client as u64, 0, 0, 0]);
             let pause = self.client_rng.random_range(0..30_000);
             self.wake_later(client, pause);
         }
+        Ok(())
     }
 
     /// A client begins a request, or sends the one it waits for.

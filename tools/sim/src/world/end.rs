@@ -1,5 +1,7 @@
 //! The end of a run: nothing goes wrong any more, and all must end well.
 
+use std::collections::BTreeMap;
+
 use super::{FAIR_US, Report, World};
 use crate::history;
 use crate::network::Weather;
@@ -82,6 +84,26 @@ impl World {
         })
     }
 
+    /// Nodes that executed the same have the same sessions, with the same last replies.
+    fn check_sessions(&self) -> Result<(), String> {
+        let members = self.auditor.members().known.iter();
+        let ups = members.filter_map(|member| self.nodes.get(&member.id)?.up.as_ref());
+        let mut tables = ups.map(|up| {
+            let sessions = up.replica.engine().sessions().iter();
+            let sessions = sessions.map(|last| {
+                let request = (last.session, last.request, last.request_checksum);
+                let executed = (last.op, last.timestamp, last.body.to_vec());
+                (last.client, (request, executed))
+            });
+            sessions.collect::<BTreeMap<_, _>>()
+        });
+        let first = tables.next().expect("a group has a node");
+        if tables.any(|other| other != first) {
+            return Err("(e) nodes have different sessions".to_owned());
+        }
+        Ok(())
+    }
+
     /// The whole history, at the end.
     pub(super) fn check_end(&mut self) -> Result<Report, String> {
         let members = self.auditor.members().known.iter();
@@ -91,6 +113,7 @@ impl World {
         if logs.any(|other| other != log) {
             return Err("(e) nodes executed different groups of ops".to_owned());
         }
+        self.check_sessions()?;
         history::check(&self.events, log, &self.pool).map_err(|what| format!("(g) {what}"))?;
         Ok(Report {
             hash: self.trace.hash(),
@@ -98,6 +121,7 @@ impl World {
             requests: self.clients.iter().map(|client| client.done).sum(),
             entries: self.auditor.last_committed(),
             faults: self.faults.count(),
+            evictions: self.evictions,
             time_us: self.now_us,
         })
     }
