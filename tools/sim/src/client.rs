@@ -44,7 +44,8 @@ pub struct Client {
     session: u64,
     request: u32,
     has_accounts: bool,
-    payments: Payments,
+    /// What it asks for.
+    pub payments: Payments,
     /// What it waits for.
     pub waits: Option<Wait>,
     /// Whom it asks.

@@ -104,6 +104,10 @@ pub struct Context<'a> {
     pub sabotage: Sabotage,
     /// Time (us).
     pub now_us: u64,
+    /// The turn uses the time in which the disk works.
+    pub looks_ahead: bool,
+    /// Entries that were decided before they were durable.
+    pub decided_ahead: u64,
     /// Out of the turn.
     pub effects: Vec<Effect>,
     /// Roles, for the trace: node, role, term.

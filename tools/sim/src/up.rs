@@ -104,10 +104,19 @@ impl Up {
             self.answer_reads(context);
             self.look_after_checkpoints(context);
             if is_quiet {
-                return Ok(());
+                return self.look_ahead(context);
             }
         }
         Err(Trouble::Broken("a turn does not end".to_owned()))
+    }
+
+    /// While the disk works, the next entry is looked up, or decided where this node is alone.
+    fn look_ahead(&mut self, context: &mut Context<'_>) -> Result<(), Trouble> {
+        if context.looks_ahead && !self.replica.engine().is_ahead() {
+            self.replica.resolve_ahead()?;
+            context.decided_ahead += u64::from(self.replica.engine().is_ahead());
+        }
+        Ok(())
     }
 
     /// Tells the auditor what happened.
@@ -249,6 +258,10 @@ impl Up {
     }
 
     fn answer_reads(&mut self, context: &mut Context<'_>) {
+        if self.replica.engine().is_ahead() {
+            // What is decided and not durable is shown to nobody.
+            return;
+        }
         let mut answers = Vec::new();
         self.replica.answers(&mut answers);
         for (ticket, may_answer) in answers {
@@ -324,7 +337,8 @@ impl Up {
         context: &mut Context<'_>,
     ) -> Result<(), Trouble> {
         let request_checksum = meta.request_checksum;
-        if context.sabotage == Sabotage::StaleRead && !request.is_write() {
+        let is_ahead = self.replica.engine().is_ahead();
+        if context.sabotage == Sabotage::StaleRead && !request.is_write() && !is_ahead {
             let body = Some(request.body.clone());
             let read = WaitingRead { client, meta, body };
             self.answer_read(read, context);

@@ -25,7 +25,10 @@ impl World {
         let goals: Vec<u64> = clients.map(|(client, more)| client.done + more).collect();
         let deadline = self.now_us + FAIR_US;
         while !self.is_done(&goals) {
-            self.in_time(deadline, "clients are not answered")?;
+            self.in_time(
+                deadline,
+                "clients are not answered after a minute without faults",
+            )?;
         }
         Ok(())
     }

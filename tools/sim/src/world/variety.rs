@@ -11,6 +11,12 @@ pub(crate) struct Variety {
     pub(super) more_clients: usize,
     /// Sessions that a node has room for.
     pub(crate) sessions_max: u32,
+    /// Many requests are large: one that is alone is decided ahead.
+    pub(super) asks_much: bool,
+    /// The operator leaves as many voters.
+    pub(crate) voters_min: usize,
+    /// The faults end while some voters are still down.
+    pub(super) lacks_some: bool,
 }
 
 /// Room for the sessions of all clients, and too little of it.
@@ -22,6 +28,9 @@ impl Variety {
     pub(super) const NONE: Self = Self {
         more_clients: 0,
         sessions_max: SESSIONS,
+        asks_much: false,
+        voters_min: 3,
+        lacks_some: false,
     };
 
     /// That of a seed.
@@ -33,6 +42,11 @@ impl Variety {
             variety.more_clients = FEW_SESSIONS as usize;
             variety.sessions_max = FEW_SESSIONS;
         }
+        variety.asks_much = rng.random_bool(0.3);
+        if rng.random_bool(0.25) {
+            variety.voters_min = 1;
+        }
+        variety.lacks_some = rng.random_bool(0.6);
         variety
     }
 
