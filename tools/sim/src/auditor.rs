@@ -8,7 +8,7 @@ use giro_log::ops_of_valid_payload;
 use giro_replication::codec::{Kind, decode};
 use giro_replication::{Commit, CommitContent, Entry, Members, NodeId};
 
-use crate::view::DurableView;
+use crate::view::{DurableView, UnderWay};
 
 /// What was seen so far.
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub struct Auditor {
     members: BTreeMap<u64, Members>,
     /// Whom a node voted for.
     votes: BTreeMap<(NodeId, u64), NodeId>,
+    /// What leaders sent: the term of an entry, by the leader's own and by index.
+    sent: BTreeMap<(u64, u64), u64>,
     /// The newest term a node's disk had.
     terms: BTreeMap<NodeId, u64>,
     /// The last entry a node executed, over all its lives.
@@ -151,6 +153,32 @@ impl Auditor {
         Ok(())
     }
 
+    /// (f) A node found this on its disk, which had `before` when the node ended: all of that is
+    /// there, with as many records as may be of those that were under way, in their order.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn finds(
+        &self,
+        node: NodeId,
+        found: &DurableView,
+        before: &DurableView,
+        mut under_way: UnderWay,
+    ) -> Result<(), Broken> {
+        let mut expected = before.clone();
+        while !found.is(&expected) {
+            if !under_way.pass(&mut expected) {
+                let (last, hard) = (found.last(), found.hard);
+                let (had, was) = (before.last(), before.hard);
+                return Err(format!(
+                    "(f) node {node} finds not what its disk had: entries up to {last}, {hard:?}; \
+                     it had durably {had}, {was:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// A node's disk has this now.
     pub fn durable(&mut self, node: NodeId, view: &DurableView) {
         let term = self.terms.entry(node).or_default();
@@ -186,8 +214,22 @@ impl Auditor {
                 promise(is_there && view.hard.term >= term, "a vote")?;
                 self.votes(node, term, to)
             }
+            Some(Kind::Append) => {
+                let entries = incoming.entries().into_iter();
+                let entries = entries.map(|entry| ((term, entry.index), entry.term));
+                self.sent.insert((term, header.index), header.log_term);
+                self.sent.extend(entries);
+                Ok(())
+            }
             Some(Kind::AppendAnswer) if !header.is_reject() => {
-                let is_there = header.index <= view.last() || view.had(header.index, term);
+                // It says that the log is the leader's up to there. Where the leader sent nothing
+                // of the kind, what is committed there is meant.
+                let sent = self.sent.get(&(term, header.index)).copied();
+                let written = sent.or(self.committed_term(header.index));
+                let is_there = match written {
+                    Some(written) => view.had((header.index, written), term),
+                    None => header.index <= view.last(),
+                };
                 promise(is_there, "an acknowledgement")
             }
             _ => Ok(()),

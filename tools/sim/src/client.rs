@@ -44,7 +44,8 @@ pub struct Client {
     session: u64,
     request: u32,
     has_accounts: bool,
-    payments: Payments,
+    /// What it asks for.
+    pub payments: Payments,
     /// What it waits for.
     pub waits: Option<Wait>,
     /// Whom it asks.
@@ -55,7 +56,10 @@ pub struct Client {
     pub is_closing: bool,
     /// Asks no other node, and only reads.
     pub pinned_to: Option<NodeId>,
-    evictions: u128,
+    /// Takes a new id now and then, as a process that starts anew does.
+    pub is_fickle: bool,
+    /// Ids that it had before this one.
+    pub past_ids: u64,
 }
 
 /// A request that is not answered.
@@ -72,6 +76,8 @@ pub struct Wait {
 }
 
 const RELEASE: u32 = 1;
+/// The share of requests before which a fickle client takes a new id.
+const FICKLE: f64 = 0.03;
 
 impl Client {
     /// A client that was never heard of.
@@ -90,7 +96,8 @@ impl Client {
             done: 0,
             is_closing: false,
             pinned_to: None,
-            evictions: 0,
+            is_fickle: false,
+            past_ids: 0,
         }
     }
 
@@ -98,6 +105,9 @@ impl Client {
     pub fn begin(&mut self, rng: &mut ChaCha8Rng, history: &mut Vec<Event>, now_us: u64) {
         if self.waits.is_some() || self.is_closing {
             return;
+        }
+        if self.is_fickle && self.session != 0 && rng.random_bool(FICKLE) {
+            self.begin_anew();
         }
         let request = if self.session == 0 {
             let (operation, body) = (Operation::Register, Vec::new());
@@ -171,15 +181,19 @@ impl Client {
                 hint.is_some()
             }
             Answer::Evicted { request_checksum } if request_checksum == wanted => {
-                // Another client takes over; what it asked last is unknown.
-                self.evictions += 1;
-                self.id = (self.evictions << 64) | (self.place as u128 + 1);
-                self.session = 0;
-                self.request = 0;
+                // What it asked last is unknown.
+                self.begin_anew();
                 self.waits = None;
                 true
             }
             _ => false,
         }
+    }
+
+    /// Another client takes over.
+    fn begin_anew(&mut self) {
+        self.past_ids += 1;
+        self.id = (u128::from(self.past_ids) << 64) | (self.place as u128 + 1);
+        (self.session, self.request) = (0, 0);
     }
 }

@@ -137,6 +137,18 @@ impl SimStorage {
         *sectors[to] = bytes;
         differs
     }
+
+    /// The last sectors that were written are as if they never had been.
+    pub fn forget(&self, count: usize) {
+        let mut state = self.state();
+        let newest = state.written.saturating_sub(count as u64);
+        for content in state.files.values_mut() {
+            let forgotten = content.orders.extract_if(.., |_, order| *order > newest);
+            for (sector, _) in forgotten {
+                content.sectors.remove(&sector);
+            }
+        }
+    }
 }
 
 struct SimFile {

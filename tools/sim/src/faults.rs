@@ -115,7 +115,7 @@ impl Faults {
         for (a, a_side) in ids.iter().zip(&side) {
             for (b, b_side) in ids.iter().zip(&side) {
                 if a_side != b_side {
-                    world.network.cut(*a, *b);
+                    world.cut(*a, *b);
                 }
             }
         }
@@ -125,7 +125,7 @@ impl Faults {
         let from = ids[self.rng.random_range(0..ids.len())];
         for to in ids {
             if *to != from && self.rng.random_bool(0.7) {
-                world.network.cut(from, *to);
+                world.cut(from, *to);
             }
         }
     }
@@ -193,7 +193,8 @@ impl Faults {
         let ups = world.nodes.values().filter_map(|node| node.up.as_ref());
         let views = ups.map(|up| up.replica.members());
         let mut views = std::iter::once(members).chain(views);
-        if !views.all(|members| bears_a_loss(members, &world.damaged)) {
+        let least = world.variety.voters_min;
+        if !views.all(|members| bears(members, &world.damaged, 1, least)) {
             return;
         }
         world.crash_node(id);
@@ -210,11 +211,11 @@ impl Faults {
     }
 }
 
-/// Whether a majority stays when one more voter is lost: it must keep what it promised, also when
-/// a voter leaves whose removal is under way. The operator takes none away from three.
-fn bears_a_loss(members: &Members, damaged: &BTreeSet<NodeId>) -> bool {
+/// Whether a majority stays when so many more voters are lost than those in `lost`: also when a
+/// voter leaves whose removal is under way. The operator leaves at least `least` voters.
+pub(crate) fn bears(members: &Members, lost: &BTreeSet<NodeId>, more: usize, least: usize) -> bool {
     let voters = members.voters.len();
-    let lost = members.voters.iter().filter(|id| damaged.contains(id));
-    let least = voters.saturating_sub(1).max(3).min(voters);
-    !members.is_joint() && lost.count() < (least.saturating_sub(1)) / 2
+    let lost = members.voters.iter().filter(|id| lost.contains(id));
+    let least = voters.saturating_sub(1).max(least).min(voters);
+    !members.is_joint() && lost.count() + more <= least.saturating_sub(1) / 2
 }

@@ -1,7 +1,7 @@
 //! What clients saw, and whether one order of all requests explains it. The checker knows the
 //! engine's answers only as bytes, and works them out again with a model of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use giro_base::limits::RECORD_HEADER_BYTES;
@@ -45,6 +45,9 @@ pub enum Outcome {
 /// An op of the log, with the reply that the model gives.
 struct Executed {
     request_checksum: u128,
+    /// A register of a client that had no session: it may be there again, once another client
+    /// displaced the first one.
+    is_first: bool,
     reply: Vec<u8>,
     /// Balances behind it.
     balances: Vec<u8>,
@@ -60,9 +63,8 @@ pub fn check(events: &[Event], log: &[Bytes], pool: &BufferPool) -> Result<(), S
     let ops = walk(log, pool)?;
     let mut places = HashMap::new();
     for (op, executed) in &ops {
-        if executed.request_checksum != 0
-            && let Some(first) = places.insert(executed.request_checksum, *op)
-        {
+        let first = *places.entry(executed.request_checksum).or_insert(*op);
+        if executed.request_checksum != 0 && first != *op && !executed.is_first {
             return Err(format!("one request is both op {first} and op {op}"));
         }
     }
@@ -80,7 +82,7 @@ pub fn check(events: &[Event], log: &[Bytes], pool: &BufferPool) -> Result<(), S
         let executed = ops.get(op);
         let executed = executed.ok_or_else(|| format!("answered op {op} is not in the log"))?;
         if event.request.is_write() {
-            check_write(event, *op, executed, body, &places)?;
+            check_write(event, *op, executed, body)?;
         } else if *body != executed.balances {
             let client = event.client;
             return Err(format!(
@@ -93,15 +95,9 @@ pub fn check(events: &[Event], log: &[Bytes], pool: &BufferPool) -> Result<(), S
     check_order(events, &ends, &places)
 }
 
-fn check_write(
-    event: &Event,
-    op: u64,
-    executed: &Executed,
-    body: &[u8],
-    places: &HashMap<u128, u64>,
-) -> Result<(), String> {
+fn check_write(event: &Event, op: u64, executed: &Executed, body: &[u8]) -> Result<(), String> {
     let client = event.client;
-    if places.get(&event.request_checksum) != Some(&op) {
+    if event.request_checksum != executed.request_checksum {
         return Err(format!(
             "client {client} was answered as op {op}, which is another's"
         ));
@@ -161,18 +157,23 @@ fn walk(log: &[Bytes], pool: &BufferPool) -> Result<BTreeMap<u64, Executed>, Str
     // A read may come before everything.
     let nothing = Executed {
         request_checksum: 0,
+        is_first: false,
         reply: Vec::new(),
         balances: Vec::new(),
     };
     let mut ops = BTreeMap::from([(0, nothing)]);
+    let mut sessions = BTreeSet::new();
     let mut buffer = pool.take().ok_or("no buffer")?;
     for payload in log {
         let place = RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + payload.len();
         buffer[place.clone()].copy_from_slice(payload);
         for (header, body) in ops_of_payload(&buffer[place]).map_err(|e| e.to_string())? {
             let reply = execute(&mut model, header, body)?;
+            let is_register = header.operation == u8::from(Operation::Register);
+            sessions.remove(&header.evicted_client);
             let executed = Executed {
                 request_checksum: header.request_checksum,
+                is_first: is_register && sessions.insert(header.client),
                 reply,
                 balances: model.balances(),
             };

@@ -8,11 +8,24 @@ use crate::workload::{BANK, create_accounts};
 
 /// A log of one group for each request; its ops are numbered from 1.
 fn log(requests: &[(u128, Request)]) -> Vec<Bytes> {
-    let group = |(place, (request_checksum, request)): (usize, &(u128, Request))| {
+    let requests = requests.iter().cloned();
+    log_of(
+        &requests
+            .map(|(sum, request)| (sum, request, (0, 0)))
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// As [`log`], with the client of each request, and the one that it displaces.
+fn log_of(requests: &[(u128, Request, (u128, u128))]) -> Vec<Bytes> {
+    let group = |(place, one): (usize, &(u128, Request, (u128, u128)))| {
+        let (request_checksum, request, (client, evicted_client)) = one;
         let body = &request.body;
         let header = OpHeader {
             checksum_body: checksum(body),
             request_checksum: *request_checksum,
+            client: *client,
+            evicted_client: *evicted_client,
             op: place as u64 + 1,
             timestamp: 1_000 * (place as u64 + 1),
             body_bytes: body.len() as u32,
@@ -120,6 +133,21 @@ fn a_request_executed_twice_is_found() {
         found.contains("one request is both op 2 and op 3"),
         "{found}"
     );
+}
+
+#[test]
+fn a_client_may_register_again_only_when_it_was_displaced() {
+    let register = || Request {
+        operation: Operation::Register,
+        body: vec![],
+    };
+    let again = |evicted| {
+        let other = (20, register(), (2, evicted));
+        log_of(&[(10, register(), (1, 0)), other, (10, register(), (1, 0))])
+    };
+    checked(&again(1), &[]).unwrap();
+    let found = checked(&again(0), &[]).unwrap_err();
+    assert!(found.contains("one request is both"), "{found}");
 }
 
 #[test]

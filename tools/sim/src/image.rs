@@ -34,10 +34,10 @@ impl Image {
         }
     }
 
-    /// Its state.
+    /// Its state, with room for so many sessions.
     #[must_use]
-    pub fn engine(&self) -> Engine {
-        let mut engine = new_engine();
+    pub fn engine(&self, sessions_max: u32) -> Engine {
+        let mut engine = new_engine(sessions_max);
         for payload in self.payloads.iter().chain([&self.beyond]) {
             let entry = EntryOps {
                 record: 0,
@@ -62,13 +62,13 @@ pub fn first_ops(payload: &Bytes) -> Bytes {
     payload.slice(..end)
 }
 
-/// Of every node.
+/// Of every node of a group: all need the same `sessions_max`.
 #[must_use]
-pub fn engine_options() -> Options {
+pub fn engine_options(sessions_max: u32) -> Options {
     Options {
         shards: 1,
         pin: false,
-        sessions_max: 8,
+        sessions_max,
         buffers: 24,
         accounts_max: 1 << 15,
         transfers_max: 1 << 17,
@@ -77,11 +77,11 @@ pub fn engine_options() -> Options {
     }
 }
 
-/// An empty ledger.
+/// An empty ledger with room for so many sessions.
 ///
 /// # Panics
 /// When the system has no memory.
 #[must_use]
-pub fn new_engine() -> Engine {
-    Engine::in_memory(&engine_options()).expect("the simulation fits the machine")
+pub fn new_engine(sessions_max: u32) -> Engine {
+    Engine::in_memory(&engine_options(sessions_max)).expect("the simulation fits the machine")
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use giro_sim::{Sabotage, run};
+use giro_sim::{Report, Sabotage, run};
 
 #[derive(Parser)]
 #[command(about = "Simulated groups of nodes")]
@@ -26,6 +26,47 @@ struct Arguments {
     twice: bool,
 }
 
+/// What came of all seeds.
+#[derive(Default)]
+struct Totals {
+    count: u64,
+    requests: u64,
+    faults: u64,
+    evictions: u64,
+    decided_ahead: u64,
+    /// The longest.
+    answered_us: u64,
+    served_us: u64,
+}
+
+impl Totals {
+    fn add(&mut self, report: &Report) {
+        self.count += 1;
+        self.requests += report.requests;
+        self.faults += report.faults;
+        self.evictions += report.evictions;
+        self.decided_ahead += report.decided_ahead;
+        self.answered_us = self.answered_us.max(report.answered_us);
+        self.served_us = self.served_us.max(report.served_us);
+    }
+
+    fn say(&self, seconds: f64) {
+        let Self { count, .. } = self;
+        let hourly = *count as f64 / seconds * 3600.0;
+        println!(
+            "{count} seeds clean in {seconds:.1} s ({hourly:.0} an hour): {} requests answered, \
+             {} faults, {} evictions, {} entries decided ahead; with a minority down, the first \
+             client waited at most {} ms, and all of them {} ms",
+            self.requests,
+            self.faults,
+            self.evictions,
+            self.decided_ahead,
+            self.answered_us / 1000,
+            self.served_us / 1000,
+        );
+    }
+}
+
 /// The seed that runs.
 static CURRENT: AtomicU64 = AtomicU64::new(0);
 
@@ -42,7 +83,7 @@ fn main() -> ExitCode {
         report(panic);
         say_again(CURRENT.load(Ordering::Relaxed));
     }));
-    let (mut count, mut requests, mut faults) = (0u64, 0, 0);
+    let mut totals = Totals::default();
     for seed in arguments.seed..arguments.seed + arguments.seeds {
         let over = |limit| started.elapsed().as_secs() >= limit;
         if arguments.seconds.is_some_and(over) {
@@ -65,15 +106,8 @@ fn main() -> ExitCode {
         if arguments.seeds == 1 {
             println!("{report:?}");
         }
-        count += 1;
-        requests += report.requests;
-        faults += report.faults;
+        totals.add(&report);
     }
-    let seconds = started.elapsed().as_secs_f64();
-    let hourly = count as f64 / seconds * 3600.0;
-    println!(
-        "{count} seeds clean in {seconds:.1} s ({hourly:.0} an hour): {requests} requests \
-         answered, {faults} faults"
-    );
+    totals.say(started.elapsed().as_secs_f64());
     ExitCode::SUCCESS
 }

@@ -14,12 +14,12 @@ use giro_replication::{EntryKind, Members, NodeId, Start};
 
 use crate::auditor::Auditor;
 use crate::client::Answer;
-use crate::disk::SimStorage;
+use crate::disk::{SimDisk, SimStorage};
 use crate::forge;
 use crate::image::{Image, engine_options, new_engine};
 use crate::sabotage::Sabotage;
 use crate::up::Up;
-use crate::view::DurableView;
+use crate::view::{DurableView, UnderWay};
 
 /// The ledger's.
 pub const CLUSTER: u128 = 0x51a7;
@@ -60,12 +60,16 @@ pub struct Node {
     pub paused_until_us: u64,
     /// Nothing is executed until then (us).
     pub stalled_until_us: u64,
+    /// Sessions that its ledger has room for.
+    pub sessions_max: u32,
     /// Its replies wait for this.
     pub gate: Option<GateOptions>,
     /// A write takes so long (us).
     pub write_us: u64,
     /// The disk will report an error for the next write.
     pub fails_next_write: bool,
+    /// Writes that were under way when it ended last.
+    left: UnderWay,
     /// The members that its group began with.
     first: Members,
     seed: u64,
@@ -100,6 +104,10 @@ pub struct Context<'a> {
     pub sabotage: Sabotage,
     /// Time (us).
     pub now_us: u64,
+    /// The turn uses the time in which the disk works.
+    pub looks_ahead: bool,
+    /// Entries that were decided before they were durable.
+    pub decided_ahead: u64,
     /// Out of the turn.
     pub effects: Vec<Effect>,
     /// Roles, for the trace: node, role, term.
@@ -155,13 +163,22 @@ impl Node {
             clock_off_ns: 0,
             tick_us: 20_000,
             stalled_until_us: 0,
+            sessions_max: 8,
             gate: None,
             write_us: 150,
             paused_until_us: 0,
             fails_next_write: false,
+            left: UnderWay::default(),
             first,
             seed,
         }
+    }
+
+    /// Ends what runs; what it does with what is left under way is the disk's affair.
+    pub fn end(&mut self) -> Option<SimDisk> {
+        let (disk, left) = self.up.take()?.into_parts();
+        self.left = left;
+        Some(disk)
     }
 
     /// Starts from what the disk has. Says how it went; a node whose disk is damaged is dead.
@@ -176,6 +193,10 @@ impl Node {
             Ok((replica, view)) => {
                 let (term, last) = found;
                 context.auditor.starts(self.id, term, last)?;
+                let left = std::mem::take(&mut self.left);
+                if let Some(before) = context.views.get(&self.id) {
+                    context.auditor.finds(self.id, &view, before, left)?;
+                }
                 context.views.insert(self.id, view);
                 let image = self.image.as_ref();
                 let payloads = image.map(|image| image.payloads.to_vec());
@@ -199,7 +220,7 @@ impl Node {
         let storage: Arc<dyn Storage> = Arc::new(self.storage.clone());
         let dir = Path::new(DIR);
         let mut options = ReplicaOptions::new(self.id, self.incarnation, self.first.clone());
-        options.engine = engine_options();
+        options.engine = engine_options(self.sessions_max);
         options.seed = self.seed;
         options.window_bytes = WINDOW_BYTES;
         options.kept_bytes = KEPT_BYTES;
@@ -223,12 +244,19 @@ impl Node {
         }
         self.staged.clear();
         view.base = view.base.max(log.before());
+        if view.entries.is_empty() {
+            // All of them may have been released.
+            view.base = view.base.max(had);
+        }
         let beginning = Beginning {
             storage,
             dir: dir.to_owned(),
             identity: identity(),
             log,
-            engine: self.image.as_ref().map_or_else(new_engine, Image::engine),
+            engine: match &self.image {
+                Some(image) => image.engine(self.sessions_max),
+                None => new_engine(self.sessions_max),
+            },
             checkpoint: self.image.as_ref().map(Image::describe),
             inline: true,
             lock: None,

@@ -46,6 +46,10 @@ impl Operator {
         };
         let id = leader.id;
         let up = leader.up.as_ref().expect("it serves");
+        if up.replica.engine().is_ahead() {
+            // As the server: orders wait until the state is that of the last entry.
+            return Ok(());
+        }
         let members = up.replica.members().clone();
         self.clear_away(world, &members);
         if !world.nodes.contains_key(&id) {
@@ -119,16 +123,18 @@ impl Operator {
                 None => Change::Promote(newcomer),
             }));
         }
-        let restless = !world.is_fair && self.rng.random_bool(0.15);
+        let least = world.variety.voters_min;
+        let (restless, grows) = if least < 3 { (0.4, 0.3) } else { (0.15, 0.5) };
+        let restless = !world.is_fair && self.rng.random_bool(restless);
         if dead.is_some()
-            || (restless && world.nodes.len() < NODES_MAX && self.rng.random_bool(0.5))
+            || (restless && world.nodes.len() < NODES_MAX && self.rng.random_bool(grows))
         {
             self.newcomer = Some(self.add_node(world)?);
             return Ok(None);
         }
         let others = members.known.iter().filter(|m| m.id != leader);
         let others: Vec<_> = others.filter(|m| Some(m.id) != world.spared).collect();
-        if restless && members.voters.len() > 3 && !others.is_empty() {
+        if restless && members.voters.len() > least && !others.is_empty() {
             let place = self.rng.random_range(0..others.len());
             return Ok(Some(Change::Remove(others[place].id)));
         }
@@ -142,6 +148,7 @@ impl Operator {
         let mut node = Node::new(id, seed, world.first.clone(), seed);
         node.tick_us = self.rng.random_range(18_000..22_000);
         node.gate.clone_from(&world.gate);
+        node.sessions_max = world.variety.sessions_max;
         world.nodes.insert(id, node);
         world.start_node(id)?;
         Ok(id)
@@ -158,6 +165,9 @@ impl Operator {
         }
         let to = members.voters[self.rng.random_range(0..members.voters.len())];
         let life = world.nodes[&leader].life;
+        if self.rng.random_bool(0.5) {
+            return self.stop(world, leader, life);
+        }
         world
             .trace
             .note(world.now_us, "hands over", [leader, to, 0, 0]);
@@ -167,6 +177,24 @@ impl Operator {
             }
             Ok(())
         })
+    }
+
+    /// A leader that is told to stop hands its role over first, and waits for that only so long.
+    fn stop(&mut self, world: &mut World, leader: NodeId, life: u64) -> Result<(), String> {
+        let mut to = None;
+        world.on_life(leader, life, |node, _| {
+            if let Some(up) = &mut node.up {
+                to = up.replica.give_way();
+            }
+            Ok(())
+        })?;
+        let to = to.unwrap_or(0);
+        world
+            .trace
+            .note(world.now_us, "gives way", [leader, to, 0, 0]);
+        let delay = self.rng.random_range(1_000..2_000_000);
+        world.stop_later(leader, life, delay);
+        Ok(())
     }
 }
 

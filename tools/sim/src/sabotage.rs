@@ -8,6 +8,9 @@ pub enum Sabotage {
     None,
     /// Says a write is durable when it was only started.
     EarlyPersist,
+    /// As [`EarlyPersist`](Self::EarlyPersist), but only where the disk has another entry in the
+    /// place of the one that is written.
+    EarlyOverwrite,
     /// Answers a client when the entry is durable on the leader alone.
     EarlyReply,
     /// Answers a client without waiting for the gate's replica.
@@ -18,6 +21,8 @@ pub enum Sabotage {
     ForgetVote,
     /// Forgets the last entries over a restart.
     ForgetTail,
+    /// Finds less on its disk after a crash than was durable.
+    LostRecords,
     /// Answers reads without asking the group, on any node.
     StaleRead,
     /// Executes a request again that was sent again.

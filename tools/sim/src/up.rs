@@ -1,6 +1,6 @@
 //! A running node, driven as the server will drive it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -32,6 +32,8 @@ pub struct Up {
     /// The checkpoint that is being written.
     pub saving: Option<Image>,
     under_way: UnderWay,
+    /// Records of which the replica was told too early, on purpose.
+    told_early: BTreeSet<u64>,
     /// Reads and evictions that wait for the group's answer.
     reads: BTreeMap<u64, WaitingRead>,
     tickets: u64,
@@ -61,6 +63,7 @@ impl Up {
             payloads,
             saving: None,
             under_way: UnderWay::default(),
+            told_early: BTreeSet::new(),
             reads: BTreeMap::new(),
             tickets: 0,
             executed: (executed, 0),
@@ -69,10 +72,10 @@ impl Up {
         }
     }
 
-    /// What it does with what is left under way is the disk's affair.
+    /// What is left under way, on its disk and as the auditor knows it.
     #[must_use]
-    pub fn into_disk(self) -> SimDisk {
-        self.disk
+    pub fn into_parts(self) -> (SimDisk, UnderWay) {
+        (self.disk, self.under_way)
     }
 
     /// Does what there is to do; when it is stalled, all but executing.
@@ -101,10 +104,19 @@ impl Up {
             self.answer_reads(context);
             self.look_after_checkpoints(context);
             if is_quiet {
-                return Ok(());
+                return self.look_ahead(context);
             }
         }
         Err(Trouble::Broken("a turn does not end".to_owned()))
+    }
+
+    /// While the disk works, the next entry is looked up, or decided where this node is alone.
+    fn look_ahead(&mut self, context: &mut Context<'_>) -> Result<(), Trouble> {
+        if context.looks_ahead && !self.replica.engine().is_ahead() {
+            self.replica.resolve_ahead()?;
+            context.decided_ahead += u64::from(self.replica.engine().is_ahead());
+        }
+        Ok(())
     }
 
     /// Tells the auditor what happened.
@@ -178,9 +190,15 @@ impl Up {
         }
         for record in self.disk.take_started() {
             context.effects.push(Effect::Started(record));
-            if context.sabotage == Sabotage::EarlyPersist {
+            let is_early = match context.sabotage {
+                Sabotage::EarlyPersist => true,
+                Sabotage::EarlyOverwrite => self.under_way.overwrites(record, &context.views[&id]),
+                _ => false,
+            };
+            if is_early {
                 let bytes = self.disk.bytes_of(record);
                 self.replica.on_write(record, Ok(bytes))?;
+                self.told_early.insert(record);
             }
         }
         Ok(())
@@ -240,6 +258,10 @@ impl Up {
     }
 
     fn answer_reads(&mut self, context: &mut Context<'_>) {
+        if self.replica.engine().is_ahead() {
+            // What is decided and not durable is shown to nobody.
+            return;
+        }
         let mut answers = Vec::new();
         self.replica.answers(&mut answers);
         for (ticket, may_answer) in answers {
@@ -315,7 +337,8 @@ impl Up {
         context: &mut Context<'_>,
     ) -> Result<(), Trouble> {
         let request_checksum = meta.request_checksum;
-        if context.sabotage == Sabotage::StaleRead && !request.is_write() {
+        let is_ahead = self.replica.engine().is_ahead();
+        if context.sabotage == Sabotage::StaleRead && !request.is_write() && !is_ahead {
             let body = Some(request.body.clone());
             let read = WaitingRead { client, meta, body };
             self.answer_read(read, context);
@@ -425,9 +448,9 @@ impl Node {
             let replied = newest.map_or(Ok(()), |entry| context.auditor.replies(entry, views));
             replied.map_err(Trouble::Broken)?;
         }
-        match context.sabotage {
-            Sabotage::EarlyPersist | Sabotage::NeverPersist => Ok(()),
-            _ => Ok(up.replica.on_write(record, Ok(bytes))?),
+        if up.told_early.remove(&record) || context.sabotage == Sabotage::NeverPersist {
+            return Ok(());
         }
+        Ok(up.replica.on_write(record, Ok(bytes))?)
     }
 }

@@ -69,6 +69,8 @@ pub struct Payments {
     client: u128,
     /// Pending transfers that this client made.
     pendings: Vec<u128>,
+    /// The share of large batches.
+    pub large: f64,
 }
 
 impl Payments {
@@ -79,12 +81,13 @@ impl Payments {
             next: 1,
             client,
             pendings: Vec::new(),
+            large: 0.03,
         }
     }
 
     /// The next batch.
     pub fn next(&mut self, rng: &mut ChaCha8Rng) -> Request {
-        let count = if rng.random_bool(0.03) {
+        let count = if rng.random_bool(self.large) {
             rng.random_range(30..300)
         } else {
             rng.random_range(1..5)

@@ -1,8 +1,11 @@
 //! The world: what happens next, until a promise is broken or all is done.
 
+mod clients;
+mod connections;
 mod end;
 mod gated;
 mod scenario;
+mod variety;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -29,8 +32,10 @@ use crate::trace::Trace;
 use crate::view::DurableView;
 use crate::workload::Request;
 
+use connections::NOTICED_US;
 use gated::Gated;
 pub use scenario::run_replaced_leader;
+use variety::Variety;
 
 /// How a clean run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,14 @@ pub struct Report {
     pub entries: u64,
     /// Faults made.
     pub faults: u64,
+    /// Sessions that were displaced by others.
+    pub evictions: u64,
+    /// Entries that were decided before they were durable.
+    pub decided_ahead: u64,
+    /// How long the first client waited while a minority was down (us).
+    pub answered_us: u64,
+    /// And all of them, for two answers each (us).
+    pub served_us: u64,
     /// Virtual time (us).
     pub time_us: u64,
 }
@@ -92,6 +105,12 @@ enum Happening {
         life: u64,
         peer: NodeId,
     },
+    Unreachable {
+        node: NodeId,
+        life: u64,
+        peer: NodeId,
+    },
+    Stop(NodeId, u64),
     Restart(NodeId),
     Request(NodeId, usize, Box<(RequestMeta, Request)>),
     Answer(usize, Answer),
@@ -110,10 +129,14 @@ impl Happening {
             | Self::Saved(id, _)
             | Self::Fetched { node: id, .. }
             | Self::Sent { node: id, .. }
+            | Self::Unreachable { node: id, .. }
             | Self::Request(id, ..) => Some(*id),
-            Self::Restart(_) | Self::Answer(..) | Self::Wake(..) | Self::Fault | Self::Operate => {
-                None
-            }
+            Self::Stop(..)
+            | Self::Restart(_)
+            | Self::Answer(..)
+            | Self::Wake(..)
+            | Self::Fault
+            | Self::Operate => None,
         }
     }
 }
@@ -145,7 +168,15 @@ pub struct World {
     pub(crate) gate: Option<GateOptions>,
     /// The gate's learner, which the operator never takes away.
     pub(crate) spared: Option<NodeId>,
+    /// What differs from seed to seed beside the above.
+    pub(crate) variety: Variety,
     clients: Vec<Client>,
+    evictions: u64,
+    decided_ahead: u64,
+    answered_us: u64,
+    served_us: u64,
+    /// Voters that are not started for now.
+    kept_down: BTreeSet<NodeId>,
     /// The alarm of each that counts.
     alarms: Vec<u64>,
     events: Vec<Event>,
@@ -164,9 +195,11 @@ pub struct World {
 /// The time in which things go wrong (us), and the time in which all must end well.
 const ROUGH_US: u64 = 12_000_000;
 const FAIR_US: u64 = 60_000_000;
-/// A client sends its request again after some time between these (us).
-const RESEND_US: std::ops::Range<u64> = 50_000..500_000;
 const OPERATE_US: u64 = 300_000;
+/// A node that was told to stop is started again after this (us).
+const RESTART_US: u64 = 200_000;
+/// What a disk forgets that breaks its promise on purpose: a record or some.
+const SECTORS_FORGOTTEN: usize = 3;
 
 /// Runs one seed.
 ///
@@ -176,6 +209,11 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Result<Report, Box<Violation>> {
     let mut world = World::new(seed, sabotage);
     let ran = world.run();
     ran.map_err(|what| world.violation(what))
+}
+
+/// Whether a turn finds the time to look ahead: most do.
+fn looks_ahead(id: NodeId, now_us: u64) -> bool {
+    !giro_base::hash::fold(now_us ^ 0xa4ead, id | 1 << 40).is_multiple_of(4)
 }
 
 /// A stream of random numbers of its own for each purpose.
@@ -196,7 +234,9 @@ impl World {
         let voters = [1, 3, 3, 3, 5][rng.random_range(0..5)];
         let clients = rng.random_range(1..=4);
         let gate = Gated::of(seed, voters);
-        Self::with(seed, sabotage, (voters, clients), gate)
+        let variety = Variety::of(seed);
+        let clients = clients + variety.more_clients;
+        Self::with(seed, sabotage, (voters, clients), gate, variety)
     }
 
     fn with(
@@ -204,6 +244,7 @@ impl World {
         sabotage: Sabotage,
         (voters, clients): (u64, usize),
         gated: Option<Gated>,
+        variety: Variety,
     ) -> Self {
         let mut rng = stream(seed, 1);
         let member = |id| Member {
@@ -233,7 +274,12 @@ impl World {
             auditor: Auditor::new(first.clone(), looked_for.unwrap_or_default()),
             trace: Trace::new(400),
             first: first.clone(),
-            clients: (0..clients).map(Client::new).collect(),
+            clients: clients::made(clients, &variety),
+            evictions: 0,
+            decided_ahead: 0,
+            answered_us: 0,
+            served_us: 0,
+            kept_down: BTreeSet::new(),
             alarms: vec![0; clients],
             events: Vec::new(),
             pool: BufferPool::new(24).expect("the machine has memory"),
@@ -247,10 +293,12 @@ impl World {
             gate: gate.filter(|_| sabotage != Sabotage::UngatedReply),
             is_fair: false,
             damaged: BTreeSet::new(),
+            variety,
         };
         for member in &first.known {
             let mut node = Node::new(member.id, member.incarnation, first.clone(), seed);
             node.gate.clone_from(&world.gate);
+            node.sessions_max = world.variety.sessions_max;
             node.tick_us = rng.random_range(18_000..22_000);
             node.write_us = rng.random_range(80..400);
             node.clock_off_ns = rng.random_range(-200_000_000..200_000_000);
@@ -287,6 +335,7 @@ impl World {
             self.step()?;
         }
         self.make_fair()?;
+        self.serve_without_some()?;
         self.finish()?;
         self.check_end()
     }
@@ -337,9 +386,18 @@ impl World {
                 from,
             } => self.fetched((node, life), index, from),
             Happening::Sent { node, life, peer } => self.sent((node, life), peer),
+            Happening::Unreachable { node, life, peer } => self.unreachable((node, life), peer),
+            Happening::Stop(id, life) => {
+                if !self.is_fair && self.nodes.get(&id).is_some_and(|node| node.life == life) {
+                    self.crash_node(id);
+                    self.restart_later(id, RESTART_US);
+                }
+                Ok(())
+            }
             Happening::Restart(id) => {
                 let node = self.nodes.get(&id);
-                if node.is_some_and(|node| node.up.is_none() && node.dead.is_none()) {
+                let can = node.is_some_and(|node| node.up.is_none() && node.dead.is_none());
+                if can && !self.kept_down.contains(&id) {
                     self.start_node(id)?;
                 }
                 Ok(())
@@ -354,10 +412,7 @@ impl World {
                     node.request(client, meta, &request, context)
                 })
             }
-            Happening::Answer(client, answer) => {
-                self.answer(client, answer);
-                Ok(())
-            }
+            Happening::Answer(client, answer) => self.answer(client, answer),
             Happening::Wake(client, alarm) => {
                 if self.alarms[client] == alarm {
                     self.wake(client);
@@ -393,12 +448,15 @@ impl World {
             views: &mut self.views,
             sabotage: self.sabotage,
             now_us: self.now_us,
+            looks_ahead: looks_ahead(id, self.now_us),
+            decided_ahead: 0,
             effects: Vec::new(),
             roles: Vec::new(),
         };
         let turned = work(node, &mut context);
         let turned = turned.and_then(|()| node.turn(&mut context));
         let (effects, roles) = (context.effects, context.roles);
+        self.decided_ahead += context.decided_ahead;
         for (role, term) in roles {
             self.trace.note(self.now_us, "role", [id, role, term, 0]);
         }
@@ -493,8 +551,8 @@ impl World {
     /// A checkpoint counts now; nothing of what was before is under way.
     fn reopen_node(&mut self, id: NodeId) -> Result<(), String> {
         let node = self.nodes.get_mut(&id).expect("it just ran");
-        if let Some(up) = node.up.take() {
-            up.into_disk().crash(&mut self.disk_rng);
+        if let Some(disk) = node.end() {
+            disk.crash(&mut self.disk_rng);
         }
         self.start_node(id)
     }
@@ -548,7 +606,9 @@ impl World {
         if self.network.epoch(from, to) != epoch {
             return Ok(());
         }
-        let Some(node) = self.nodes.get_mut(&to) else {
+        let node = self.nodes.get_mut(&to).filter(|node| node.up.is_some());
+        let Some(node) = node else {
+            self.notices(from, to, NOTICED_US);
             return Ok(());
         };
         let life = node.life;
@@ -559,7 +619,7 @@ impl World {
             Ok(true) => self.on_life(to, life, |_, _| Ok(())),
             Ok(false) => {
                 self.trace.note(self.now_us, "refuses", [to, from, 0, 0]);
-                self.network.break_connection(from, to);
+                self.break_connection(from, to);
                 Ok(())
             }
             Err(why) => self.stop_node(to, &why),
@@ -596,6 +656,8 @@ impl World {
             views: &mut self.views,
             sabotage: self.sabotage,
             now_us: self.now_us,
+            looks_ahead: looks_ahead(id, self.now_us),
+            decided_ahead: 0,
             effects: Vec::new(),
             roles: Vec::new(),
         };
@@ -619,13 +681,16 @@ impl World {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let Some(up) = node.up.take() else { return };
+        let Some(disk) = node.end() else { return };
         node.life += 1;
-        up.into_disk().crash(&mut self.disk_rng);
+        disk.crash(&mut self.disk_rng);
+        if self.sabotage == Sabotage::LostRecords {
+            node.storage.forget(SECTORS_FORGOTTEN);
+        }
         self.trace.note(self.now_us, "crashes", [id, 0, 0, 0]);
         for other in self.nodes.keys().copied().collect::<Vec<_>>() {
-            self.network.break_connection(id, other);
-            self.network.break_connection(other, id);
+            self.break_connection(id, other);
+            self.break_connection(other, id);
         }
     }
 
@@ -640,52 +705,6 @@ impl World {
         let node = self.nodes.get(&from).filter(|node| node.up.is_some())?;
         let image = node.image.clone();
         image.filter(|image| image.index == index)
-    }
-
-    fn answer(&mut self, client: usize, answer: Answer) {
-        let now = self.now_us;
-        let events = &mut self.events;
-        if self.clients[client].answer(answer, events, now) {
-            self.trace.note(now, "answered", [client as u64, 0, 0, 0]);
-            let pause = self.client_rng.random_range(0..30_000);
-            self.wake_later(client, pause);
-        }
-    }
-
-    /// A client begins a request, or sends the one it waits for.
-    fn wake(&mut self, place: usize) {
-        let now = self.now_us;
-        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
-        let client = &mut self.clients[place];
-        client.begin(&mut self.client_rng, &mut self.events, now);
-        let Some(wait) = &mut client.waits else {
-            return;
-        };
-        wait.sent += 1;
-        let astray = if wait.sent > 1 { 0.5 } else { 0.1 };
-        if self.client_rng.random_bool(astray) {
-            client.asks = ids[self.client_rng.random_range(0..ids.len())];
-        }
-        if let Some(node) = client.pinned_to {
-            client.asks = node;
-        }
-        let request = Box::new((wait.meta, wait.request.clone()));
-        let sent = wait.sent;
-        let to = client.asks;
-        self.trace.note(now, "asks", [place as u64, to, sent, 0]);
-        if !self.network_loses_answer() {
-            let delay = self.client_rng.random_range(100..600);
-            self.at(now + delay, Happening::Request(to, place, request));
-        }
-        let patience = self.client_rng.random_range(RESEND_US);
-        self.wake_later(place, patience);
-    }
-
-    /// Wakes a client; an earlier alarm of it no longer counts.
-    fn wake_later(&mut self, place: usize, delay_us: u64) {
-        self.alarms[place] += 1;
-        let alarm = self.alarms[place];
-        self.at(self.now_us + delay_us, Happening::Wake(place, alarm));
     }
 
     fn fault(&mut self) -> Result<(), String> {

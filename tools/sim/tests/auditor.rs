@@ -27,6 +27,21 @@ fn the_auditor_finds_a_write_that_was_not_durable() {
 }
 
 #[test]
+fn the_auditor_finds_an_acknowledgement_of_what_only_another_entry_is_durable_for() {
+    finds(Sabotage::EarlyOverwrite, 200, &["(h)"]);
+}
+
+#[test]
+fn the_auditor_finds_records_that_are_lost_before_they_are_executed() {
+    let mut seeds = 1..=60;
+    let is_found = seeds.any(|seed| {
+        let found = run(seed, Sabotage::LostRecords).err();
+        found.is_some_and(|violation| violation.what.contains("it had durably"))
+    });
+    assert!(is_found);
+}
+
+#[test]
 fn the_auditor_finds_a_reply_before_the_quorum() {
     finds(Sabotage::EarlyReply, 20, &["(a)"]);
 }

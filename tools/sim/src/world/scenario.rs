@@ -2,6 +2,7 @@
 
 use giro_replication::NodeId;
 
+use super::variety::Variety;
 use super::{FAIR_US, Report, Violation, World};
 use crate::node::Node;
 use crate::sabotage::Sabotage;
@@ -12,7 +13,7 @@ use crate::sabotage::Sabotage;
 /// # Errors
 /// The promise that was broken.
 pub fn run_replaced_leader(seed: u64, sabotage: Sabotage) -> Result<Report, Box<Violation>> {
-    let mut world = World::with(seed, sabotage, (3, 2), None);
+    let mut world = World::with(seed, sabotage, (3, 2), None, Variety::NONE);
     let ran = world.run_replaced_leader();
     ran.map_err(|what| world.violation(what))
 }
@@ -24,7 +25,10 @@ impl World {
         let goals: Vec<u64> = clients.map(|(client, more)| client.done + more).collect();
         let deadline = self.now_us + FAIR_US;
         while !self.is_done(&goals) {
-            self.in_time(deadline, "clients are not answered")?;
+            self.in_time(
+                deadline,
+                "clients are not answered after a minute without faults",
+            )?;
         }
         Ok(())
     }
