@@ -1,11 +1,11 @@
 //! The file with the secret that the replicas of a group share.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use tempfile::NamedTempFile;
 
 /// The secret in the file, which is made with the secret of `make` when it is not there.
 ///
@@ -16,16 +16,12 @@ pub(crate) fn read_or_make(
     make: impl FnOnce() -> io::Result<[u64; 2]>,
 ) -> anyhow::Result<[u64; 2]> {
     let shown = path.display();
-    let mut options = OpenOptions::new();
-    match options.write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => {
-            let key = make().context("no random numbers")?;
-            let written = write(path, file, key);
-            written.with_context(|| format!("cannot write the secret {shown}"))?;
+    if !path.exists() {
+        let key = make().context("no random numbers")?;
+        let made = make_file(path, key);
+        if made.with_context(|| format!("cannot make the secret {shown}"))? {
             return Ok(key);
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot make the secret {shown}")),
     }
     let text = std::fs::read_to_string(path);
     let text = text.with_context(|| format!("cannot read the secret {shown}"))?;
@@ -36,13 +32,23 @@ pub(crate) fn read_or_make(
     Ok([(key >> 64) as u64, key as u64])
 }
 
-fn write(path: &Path, mut file: File, [high, low]: [u64; 2]) -> io::Result<()> {
-    file.write_all(format!("{high:016x}{low:016x}\n").as_bytes())?;
-    file.sync_all()?;
+/// Makes the file, whole or not at all. False when somebody else was faster.
+fn make_file(path: &Path, [high, low]: [u64; 2]) -> io::Result<bool> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    let folder = folder.unwrap_or(Path::new("."));
+    // Readable by its owner alone.
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(format!("{high:016x}{low:016x}\n").as_bytes())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(error.error),
+    }
+    File::open(folder)?.sync_all()?;
+    Ok(true)
 }
 
 #[cfg(test)]

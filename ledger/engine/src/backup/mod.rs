@@ -6,6 +6,7 @@ mod target;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use giro_base::BufferPool;
 use giro_core::Digest;
@@ -97,6 +98,9 @@ pub struct Copied {
 /// How often the log is tried again when the ledger gave up what was being copied.
 const ATTEMPTS: usize = 20;
 
+/// How long the history is looked for while the ledger merges its files.
+const LOOK_MAX: Duration = Duration::from_secs(10);
+
 /// Copies the ledger in `from`, which may be running, to the directory `to`, which must be new or
 /// empty. The copy has everything acknowledged before the call, and perhaps more.
 ///
@@ -155,13 +159,7 @@ impl Copier<'_> {
         let mut obstacle = BackupError::TooBusy;
         for _ in 0..ATTEMPTS {
             // Its files are open: they can be read even when the ledger removes them.
-            let history = match self.history() {
-                Err(Error::History(error)) if is_moving(&error) => {
-                    obstacle = error.into();
-                    continue;
-                }
-                history => history?,
-            };
+            let history = self.history_at_rest()?;
             let first_index = match &history {
                 None => 1,
                 Some(history) => {
@@ -178,6 +176,18 @@ impl Copier<'_> {
             }
         }
         Err(obstacle)
+    }
+
+    /// The history, at a moment when none of its files is merged away while it is opened. How many
+    /// attempts that takes depends on how much faster the ledger is.
+    fn history_at_rest(&self) -> Result<Option<History>, Error> {
+        let deadline = Instant::now() + LOOK_MAX;
+        loop {
+            match self.history() {
+                Err(Error::History(error)) if is_moving(&error) && Instant::now() < deadline => {}
+                history => return history,
+            }
+        }
     }
 
     /// The history; none for a ledger that has left its own behind. A copy must open as it does.
