@@ -80,7 +80,8 @@ impl Search {
 
     /// Whether the highest rate that was borne is what is sought, if it is borne again.
     fn is_close(&self) -> bool {
-        matches!((self.borne(), self.failed), (Some(borne), Some(failed)) if failed <= borne * CLOSE)
+        let bounds = self.borne().zip(self.failed);
+        bounds.is_some_and(|(borne, failed)| failed <= borne * CLOSE)
     }
 
     /// What came of the rate that [`next`](Self::next) named.

@@ -36,7 +36,8 @@ fn open(dir: &Path, archive: bool) -> Ledger {
         replica_count: 1,
         incarnation: 0,
         hash_key: [1, 2],
-        segment_bytes: SEGMENT_BYTES_MIN,
+        // So that the log outlasts the copying of it.
+        segment_bytes: 4 * SEGMENT_BYTES_MIN,
     };
     giro_log::format(dir, &identity).unwrap();
     let ledger = Ledger::open(dir, options(archive)).unwrap();

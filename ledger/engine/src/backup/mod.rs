@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use giro_base::BufferPool;
 use giro_core::Digest;
 use giro_log::storage::{Access, RealStorage, Storage, StorageFile};
-use giro_log::{Identity, LogError, LogOptions, Recovery, read_identity, segment_path};
+use giro_log::{DirLock, Identity, LogError, LogOptions, Recovery, read_identity, segment_path};
 use giro_store::{History, StoreError};
 
 use self::target::failed;
@@ -95,11 +95,12 @@ pub struct Copied {
     pub bytes: u64,
 }
 
-/// How often the log is tried again when the ledger gave up what was being copied.
+/// How often it is tried again, at least, when the ledger gave up what was being copied.
 const ATTEMPTS: usize = 20;
 
-/// How long the history is looked for while the ledger merges its files.
-const LOOK_MAX: Duration = Duration::from_secs(10);
+/// How long it is tried again, at least, while the ledger is in use: one with small segments gives
+/// them up within milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Copies the ledger in `from`, which may be running, to the directory `to`, which must be new or
 /// empty. The copy has everything acknowledged before the call, and perhaps more.
@@ -156,38 +157,40 @@ struct Copier<'a> {
 
 impl Copier<'_> {
     fn copy_history_and_log(&mut self) -> Result<(), BackupError> {
-        let mut obstacle = BackupError::TooBusy;
-        for _ in 0..ATTEMPTS {
-            // Its files are open: they can be read even when the ledger removes them.
-            let history = self.history_at_rest()?;
-            let first_index = match &history {
-                None => 1,
-                Some(history) => {
-                    let catalog = history.catalog();
-                    self.target.copy_history(catalog, self.progress)?;
-                    let whole = catalog.checkpoint();
-                    let whole = whole.expect("a history that is read has one");
-                    whole.state().record
+        let give_up = Instant::now() + PATIENCE;
+        for attempt in 1.. {
+            match self.try_history_and_log()? {
+                Ok(()) => break,
+                Err(obstacle) if attempt >= ATTEMPTS => {
+                    let in_use = matches!(DirLock::take(self.from), Err(LogError::Locked { .. }));
+                    if !in_use || Instant::now() >= give_up {
+                        return Err(obstacle);
+                    }
                 }
-            };
-            match self.copy_log(first_index)? {
-                Ok(()) => return Ok(()),
-                Err(error) => obstacle = error,
+                Err(_) => {}
             }
         }
-        Err(obstacle)
+        Ok(())
     }
 
-    /// The history, at a moment when none of its files is merged away while it is opened. How many
-    /// attempts that takes depends on how much faster the ledger is.
-    fn history_at_rest(&self) -> Result<Option<History>, Error> {
-        let deadline = Instant::now() + LOOK_MAX;
-        loop {
-            match self.history() {
-                Err(Error::History(error)) if is_moving(&error) && Instant::now() < deadline => {}
-                history => return history,
+    /// The inner error is what can come of a ledger that merged or gave up files meanwhile.
+    fn try_history_and_log(&mut self) -> Result<Result<(), BackupError>, BackupError> {
+        // Its files are open: they can be read even when the ledger removes them.
+        let history = match self.history() {
+            Err(Error::History(error)) if is_moving(&error) => return Ok(Err(error.into())),
+            history => history?,
+        };
+        let first_index = match &history {
+            None => 1,
+            Some(history) => {
+                let catalog = history.catalog();
+                self.target.copy_history(catalog, self.progress)?;
+                let whole = catalog.checkpoint();
+                let whole = whole.expect("a history that is read has one");
+                whole.state().record
             }
-        }
+        };
+        self.copy_log(first_index)
     }
 
     /// The history; none for a ledger that has left its own behind. A copy must open as it does.
