@@ -92,12 +92,13 @@ class Siege:
     def run_round(self, number):
         from killing.check import Round, Violation
 
+        known = set(self.group.members)
         accounts = self.load(number)
         done = []
         for _ in range(self.options.faults):
             time.sleep(self.random.uniform(0, 0.8))
             done.append(self.faults.next())
-        self.group.leader()
+        self.group.lead_among(known)
         for client in self.clients:
             if not client.finish(ANSWER_SECONDS_MAX):
                 raise Violation(f"{client.name} was not answered, or thrown out, after {done}")

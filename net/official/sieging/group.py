@@ -134,6 +134,18 @@ class Group:
         logs = "\n".join(f"replica {r.number}:\n{r.log_tail()}" for r in self.members.values())
         raise Violation(f"nobody leads for {PATIENCE_SECONDS} s\n{logs}")
 
+    def lead_among(self, known):
+        """Sees to a leader that clients with an older list know: official ones ask nobody else."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (leader := self.leader()).number not in known:
+            demand(time.monotonic() < deadline, f"replica {leader.number} goes on leading")
+            to = min(number for number in self.members if number in known)
+            try:
+                self.giro("cluster", "transfer", f"--replica={to}", leader.dir)
+            except Violation:
+                # It may have to catch up first.
+                time.sleep(0.1)
+
     def until_equal(self):
         """Waits until all replicas have the same state; at equal ops it must be the same."""
         deadline = time.monotonic() + PATIENCE_SECONDS
