@@ -13,9 +13,10 @@ use giro_store::{Catalog, Mark, Offer};
 use crate::error::Error;
 use crate::feed::Feeds;
 use crate::handover::Workers;
-use crate::lookup::Lookups;
+use crate::lookup::Lookup;
 use crate::past::Past;
-use crate::reading::{Both, Readings};
+use crate::queue::Queue;
+use crate::reading::{Both, ReadTurn, Reading};
 
 /// Events below which an operation runs on the calling thread whatever the number of shards: a
 /// hand-over costs more than they do.
@@ -93,9 +94,11 @@ pub struct Executor {
     /// Readers of the change feed that may come back.
     pub(crate) feeds: Feeds,
     /// Queries being worked on.
-    pub(crate) readings: Readings,
+    pub(crate) readings: Queue<Reading>,
     /// Lookups being worked on.
-    pub(crate) lookups: Lookups,
+    pub(crate) lookups: Queue<Lookup>,
+    /// How much of one of either is done in a turn.
+    pub(crate) read_turn: ReadTurn,
 }
 
 impl Executor {
@@ -118,8 +121,9 @@ impl Executor {
             unapplied: None,
             expanded: Some(Box::default()),
             feeds: Feeds::default(),
-            readings: Readings::default(),
-            lookups: Lookups::default(),
+            readings: Queue::default(),
+            lookups: Queue::default(),
+            read_turn: ReadTurn::default(),
         })
     }
 

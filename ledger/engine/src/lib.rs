@@ -37,6 +37,7 @@ pub mod open;
 #[cfg(not(loom))]
 pub mod past;
 #[cfg(not(loom))]
+mod queue;
 mod reading;
 #[cfg(not(loom))]
 mod restore;

@@ -22,12 +22,8 @@ use self::ids::Ids;
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::past::Past;
+use crate::queue::Next;
 use crate::reading::ReadTurn;
-
-/// Requests being worked on at a time. Others wait.
-const LOOKUPS_MAX: usize = 16;
-/// Turns without being asked for after which a request is given up: its client is gone.
-const UNASKED_MAX: u32 = 1000;
 
 /// Whether an operation's answer is looked up here. Accounts are all in memory.
 pub(crate) fn is_lookup(operation: Operation) -> bool {
@@ -35,43 +31,6 @@ pub(crate) fn is_lookup(operation: Operation) -> bool {
         operation.kind(),
         Kind::LookupTransfers | Kind::LookupBranches
     )
-}
-
-/// The requests being worked on.
-#[derive(Default)]
-pub(crate) struct Lookups {
-    /// That which had its turn longest ago first.
-    waiting: Vec<Waiting>,
-    turn: ReadTurn,
-    /// One of them had this turn.
-    is_used: bool,
-}
-
-struct Waiting {
-    key: u128,
-    lookup: Lookup,
-    unasked: u32,
-    is_done: bool,
-}
-
-impl Lookups {
-    /// A new turn begins.
-    pub(crate) fn begin_turn(&mut self) {
-        self.is_used = false;
-        for waiting in &mut self.waiting {
-            waiting.unasked += 1;
-        }
-        self.waiting
-            .retain(|waiting| waiting.unasked <= UNASKED_MAX);
-    }
-
-    pub(crate) fn set_turn(&mut self, turn: ReadTurn) {
-        self.turn = turn;
-    }
-
-    fn place(&self, key: u128) -> Option<usize> {
-        self.waiting.iter().position(|waiting| waiting.key == key)
-    }
 }
 
 impl Executor {
@@ -83,45 +42,22 @@ impl Executor {
         kind: Kind,
         events: &[u8],
     ) -> Result<bool, Error> {
-        let turn = self.lookups.turn;
-        let Some(place) = self.lookups.place(key) else {
-            if self.lookups.waiting.len() == LOOKUPS_MAX {
-                return Ok(false);
-            }
-            // Most are done at once, and need not wait for those that are not.
-            let mut lookup = self.begin_lookup(kind, events);
-            let is_done = lookup.step(self.past(), turn)?;
-            self.lookups.waiting.push(Waiting {
-                key,
-                lookup,
-                unasked: 0,
-                is_done,
-            });
-            return Ok(is_done);
+        let mut lookup = match self.lookups.ask(key) {
+            Next::Wait => return Ok(false),
+            Next::Done => return Ok(true),
+            Next::GoOn(lookup) => lookup,
+            Next::Begin => self.begin_lookup(kind, events),
         };
-        let waiting = &mut self.lookups.waiting;
-        waiting[place].unasked = 0;
-        if waiting[place].is_done {
-            return Ok(true);
-        }
-        let next = waiting.iter().position(|waiting| !waiting.is_done);
-        if self.lookups.is_used || next != Some(place) {
-            return Ok(false);
-        }
-        self.lookups.is_used = true;
-        let mut waiting = self.lookups.waiting.remove(place);
-        waiting.is_done = waiting.lookup.step(self.past(), turn)?;
-        let is_done = waiting.is_done;
-        self.lookups.waiting.push(waiting);
+        let turn = self.read_turn;
+        let is_done = lookup.step(self.past(), turn)?;
+        self.lookups.put(key, lookup, is_done);
         Ok(is_done)
     }
 
     /// A complete lookup: that which was prepared, or all of it now.
     pub(crate) fn lookup(&mut self, key: u128, kind: Kind, events: &[u8]) -> Result<Lookup, Error> {
-        if let Some(place) = self.lookups.place(key)
-            && self.lookups.waiting[place].is_done
-        {
-            return Ok(self.lookups.waiting.remove(place).lookup);
+        if let Some(lookup) = self.lookups.take(key) {
+            return Ok(lookup);
         }
         let mut lookup = self.begin_lookup(kind, events);
         while !lookup.step(self.past(), ReadTurn::WHOLE)? {}

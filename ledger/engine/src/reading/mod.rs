@@ -23,7 +23,6 @@ use crate::executor::Executor;
 
 pub(crate) use self::query::Reading;
 pub use self::turns::ReadTurn;
-pub(crate) use self::turns::Readings;
 
 /// A ledger's memory and its history.
 pub(crate) struct Both<'a> {
@@ -70,7 +69,7 @@ impl Executor {
         out: &mut [u8],
     ) -> Result<usize, Error> {
         self.settle();
-        let mut reading = Reading::new(0, kind, self.until());
+        let mut reading = Reading::new(kind, self.until());
         reading.ask(self.machine(), filter, rows_max);
         while !reading.step(self, ReadTurn::WHOLE)? {}
         Ok(reading.write(out))

@@ -29,8 +29,6 @@ const FILTER_ROWS: usize = 64;
 
 /// A request whose answer is being worked out.
 pub(crate) struct Reading {
-    /// Whose it is.
-    pub(crate) key: u128,
     kind: Kind,
     /// Later transfers are not shown.
     until: Timestamp,
@@ -69,9 +67,8 @@ enum Older {
 
 impl Reading {
     /// A request without filters yet, which shows the ledger as of `until`.
-    pub(crate) fn new(key: u128, kind: Kind, until: Timestamp) -> Self {
+    pub(crate) fn new(kind: Kind, until: Timestamp) -> Self {
         Self {
-            key,
             kind,
             until,
             asked: VecDeque::new(),
