@@ -7,91 +7,25 @@
 #[path = "../../core/tests/oracle/generate/mod.rs"]
 mod generate;
 #[allow(dead_code)]
+#[path = "reads_in_turns/life.rs"]
+mod life;
+#[allow(dead_code)]
 #[path = "../../core/tests/oracle/model/mod.rs"]
 mod model;
 #[allow(dead_code)]
 #[path = "../../core/tests/oracle/request.rs"]
 mod request;
 
-use std::sync::Arc;
-
-use giro::{Engine, Operation, Options, ReadTurn, RequestMeta, Transfer};
+use giro::{Engine, Operation, ReadTurn, Transfer};
 use giro_base::branch::{BranchInfo, BranchKey, encode};
-use giro_base::checksum;
-use giro_base::limits::BODY_BYTES_MAX;
-use giro_base::multi_batch::Body;
-use giro_log::storage::{RealStorage, Storage};
-use giro_log::{Identity, MemoryDisk, SEGMENT_BYTES_MIN};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 use generate::Generator;
+use life::{Life, Query, archived, options};
 use model::Model;
 use request::{Action, BranchRequests, Form, body};
-
-struct Life {
-    engine: Engine,
-    disk: MemoryDisk,
-}
-
-impl Life {
-    fn execute(&mut self, now: u64, operation: Operation, body: &[u8]) {
-        let meta = RequestMeta {
-            client: 0,
-            session: 0,
-            request: 0,
-            request_checksum: 1,
-            checksum_body: checksum(body),
-            operation,
-            release: 1,
-        };
-        self.engine.submit_copy(now, &meta, body);
-        self.engine.flush(&mut self.disk).unwrap();
-        while let Some(write) = self.disk.next_done() {
-            self.engine.on_write(write.index, Ok(write.bytes)).unwrap();
-        }
-        while self.engine.execute(&mut |_| {}).unwrap() {}
-        self.engine.settle();
-    }
-
-    fn is_prepared(&mut self, key: u128, lookup: &Lookup) -> bool {
-        let body = Body::parse(lookup.operation, lookup.bytes()).unwrap();
-        let operation = lookup.operation;
-        self.engine.prepare_read(key, operation, &body).unwrap()
-    }
-
-    fn read(&mut self, key: u128, lookup: &Lookup) -> Vec<u8> {
-        let mut out = vec![0; BODY_BYTES_MAX];
-        let body = Body::parse(lookup.operation, lookup.bytes()).unwrap();
-        let operation = lookup.operation;
-        let bytes = self.engine.read(key, operation, &body, &mut out).unwrap();
-        out.truncate(bytes);
-        out
-    }
-}
-
-struct Lookup {
-    operation: Operation,
-    aligned: Vec<u128>,
-    bytes: usize,
-}
-
-impl Lookup {
-    fn new(operation: Operation, body: &[u8]) -> Self {
-        let mut aligned = vec![0_u128; body.len().div_ceil(16)];
-        aligned.as_mut_bytes()[..body.len()].copy_from_slice(body);
-        Self {
-            operation,
-            aligned,
-            bytes: body.len(),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.aligned.as_bytes()[..self.bytes]
-    }
-}
 
 /// What was asked for so far, whatever came of it.
 #[derive(Default)]
@@ -116,12 +50,12 @@ impl Asked {
     }
 
     /// Some of it, old and new, and ids that come later.
-    fn lookup(&self, rng: &mut ChaCha8Rng) -> Lookup {
+    fn lookup(&self, rng: &mut ChaCha8Rng) -> Query {
         let count = [1, 8, 60, 300][rng.random_range(0..4)];
         if rng.random_bool(0.5) && !self.branches.is_empty() {
             let keys =
                 (0..count).map(|_| self.branches[rng.random_range(0..self.branches.len())].clone());
-            return Lookup::new(
+            return Query::of_body(
                 Operation::LookupBranches,
                 &encode(&keys.collect::<Vec<_>>()),
             );
@@ -134,43 +68,7 @@ impl Asked {
         let ids: Vec<u128> = (0..count).map(|_| id(rng)).collect();
         let (front, back) = ids.split_at(rng.random_range(0..=ids.len()));
         let batches = [front.to_vec(), back.to_vec()];
-        Lookup::new(Operation::LookupTransfers, &body(Form::Sparse, &batches))
-    }
-}
-
-fn options(archive: bool, rows: usize) -> Options {
-    Options {
-        accounts_max: 1 << 16,
-        transfers_max: 1 << 20,
-        archive,
-        generation_rows: rows,
-        buffers: 16,
-        sessions_max: 4,
-        ..Options::default()
-    }
-}
-
-fn in_memory() -> Life {
-    Life {
-        engine: Engine::in_memory(&options(false, 1)).unwrap(),
-        disk: MemoryDisk::default(),
-    }
-}
-
-fn archived(dir: &std::path::Path, rows: usize) -> Life {
-    let identity = Identity {
-        cluster: 3,
-        replica: 0,
-        replica_count: 1,
-        incarnation: 0,
-        hash_key: [8, 9],
-        segment_bytes: SEGMENT_BYTES_MIN,
-    };
-    giro_log::format(dir, &identity).unwrap();
-    let storage: Arc<dyn Storage> = Arc::new(RealStorage);
-    Life {
-        engine: Engine::open_on(&storage, dir, &options(true, rows), &mut |_| {}).unwrap(),
-        disk: MemoryDisk::default(),
+        Query::of_body(Operation::LookupTransfers, &body(Form::Sparse, &batches))
     }
 }
 
@@ -186,7 +84,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn note(&mut self, lookup: &Lookup, found: &[u8], is_slow: bool) {
+    fn note(&mut self, lookup: &Query, found: &[u8], is_slow: bool) {
         if lookup.operation == Operation::LookupTransfers {
             self.transfers += found.len() / size_of::<Transfer>();
             self.transfers_in_turns += usize::from(is_slow);
@@ -206,8 +104,8 @@ fn check_seed(seed: u64, seen: &mut Seen) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut plain, mut turned) = (
-        in_memory(),
-        archived(dir.path(), [40, 150, 1000][seed as usize % 3]),
+        Life::new(Engine::in_memory(&options(false, 1)).unwrap()),
+        Life::new(archived(dir.path(), [40, 150, 1000][seed as usize % 3])),
     );
     turned.engine.set_read_turn(ReadTurn {
         pages: rng.random_range(1..6),
@@ -216,7 +114,7 @@ fn check_seed(seed: u64, seen: &mut Seen) {
     let mut generator = Generator::new(seed, false);
     let (mut state, mut asked) = (Model::default(), Asked::default());
     // Key, lookup, what it must come to, and whether it took more than a turn.
-    let mut waiting: Vec<(u128, Lookup, Vec<u8>, bool)> = Vec::new();
+    let mut waiting: Vec<(u128, Query, Vec<u8>, bool)> = Vec::new();
     let (mut events, mut key) = (0, 0);
     while events < 5_000 || !waiting.is_empty() {
         let goes_on = events < 5_000 && turned.engine.can_submit(1 << 16);
@@ -246,7 +144,7 @@ fn check_seed(seed: u64, seen: &mut Seen) {
         }
         for place in (0..waiting.len()).rev() {
             let (key, lookup, expected, is_slow) = &mut waiting[place];
-            if !turned.is_prepared(*key, lookup) {
+            if !turned.prepare(*key, lookup) {
                 *is_slow = true;
                 continue;
             }
@@ -278,16 +176,16 @@ fn a_lookup_in_turns_shows_the_ledger_as_it_began() {
 #[test]
 fn legs_of_many_settled_branches_are_looked_up_together() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let mut life = archived(dir.path(), 100);
+    let mut life = Life::new(archived(dir.path(), 100));
     let mut keys = settled_branches(&mut life, 400);
     keys.reverse();
     life.engine.set_read_turn(ReadTurn {
         pages: 1,
         rows: usize::MAX,
     });
-    let lookup = Lookup::new(Operation::LookupBranches, &encode(&keys));
+    let lookup = Query::of_body(Operation::LookupBranches, &encode(&keys));
     let mut turns = 1;
-    while !life.is_prepared(1, &lookup) {
+    while !life.prepare(1, &lookup) {
         life.engine.flush(&mut life.disk).unwrap();
         turns += 1;
     }

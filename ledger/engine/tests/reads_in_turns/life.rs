@@ -108,16 +108,24 @@ impl Query {
         counts: &[usize],
     ) -> Self {
         let payload = events.as_bytes();
-        let bytes = payload.len() + trailer_bytes(counts.len(), size_of::<E>());
-        let mut aligned = vec![0_u128; bytes.div_ceil(16)];
-        let body = &mut aligned.as_mut_bytes()[..bytes];
-        body[..payload.len()].copy_from_slice(payload);
+        let mut body = payload.to_vec();
+        body.resize(
+            payload.len() + trailer_bytes(counts.len(), size_of::<E>()),
+            0,
+        );
         let counts = counts.iter().copied();
-        write_trailer(body, payload.len(), size_of::<E>(), counts);
+        write_trailer(&mut body, payload.len(), size_of::<E>(), counts);
+        Self::of_body(operation, &body)
+    }
+
+    /// With a body as it is sent.
+    pub(crate) fn of_body(operation: Operation, body: &[u8]) -> Self {
+        let mut aligned = vec![0_u128; body.len().div_ceil(16)];
+        aligned.as_mut_bytes()[..body.len()].copy_from_slice(body);
         Self {
             operation,
             aligned,
-            bytes,
+            bytes: body.len(),
         }
     }
 
