@@ -38,6 +38,7 @@ pub mod open;
 pub mod past;
 #[cfg(not(loom))]
 mod queue;
+#[cfg(not(loom))]
 mod reading;
 #[cfg(not(loom))]
 mod restore;
