@@ -27,6 +27,7 @@ pub mod limits;
 pub mod members;
 mod pending;
 pub mod replay;
+mod roll;
 pub mod timing;
 pub mod view;
 mod window;
@@ -43,6 +44,7 @@ pub use self::{
     },
     members::{Member, Members},
     replay::{Content, Replay},
+    roll::RollStatus,
     view::view,
 };
 

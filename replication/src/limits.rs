@@ -32,6 +32,8 @@ pub const HEARTBEAT_TICKS: usize = 2;
 pub const ELECTION_TICKS_MIN: usize = 10;
 /// Above the ticks after which the last node campaigns.
 pub const ELECTION_TICKS_END: usize = 19;
+/// Ticks between the calls of a node whose group has not begun.
+pub const ROLL_TICKS: u64 = 5;
 /// Ticks within which a peer must have been heard to count as healthy.
 pub const HEARD_TICKS_MAX: u64 = 20;
 /// Entries a learner may lag behind to be promoted.
@@ -48,6 +50,7 @@ pub const DIGESTS_KEPT: usize = 256;
 const _: () = assert!(APPEND_BYTES as usize <= ENTRY_BYTES_MAX);
 const _: () = assert!(UNCOMMITTED_BYTES_MAX > APPEND_BYTES);
 const _: () = assert!(ELECTION_TICKS_MIN > 2 * HEARTBEAT_TICKS);
+const _: () = assert!(ROLL_TICKS > 1 && 2 * ROLL_TICKS < HEARD_TICKS_MAX);
 const _: () = assert!(ELECTION_TICKS_END - ELECTION_TICKS_MIN == 9);
 const _: () = assert!(
     MANIFEST_BYTES_MAX + MEMBERS_MAX * (NAME_BYTES_MAX + 64) + 128 <= DESCRIPTION_BYTES_MAX

@@ -12,6 +12,9 @@ use crate::members::Members;
 pub enum Content<E = Entry> {
     /// Nothing: it is there for a vote.
     State,
+    /// The incarnations of the group's first voters, in the order of their ids: what a first voter
+    /// has before all else.
+    Roll(Vec<u64>),
     /// An entry. If it is not behind the last one, that and all above it are void.
     Entry(E),
     /// A checkpoint that was installed: all entries before this record are void.
@@ -38,6 +41,9 @@ pub struct Replay {
     last: u64,
     applied: u64,
     is_empty: bool,
+    roll: Option<Vec<u64>>,
+    /// There is no other record than the roll.
+    is_new: bool,
 }
 
 impl Default for Replay {
@@ -59,6 +65,8 @@ impl Replay {
             last: 0,
             applied,
             is_empty: true,
+            roll: None,
+            is_new: true,
         }
     }
 
@@ -77,8 +85,17 @@ impl Replay {
         let commit = self.hard.commit.max(hard.commit);
         let commit_before = self.hard.commit;
         self.hard = Hard { commit, ..hard };
+        let is_first = self.is_new && self.roll.is_none();
+        self.is_new &= matches!(content, Content::Roll(_));
         match content {
             Content::State => Ok(()),
+            Content::Roll(roll) => {
+                if !is_first || hard.vote != 0 || hard.commit != 0 {
+                    return wrong("the roll of the first replicas is not the first record");
+                }
+                self.roll = Some(roll);
+                Ok(())
+            }
             Content::Installed { index, term } => {
                 self.begin_behind(index, Some(term));
                 self.is_cut = false;
@@ -226,6 +243,8 @@ impl Replay {
             self.entries.pop_front();
         }
         Ok(Start {
+            roll: self.roll,
+            is_new: self.is_new && checkpoint.is_none(),
             hard: self.hard,
             applied: index,
             members: checkpoint.as_ref().map_or(members, |c| c.members.clone()),

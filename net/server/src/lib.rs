@@ -20,6 +20,8 @@ mod address;
 #[cfg(not(loom))]
 mod admission;
 #[cfg(not(loom))]
+mod beginning;
+#[cfg(not(loom))]
 mod clock;
 #[cfg(not(loom))]
 mod connection;

@@ -19,6 +19,7 @@ use giro_node::transfer::{HELLO_BYTES, Hello};
 use giro_node::{GateStatus, NodeError, ReceiveError, Refused, Replica};
 use giro_replication::{NodeId, RoleChange};
 
+use crate::beginning::Beginning;
 use crate::gate::GateAlarm;
 use crate::ledger::{Ledger, Standing, Told};
 use crate::old::OldReader;
@@ -62,6 +63,7 @@ pub struct ServedReplica {
     /// The log says this of the node's part.
     told: Option<RoleChange>,
     gate: GateAlarm,
+    beginning: Beginning,
     /// Other threads may have something for this one.
     has_news: bool,
 }
@@ -143,6 +145,7 @@ impl ServedReplica {
             made: 0,
             told: None,
             gate: GateAlarm::default(),
+            beginning: Beginning::default(),
             has_news: true,
         };
         Ok((served, commander))
@@ -313,6 +316,7 @@ impl ServedReplica {
         if let Some(gate) = self.replica.gate() {
             self.gate.look(&gate);
         }
+        self.beginning.look(self.replica.roll());
         self.peers.sweep(now);
         self.sweep_checkpoints();
         // A node that lags behind need not know yet who leads it.

@@ -5,6 +5,7 @@ use giro::{OpPlace, Progress};
 use giro_base::limits::RECORD_HEADER_BYTES;
 use giro_base::{Buffer, BufferPool};
 use giro_log::{Mark, OpHeader, RecordHeader, Recovery, ops_of_valid_payload};
+use giro_replication::limits::MEMBERS_MAX;
 use giro_replication::{Content, Entry, EntryKind, Hard, Payload, Replay, StartError};
 
 use crate::aligned::aligned;
@@ -87,7 +88,7 @@ impl Survey {
         content: Content,
     ) -> Result<(), StartError> {
         match &content {
-            Content::State => {}
+            Content::State | Content::Roll(_) => {}
             Content::Entry(entry) => {
                 let before = entry.index.saturating_sub(1);
                 let places = self.places.get_or_insert_with(|| {
@@ -159,6 +160,7 @@ pub fn content_of(header: &RecordHeader, buffer: &Buffer) -> Result<(Hard, Conte
     let (index, term) = (mark.entry, mark.entry_term);
     let kind = match mark.kind {
         KIND_STATE => return Ok((hard, Content::State)),
+        KIND_ROLL => return Ok((hard, Content::Roll(roll_of(header, buffer)?))),
         KIND_INSTALLED => return Ok((hard, Content::Installed { index, term })),
         kind => EntryKind::from_number(kind),
     };
@@ -168,10 +170,8 @@ pub fn content_of(header: &RecordHeader, buffer: &Buffer) -> Result<(Hard, Conte
         EntryKind::Ops => payload_of(header, buffer),
         EntryKind::Empty => Bytes::new(),
         EntryKind::Change => {
-            let payload = &buffer[RECORD_HEADER_BYTES..header.bytes as usize];
-            let change = ops_of_valid_payload(payload).next();
             let reason = "a change of membership is missing";
-            let (_, change) = change.ok_or(NodeError::Record { record, reason })?;
+            let change = only_op(header, buffer, reason)?;
             if giro_replication::Change::decode(change).is_none() {
                 let reason = "its change of membership is not known";
                 return Err(NodeError::Record { record, reason });
@@ -189,15 +189,40 @@ pub fn content_of(header: &RecordHeader, buffer: &Buffer) -> Result<(Hard, Conte
     Ok((hard, Content::Entry(entry)))
 }
 
+/// The incarnations of a group's first voters.
+fn roll_of(header: &RecordHeader, buffer: &Buffer) -> Result<Vec<u64>, NodeError> {
+    let reason = "the roll of the first replicas is missing";
+    let roll = only_op(header, buffer, reason)?;
+    let (each, rest) = roll.as_chunks::<8>();
+    if !rest.is_empty() || !(2..=MEMBERS_MAX).contains(&each.len()) {
+        let (record, reason) = (header.index, "its roll is of another size");
+        return Err(NodeError::Record { record, reason });
+    }
+    Ok(each.iter().map(|each| u64::from_le_bytes(*each)).collect())
+}
+
+/// The body of an op that has a record for itself, and no number.
+fn only_op<'a>(
+    header: &RecordHeader,
+    buffer: &'a Buffer,
+    reason: &'static str,
+) -> Result<&'a [u8], NodeError> {
+    let record = header.index;
+    let payload = &buffer[RECORD_HEADER_BYTES..header.bytes as usize];
+    let op = ops_of_valid_payload(payload).next();
+    let (_, body) = op.ok_or(NodeError::Record { record, reason })?;
+    Ok(body)
+}
+
 fn payload_of(header: &RecordHeader, buffer: &Buffer) -> Bytes {
     aligned(&buffer[RECORD_HEADER_BYTES..header.bytes as usize])
 }
 
-/// A change of membership as the log has it: one op without a number.
-pub(crate) fn header_of_change(change: &[u8]) -> OpHeader {
+/// A change of membership, or the roll, as the log has it: one op without a number.
+pub(crate) fn header_of_only_op(body: &[u8]) -> OpHeader {
     OpHeader {
-        checksum_body: giro_base::checksum(change),
-        body_bytes: change.len() as u32,
+        checksum_body: giro_base::checksum(body),
+        body_bytes: body.len() as u32,
         ..OpHeader::default()
     }
     .sealed()
@@ -207,3 +232,5 @@ pub(crate) fn header_of_change(change: &[u8]) -> OpHeader {
 pub(crate) const KIND_STATE: u8 = 3;
 /// A record that says a checkpoint was installed.
 pub(crate) const KIND_INSTALLED: u8 = 4;
+/// A record with the incarnations of a group's first voters.
+pub(crate) const KIND_ROLL: u8 = 5;

@@ -14,7 +14,7 @@ use giro_replication::{Content, Entry, EntryKind, Hard, Payload, Place as EntryP
 use zerocopy::IntoBytes;
 
 use crate::aligned::aligned;
-use crate::found::{KIND_INSTALLED, KIND_STATE, header_of_change, place_of};
+use crate::found::{KIND_INSTALLED, KIND_ROLL, KIND_STATE, header_of_only_op, place_of};
 use crate::journal::{Event, Journal};
 use crate::places::Places;
 
@@ -169,6 +169,7 @@ impl Wal {
             let mut proposed = None;
             let content = match content {
                 Content::State => Content::State,
+                Content::Roll(roll) => Content::Roll(roll),
                 Content::Entry(entry) => {
                     proposed = self.proposed(entry);
                     let has_ops = proposed.is_some() || !entry.payload.is_lent();
@@ -326,20 +327,21 @@ fn fill(
         commit: hard.commit,
         ..Mark::default()
     };
+    let place = &mut buffer[RECORD_HEADER_BYTES..];
     match content {
         Content::State => {}
+        Content::Roll(roll) => {
+            mark.kind = KIND_ROLL;
+            (record.op_count, record.ops_bytes) = (1, put_only_op(place, roll.as_bytes()));
+        }
         Content::Installed { index, term } => {
             (mark.kind, mark.entry, mark.entry_term) = (KIND_INSTALLED, *index, *term);
         }
         Content::Entry(entry) => {
             (mark.kind, mark.entry, mark.entry_term) = (entry.kind as u8, entry.index, entry.term);
             let bytes = &entry.payload.bytes;
-            let place = &mut buffer[RECORD_HEADER_BYTES..];
             if entry.kind == EntryKind::Change {
-                let header = header_of_change(bytes);
-                place[..OP_HEADER_BYTES].copy_from_slice(header.as_bytes());
-                place[OP_HEADER_BYTES..][..bytes.len()].copy_from_slice(bytes);
-                (record.op_count, record.ops_bytes) = (1, op_bytes(bytes.len()));
+                (record.op_count, record.ops_bytes) = (1, put_only_op(place, bytes));
                 return (record, mark);
             }
             record.ops_bytes = filled.unwrap_or_else(|| {
@@ -356,4 +358,12 @@ fn fill(
         }
     }
     (record, mark)
+}
+
+/// An op without a number, which has a record for itself. Says how many bytes it takes.
+fn put_only_op(place: &mut [u8], body: &[u8]) -> usize {
+    let header = header_of_only_op(body);
+    place[..OP_HEADER_BYTES].copy_from_slice(header.as_bytes());
+    place[OP_HEADER_BYTES..][..body.len()].copy_from_slice(body);
+    op_bytes(body.len())
 }

@@ -180,6 +180,7 @@ fn descriptors(
 
 fn message(header: &Header) -> Result<Message, BadFrame> {
     let kind = header.kind().ok_or(BadFrame::Field("kind"))?;
+    // A roll call is none of the library's messages, and never given to it.
     let known = KINDS.iter().find(|(found, _)| *found == kind);
     let mut message = Message::default();
     message.set_msg_type(known.map_or(MessageType::MsgHup, |(_, kind)| *kind));

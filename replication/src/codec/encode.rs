@@ -7,9 +7,11 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::header::{DESCRIPTOR_BYTES, Descriptor, HEADER_BYTES, Header, KINDS};
 use super::pieces::Writer;
+use crate::NodeId;
 use crate::entry::Entry;
 use crate::group::Checkpoint;
 use crate::limits::{APPEND_ENTRIES_MAX, ENTRY_BYTES_MAX};
+use crate::roll::Word;
 
 /// A frame to be sent: its parts one behind the other. Payloads share the memory of the entries.
 #[derive(Clone, Debug)]
@@ -61,9 +63,7 @@ pub(crate) struct Sender {
 pub(crate) fn encode(sender: &Sender, message: &Message) -> Option<Frame> {
     let wanted = message.get_msg_type();
     let kind = KINDS.iter().find(|(_, kind)| *kind == wanted)?.0;
-    let mut header = Header::new();
-    (header.cluster, header.incarnation) = (sender.cluster, sender.incarnation);
-    header.origin = sender.origin;
+    let mut header = header_of(sender);
     (header.digest_index, header.digest) = sender.digest;
     (header.from, header.to) = (message.from, message.to);
     (header.term, header.log_term) = (message.term, message.log_term);
@@ -72,7 +72,6 @@ pub(crate) fn encode(sender: &Sender, message: &Message) -> Option<Frame> {
     header.priority = message.priority.cast_unsigned();
     header.kind = kind as u8;
     header.set_flags(message.reject, sender.holds_back);
-
     let mut head = vec![0; HEADER_BYTES];
     let mut payloads = Vec::new();
     if wanted == MessageType::MsgAppend {
@@ -87,13 +86,35 @@ pub(crate) fn encode(sender: &Sender, message: &Message) -> Option<Frame> {
     }
     let payload_bytes: usize = payloads.iter().map(Bytes::len).sum();
     header.bytes = (head.len() + payload_bytes) as u32;
+    Some(sealed(header, head, payloads))
+}
+
+/// The frame of what a node says in a roll call, before there is a library's message.
+pub(crate) fn encode_word(sender: &Sender, (from, to): (NodeId, NodeId), word: Word) -> Frame {
+    let mut header = header_of(sender);
+    (header.from, header.to) = (from, to);
+    // No term is 0 in a frame.
+    header.term = 1;
+    header.set_word(word);
+    header.bytes = HEADER_BYTES as u32;
+    sealed(header, vec![0; HEADER_BYTES], Vec::new())
+}
+
+fn header_of(sender: &Sender) -> Header {
+    let mut header = Header::new();
+    (header.cluster, header.incarnation) = (sender.cluster, sender.incarnation);
+    header.origin = sender.origin;
+    header
+}
+
+fn sealed(mut header: Header, mut head: Vec<u8>, payloads: Vec<Bytes>) -> Frame {
     header.checksum_rest = checksum(head.get(HEADER_BYTES..).unwrap_or_default());
     header.checksum = header.checksum_now();
     let place = head.get_mut(..HEADER_BYTES);
     place
-        .expect("made above")
+        .expect("made by the caller")
         .copy_from_slice(header.as_bytes());
-    Some(Frame { head, payloads })
+    Frame { head, payloads }
 }
 
 /// Entries up to the limit. What lies beyond stays away: the follower acknowledges what came, and

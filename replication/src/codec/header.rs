@@ -6,6 +6,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use super::BadFrame;
 use crate::limits::{APPEND_ENTRIES_MAX, DESCRIPTION_BYTES_MAX, ENTRY_BYTES_MAX, NUMBER_MAX};
+use crate::roll::Word;
 
 /// Bytes of a frame's header.
 pub const HEADER_BYTES: usize = 192;
@@ -47,9 +48,11 @@ pub enum Kind {
     CheckpointOffer = 9,
     /// Campaign now.
     CampaignNow = 10,
+    /// I am there, and this is how far my group has come with its beginning.
+    RollCall = 11,
 }
 
-/// Every kind with the library's name for it.
+/// Every kind that the library has a name for.
 pub(crate) const KINDS: [(Kind, MessageType); 10] = [
     (Kind::Append, MessageType::MsgAppend),
     (Kind::AppendAnswer, MessageType::MsgAppendResponse),
@@ -117,8 +120,9 @@ pub struct Header {
     pub context_bytes: u16,
     /// Of the sender's group: [`Options::origin`](crate::Options::origin).
     pub origin: u64,
-    /// Zeros.
-    pub reserved: [u8; 8],
+    /// In a roll call, where `index` is 2: the receiver's, as the sender's group knows it; 0 is not
+    /// at all. Else 0.
+    pub known: u64,
 }
 
 /// What stands before the payloads for each entry.
@@ -166,8 +170,28 @@ impl Header {
     /// What the frame is.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
-        let found = KINDS.iter().find(|(kind, _)| *kind as u8 == self.kind);
-        found.map(|(kind, _)| *kind)
+        let mut kinds = KINDS.iter().map(|(kind, _)| *kind).chain([Kind::RollCall]);
+        kinds.find(|kind| *kind as u8 == self.kind)
+    }
+
+    /// What the sender says in a roll call, if it is one.
+    pub(crate) fn word(&self) -> Option<Word> {
+        let is_word = self.kind == Kind::RollCall as u8;
+        match self.index {
+            0 if is_word => Some(Word::Calls),
+            1 if is_word => Some(Word::Agreed(self.digest)),
+            2 if is_word => Some(Word::Begun(self.known)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn set_word(&mut self, word: Word) {
+        self.kind = Kind::RollCall as u8;
+        match word {
+            Word::Calls => self.index = 0,
+            Word::Agreed(sum) => (self.index, self.digest) = (1, sum),
+            Word::Begun(known) => (self.index, self.known) = (2, known),
+        }
     }
 
     pub(super) fn checksum_now(&self) -> u128 {
@@ -212,8 +236,12 @@ impl Header {
         let Some(kind) = self.kind() else {
             return Err(BadFrame::Field("kind"));
         };
-        if self.flags & !(REJECT | HOLDS_BACK) != 0 || self.reserved != [0; 8] {
+        let is_word = kind == Kind::RollCall;
+        if self.flags & !(REJECT | HOLDS_BACK) != 0 || (self.known != 0 && !is_word) {
             return Err(BadFrame::Field("reserved part"));
+        }
+        if is_word && self.word().is_none() {
+            return Err(BadFrame::Field("word"));
         }
         if self.from == 0 || self.to == 0 {
             return Err(BadFrame::Field("node"));

@@ -20,7 +20,7 @@ pub use self::{
 };
 pub(crate) use self::{
     decode::{decode_description, snapshot},
-    encode::{Sender, encode, encode_description},
+    encode::{Sender, encode, encode_description, encode_word},
 };
 
 /// A message with what its frame says of the sender.
@@ -32,6 +32,11 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// What the sender says in a roll call, if it is one.
+    pub(crate) fn word(&self) -> Option<crate::roll::Word> {
+        self.header.word()
+    }
+
     /// The entries in it.
     #[must_use]
     pub fn entries(&self) -> Vec<crate::Entry> {

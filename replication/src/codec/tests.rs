@@ -13,6 +13,7 @@ use crate::entry::{Entry, EntryKind, Payload};
 use crate::group::Checkpoint;
 use crate::limits::{APPEND_ENTRIES_MAX, ENTRY_BYTES_MAX, NUMBER_MAX};
 use crate::members::{Member, Members};
+use crate::roll::Word;
 
 const SENDER: Sender = Sender {
     cluster: 77,
@@ -309,7 +310,7 @@ fn bad_frames_are_refused_with_their_reason() {
     let (found, expected) = (2, 1);
     assert_eq!(changed(52, 2), Err(BadFrame::Version { found, expected }));
     assert_eq!(changed(172, 0), field("kind"));
-    assert_eq!(changed(172, 11), field("kind"));
+    assert_eq!(changed(172, 12), field("kind"));
     assert_eq!(changed(173, 4), field("reserved part"));
     assert_eq!(changed(184, 1), field("reserved part"));
     assert_eq!(changed(56, 0), field("node"));
@@ -337,6 +338,28 @@ fn bad_frames_are_refused_with_their_reason() {
     let (found, expected) = (7, HEADER_BYTES);
     let tiny = Bytes::copy_from_slice(&good[..7]);
     assert_eq!(decode(&tiny), Err(BadFrame::Length { found, expected }));
+}
+
+#[test]
+fn a_roll_call_comes_back_as_it_was() {
+    for word in [
+        Word::Calls,
+        Word::Agreed(1 << 100),
+        Word::Begun(7),
+        Word::Begun(0),
+    ] {
+        let frame = encode_word(&SENDER, (3, 4), word).to_bytes();
+        let came = decode(&frame).unwrap();
+        assert_eq!((came.header.from, came.header.to), (3, 4));
+        assert_eq!(came.header.incarnation, SENDER.incarnation);
+        assert_eq!(came.word(), Some(word));
+    }
+    let frame = encode_word(&SENDER, (3, 4), Word::Begun(7)).to_bytes();
+    let mut other = frame.to_vec();
+    other[96] = 3;
+    assert_eq!(decode(&resealed(other)), Err(BadFrame::Field("word")));
+    let append = encode(&SENDER, &sample(MessageType::MsgAppend)).unwrap();
+    assert_eq!(decode(&append.to_bytes()).unwrap().word(), None);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use raft::eraftpb::{Message, MessageType};
 
 use super::Group;
+use super::roll::ROLL_WRITE;
 use super::types::Place;
 use crate::NodeId;
 use crate::codec::{Header, Incoming, decode};
@@ -15,6 +16,10 @@ impl Group {
     /// A tick of time passed (20 ms).
     pub fn tick(&mut self) {
         self.now += 1;
+        if !self.has_begun() {
+            self.call_roll();
+            return;
+        }
         // No campaign while a checkpoint is being installed: the library would look for the
         // entries before it, which are gone.
         if !self.is_installing() {
@@ -41,8 +46,21 @@ impl Group {
     /// As [`Self::receive`].
     pub fn receive_decoded(&mut self, incoming: Incoming) -> Result<(), ReceiveError> {
         let header = incoming.header;
-        self.admit(&header)?;
+        let admitted = self.admit(&header);
+        if let (Err(Refusal::ReusedId { from, .. }), Some(_)) = (&admitted, incoming.word()) {
+            // It is to know why its group does not begin.
+            self.say_to(*from);
+        }
+        admitted?;
         self.hear(header.from);
+        if let Some(word) = incoming.word() {
+            self.hear_word(&header, word);
+            return Ok(());
+        }
+        if !self.has_begun() {
+            self.hear_too_early(header.from);
+            return Ok(());
+        }
         self.hear_of_room(header.from, header.holds_back());
         self.meet(header.from, header.incarnation);
         self.check_promises(&incoming.message)?;
@@ -101,14 +119,8 @@ impl Group {
             return Err(Refusal::Removed { from });
         }
         // A sender that is not known yet may be the leader of a group that this node lags behind.
-        let Some(member) = self.members.get(from) else {
-            return Ok(());
-        };
-        let met = self.met.iter().find(|(id, _)| *id == from);
-        let expected = match member.incarnation {
-            0 => met.map_or(header.incarnation, |(_, incarnation)| *incarnation),
-            known => known,
-        };
+        let known = self.known_incarnation(from);
+        let expected = known.unwrap_or(header.incarnation);
         if expected != header.incarnation {
             let found = header.incarnation;
             return Err(Refusal::ReusedId {
@@ -336,6 +348,10 @@ impl Group {
     /// # Panics
     /// When no such write is under way.
     pub fn persisted(&mut self, number: u64) {
+        if number == ROLL_WRITE {
+            self.roll_written();
+            return;
+        }
         self.flights.set_durable(number);
         self.land();
         self.after_call();

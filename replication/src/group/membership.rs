@@ -166,7 +166,9 @@ impl Group {
 
     /// Makes known for good under which incarnation a member was first heard of.
     pub(super) fn bind(&mut self) {
-        let can = self.can_propose().is_ok() && !self.raw.raft.has_pending_conf();
+        // Before it serves: it may have to bind the first voters to serve.
+        let leads = self.is_leader() && self.raw.raft.lead_transferee.is_none();
+        let can = leads && self.knows_its_log() && !self.raw.raft.has_pending_conf();
         if !can || self.members.is_joint() {
             return;
         }

@@ -4,6 +4,7 @@ mod checkpoints;
 mod holding;
 mod input;
 mod membership;
+mod roll;
 mod start;
 mod status;
 mod turn;
@@ -22,6 +23,7 @@ use crate::error::Stop;
 use crate::flights::Flights;
 use crate::members::Members;
 use crate::pending::{Proposals, Reads};
+use crate::roll::RollCall;
 use crate::timing::election_ticks;
 use crate::window::Window;
 
@@ -75,6 +77,12 @@ pub struct Group {
     /// The incarnation under which each member was first heard of whose own the group does not
     /// know yet.
     met: Vec<(NodeId, u64)>,
+    /// Until the group has begun.
+    roll: Option<RollCall>,
+    /// Those of the roll, where the log still has it.
+    first: Vec<NodeId>,
+    /// Who is to be sent this node's word.
+    words: Vec<NodeId>,
     stop: Option<Stop>,
 }
 
@@ -113,6 +121,11 @@ impl Group {
         self.raw.raft.state == StateRole::Leader
     }
 
+    /// Whether a leader's state is that of its log's end.
+    fn knows_its_log(&self) -> bool {
+        self.executed >= self.serving_from
+    }
+
     /// To be called behind every call into the library that may change its state.
     fn after_call(&mut self) {
         self.pin_timeout();
@@ -142,7 +155,7 @@ impl Group {
             // Its first entry was appended when it became the leader, just now.
             self.serving_from = raft.raft_log.last_index();
         }
-        let serving = role == Role::Leader && self.executed >= self.serving_from;
+        let serving = role == Role::Leader && self.knows_its_log() && !self.has_unbound_first();
         let now = RoleChange {
             role,
             term: raft.term,
@@ -165,6 +178,9 @@ impl Group {
     /// None before this node's first term is durable.
     #[must_use]
     pub fn greeting(&self, to: NodeId) -> Option<Frame> {
+        if !self.has_begun() {
+            return Some(self.frame_of_word(to));
+        }
         let mut message = raft::eraftpb::Message::default();
         message.set_msg_type(raft::eraftpb::MessageType::MsgHeartbeatResponse);
         message.from = self.options.node;

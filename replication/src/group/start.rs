@@ -18,6 +18,7 @@ use crate::limits::{
 };
 use crate::members::Members;
 use crate::pending::{Proposals, Reads};
+use crate::roll::RollCall;
 use crate::window::{Window, WindowStart};
 
 /// What can be chosen at each start.
@@ -77,6 +78,10 @@ pub struct Start {
     pub last: u64,
     /// The newest checkpoint, for peers that lag.
     pub checkpoint: Option<Checkpoint>,
+    /// The incarnations of the first voters that this node agreed to, where the log has them.
+    pub roll: Option<Vec<u64>>,
+    /// There is nothing else: the node has promised nothing yet.
+    pub is_new: bool,
 }
 
 impl Start {
@@ -92,6 +97,8 @@ impl Start {
             entries: Vec::new(),
             last: 0,
             checkpoint: None,
+            roll: None,
+            is_new: true,
         }
     }
 
@@ -189,10 +196,29 @@ impl Group {
             holding: Vec::new(),
             gave_way_to: None,
             met: Vec::new(),
+            roll: None,
+            first: Vec::new(),
+            words: Vec::new(),
             stop: None,
         };
+        group.begin_or_call(start.is_new, start.roll);
         group.after_call();
         Ok(group)
+    }
+
+    /// A first voter that has promised nothing, of a group whose members do not know each other,
+    /// looks for the others.
+    fn begin_or_call(&mut self, is_new: bool, roll: Option<Vec<u64>>) {
+        let members = &self.members;
+        let voters = members.voters.clone();
+        let own = self.options.node;
+        let is_first = voters.len() > 1 && voters.contains(&own);
+        if is_new && is_first && voters.iter().any(|id| members.is_unbound(*id)) {
+            let own = (own, self.options.incarnation);
+            self.roll = Some(RollCall::new(own, voters, roll));
+        } else if let Some(roll) = roll {
+            self.know_first((1..).zip(roll).collect());
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Group;
 use super::types::RoleChange;
 use crate::NodeId;
+use crate::roll::RollStatus;
 
 /// How a node sees its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Status {
     /// Ticks since the oldest write under way was started. Above a third of the shortest election
     /// time-out it is time to look at the disk.
     pub stalled_ticks: u64,
+    /// Why the group has not begun; none when it has.
+    pub roll: Option<RollStatus>,
     /// The others, as the leader sees them; empty elsewhere.
     pub peers: Vec<PeerStatus>,
 }
@@ -99,6 +102,7 @@ impl Group {
             holds_back: self.backlog.is_full(),
             in_flight: self.proposals.len(),
             stalled_ticks: self.stalled_ticks(),
+            roll: self.roll(),
             peers: others.map(peer).collect(),
         }
     }

@@ -15,15 +15,9 @@ impl Group {
     /// # Errors
     /// When this node must end.
     pub fn poll(&mut self, out: &mut Output) -> Result<(), Stop> {
-        self.ask_reads();
-        loop {
-            self.land();
-            self.take_fetches(out);
-            if !self.raw.has_ready() {
-                break;
-            }
-            self.turn(out);
-            self.after_call();
+        self.poll_roll(out);
+        if self.has_begun() {
+            self.poll_library(out);
         }
         out.wants_checkpoint |= self.raw.store().take_wants_checkpoint();
         for message in std::mem::take(&mut self.released) {
@@ -35,6 +29,19 @@ impl Group {
         out.roles.append(&mut self.roles);
         out.installs.append(&mut self.installs);
         self.stop.take().map_or(Ok(()), Err)
+    }
+
+    fn poll_library(&mut self, out: &mut Output) {
+        self.ask_reads();
+        loop {
+            self.land();
+            self.take_fetches(out);
+            if !self.raw.has_ready() {
+                break;
+            }
+            self.turn(out);
+            self.after_call();
+        }
     }
 
     /// Whether [`poll`](Self::poll) would find nothing to do: most turns of a driver have nothing
@@ -50,7 +57,15 @@ impl Group {
             && self.installs.is_empty()
             && self.stop.is_none()
             && self.raw.store().is_content()
-            && !self.raw.has_ready()
+            && self.words.is_empty()
+            && !self.has_ready()
+    }
+
+    fn has_ready(&self) -> bool {
+        match &self.roll {
+            Some(roll) => roll.can_agree(self.now),
+            None => self.raw.has_ready(),
+        }
     }
 
     fn ask_reads(&mut self) {
@@ -101,6 +116,7 @@ impl Group {
                 hard: Hard::from_raft(&self.raw.raft.hard_state()),
                 entries: entries.iter().map(Entry::from_raft).collect(),
                 install: install.clone(),
+                roll: None,
             });
         }
         self.raw.mut_store().append(entries);

@@ -75,6 +75,8 @@ pub struct Write {
     pub entries: Vec<Entry>,
     /// Before the entries: this checkpoint, which was fetched, counts now, and the log is empty.
     pub install: Option<Checkpoint>,
+    /// And nothing else: the incarnations of the group's first voters.
+    pub roll: Option<Vec<u64>>,
 }
 
 impl Write {
@@ -93,7 +95,11 @@ impl Write {
         let entries = self.entries.iter();
         let entries = entries.map(move |entry| (up_to(entry.index), Content::Entry(entry)));
         let is_alone = self.entries.is_empty() && self.install.is_none();
-        let state = is_alone.then_some((self.hard, Content::State));
+        let state = match &self.roll {
+            Some(roll) => Content::Roll(roll.clone()),
+            None => Content::State,
+        };
+        let state = is_alone.then_some((self.hard, state));
         install.chain(entries).chain(state)
     }
 }

@@ -8,5 +8,6 @@ mod members;
 mod promises;
 mod reads;
 mod recovery;
+mod roll;
 mod support;
 mod window;

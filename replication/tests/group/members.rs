@@ -1,8 +1,8 @@
 //! Membership.
 
-use giro_replication::{Change, ChangeRefused, Member, Members, ReceiveError, Refusal, Role};
+use giro_replication::{Change, ChangeRefused, Member, ReceiveError, Refusal, Role};
 
-use crate::support::{World, member, members};
+use crate::support::{World, member, members, unbound};
 
 fn change(world: &mut World, change: &Change) -> Result<(), ChangeRefused> {
     let leader = world.leader().unwrap();
@@ -210,14 +210,6 @@ fn a_change_is_refused_for_each_wrong_node() {
         world.node(1).group.transfer(4),
         Err(ChangeRefused::NoMember(4))
     );
-}
-
-fn unbound(voters: u64) -> Members {
-    let strangers = (1..=voters).map(|id| Member {
-        incarnation: 0,
-        ..member(id)
-    });
-    Members::of_voters(strangers.collect())
 }
 
 #[test]

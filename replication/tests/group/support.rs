@@ -56,6 +56,15 @@ pub(crate) fn members(voters: u64) -> Members {
     Members::of_voters((1..=voters).map(member).collect())
 }
 
+/// Voters whose incarnations the group does not know.
+pub(crate) fn unbound(voters: u64) -> Members {
+    let strangers = (1..=voters).map(|id| Member {
+        incarnation: 0,
+        ..member(id)
+    });
+    Members::of_voters(strangers.collect())
+}
+
 pub(crate) fn options(node: NodeId) -> Options {
     Options {
         cluster: CLUSTER,
@@ -120,6 +129,7 @@ impl Node {
         for (hard, content) in write.records() {
             let content = match content {
                 Content::State => Content::State,
+                Content::Roll(roll) => Content::Roll(roll),
                 Content::Entry(entry) => Content::Entry(entry.clone()),
                 Content::Installed { index, term } => Content::Installed { index, term },
             };
@@ -210,6 +220,13 @@ impl World {
             ..options(id)
         };
         self.nodes.push(Node::new(options, first.clone()));
+    }
+
+    /// The directory of a node that is down is made anew.
+    pub(crate) fn make_anew(&mut self, id: NodeId, incarnation: u64) {
+        let first = self.node(id).first.clone();
+        self.nodes.retain(|node| node.id() != id);
+        self.add_other(id, incarnation, &first);
     }
 
     pub(crate) fn crash(&mut self, id: NodeId) {

@@ -34,6 +34,45 @@ async fn three_replicas_take_payments_and_agree() {
     trio.assert_same_state(&[0, 1, 2]);
 }
 
+/// Before that, those that are there could be a majority beside another one that has forgotten.
+#[tokio::test]
+async fn a_group_begins_once_all_its_replicas_were_started() {
+    let mut trio = Trio::format(3);
+    trio.start_all(2);
+    let beginning = |trio: &Trio, replica| {
+        let status = trio.status(replica)?;
+        Some(status["beginning"].as_str()?.to_owned())
+    };
+    for replica in 0..2 {
+        trio.until("it waits for the third only", || {
+            let why = beginning(&trio, replica);
+            why.is_some_and(|why| why.ends_with("once, and waits for replica 2"))
+        });
+        assert_eq!(trio.status(replica).unwrap()["last"], 0);
+        trio.until("it says that it waits", || {
+            trio.log(replica).contains("waits for replica 2")
+        });
+    }
+    // Whoever is stopped meanwhile has nothing to lose.
+    trio.stop(1);
+    trio.start(1);
+    trio.start(2);
+    trio.leader();
+    let client = trio.connect().await;
+    open_accounts(&client).await;
+    for replica in 0..3 {
+        trio.until("it has begun", || beginning(&trio, replica).is_none());
+    }
+    // The other one was stopped meanwhile, and may not have said that it waits.
+    trio.until("it says that it has begun", || {
+        trio.log(0).contains("the group has begun")
+    });
+    trio.stop(2);
+    let load = Load::start(&client);
+    load.more(20).await;
+    load.audit(&client).await;
+}
+
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_when_leaders_are_killed() {
     let mut trio = Trio::format(3);

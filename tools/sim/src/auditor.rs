@@ -1,7 +1,7 @@
 //! What must hold after each step. The auditor sees more than any node: every frame that leaves,
 //! what every disk has, every entry that is executed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use giro_log::ops_of_valid_payload;
@@ -35,6 +35,10 @@ pub struct Auditor {
     ops: BTreeMap<u64, (u64, u64)>,
     /// Replies to writes wait for one of these, too; empty: there is no gate.
     gate: Vec<NodeId>,
+    /// What disks had that are lost.
+    lost: BTreeMap<NodeId, DurableView>,
+    /// Nodes that have forgotten what may have been acknowledged.
+    forgetful: BTreeSet<NodeId>,
 }
 
 /// A promise that was broken.
@@ -179,6 +183,16 @@ impl Auditor {
         Ok(())
     }
 
+    /// A node's disk is lost, and its directory made anew.
+    pub fn loses(&mut self, node: NodeId, view: DurableView) {
+        self.executed.remove(&node);
+        self.terms.remove(&node);
+        self.lost.insert(node, view);
+        if !self.ops.is_empty() {
+            self.forgetful.insert(node);
+        }
+    }
+
     /// A node's disk has this now.
     pub fn durable(&mut self, node: NodeId, view: &DurableView) {
         let term = self.terms.entry(node).or_default();
@@ -204,6 +218,16 @@ impl Auditor {
                  {last}, {hard:?}"
             ))
         };
+        let promises = match header.kind() {
+            Some(Kind::Vote) => true,
+            Some(Kind::VoteAnswer | Kind::AppendAnswer) => !header.is_reject(),
+            _ => false,
+        };
+        if promises && self.forgetful.contains(&node) {
+            return Err(format!(
+                "(j) node {node} takes part, and has forgotten what it promised"
+            ));
+        }
         match header.kind() {
             Some(Kind::Vote) => {
                 promise(view.hard.term >= term, "its own vote")?;
@@ -255,7 +279,8 @@ impl Auditor {
         (index, term): (u64, u64),
         disks: &BTreeMap<NodeId, DurableView>,
     ) -> Result<(), Broken> {
-        let has = |id: &&NodeId| disks.get(id).is_some_and(|view| view.has(index, term));
+        let had = |view: Option<&DurableView>| view.is_some_and(|view| view.has(index, term));
+        let has = |id: &&NodeId| had(disks.get(id)) || had(self.lost.get(id));
         let is_majority = |voters: &[NodeId]| {
             let count = voters.iter().filter(has).count();
             voters.is_empty() || count > voters.len() / 2

@@ -185,16 +185,7 @@ impl Faults {
 
     /// Something old is changed behind everybody's back; it is found at the next start.
     fn damage(&mut self, world: &mut World, id: NodeId) {
-        let members = world.auditor.members();
-        if world.damaged.contains(&id) || !members.voters.contains(&id) {
-            return;
-        }
-        // What is committed may be known to nobody but the node that is hit.
-        let ups = world.nodes.values().filter_map(|node| node.up.as_ref());
-        let views = ups.map(|up| up.replica.members());
-        let mut views = std::iter::once(members).chain(views);
-        let least = world.variety.voters_min;
-        if !views.all(|members| bears(members, &world.damaged, 1, least)) {
+        if !can_lose(world, id) {
             return;
         }
         world.crash_node(id);
@@ -209,6 +200,20 @@ impl Faults {
         }
         world.restart_later(id, 10_000);
     }
+}
+
+/// Whether this voter's disk may be lost, whatever others know by now.
+pub(crate) fn can_lose(world: &World, id: NodeId) -> bool {
+    let members = world.auditor.members();
+    if world.damaged.contains(&id) || !members.voters.contains(&id) {
+        return false;
+    }
+    // What is committed may be known to nobody but the node that is hit.
+    let ups = world.nodes.values().filter_map(|node| node.up.as_ref());
+    let views = ups.map(|up| up.replica.members());
+    let mut views = std::iter::once(members).chain(views);
+    let least = world.variety.voters_min;
+    views.all(|members| bears(members, &world.damaged, 1, least))
 }
 
 /// Whether a majority stays when so many more voters are lost than those in `lost`: also when a

@@ -340,6 +340,7 @@ fn spoil(start: &mut Start, sabotage: Sabotage) {
             start.terms.retain(|(index, _)| *index <= last);
             start.hard.commit = start.hard.commit.min(last);
         }
+        Sabotage::NoRoll => start.is_new = false,
         Sabotage::ChangedCommit => {
             let commit = start.hard.commit;
             let mut ops = start

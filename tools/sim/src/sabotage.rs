@@ -37,4 +37,6 @@ pub enum Sabotage {
     ChangedEntry,
     /// Over a restart, a committed entry becomes another one.
     ChangedCommit,
+    /// First voters take part before they know each other.
+    NoRoll,
 }

@@ -22,7 +22,7 @@ impl DurableView {
     pub fn take(&mut self, hard: Hard, content: &Content) {
         self.hard = hard;
         match content {
-            Content::State => {}
+            Content::State | Content::Roll(_) => {}
             Content::Entry(entry) => {
                 if self.entries.is_empty() {
                     // Entries before it were released behind a checkpoint.

@@ -1,9 +1,11 @@
 //! The world: what happens next, until a promise is broken or all is done.
 
+mod beginning;
 mod clients;
 mod connections;
 mod end;
 mod gated;
+mod happening;
 mod scenario;
 mod variety;
 
@@ -11,15 +13,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use bytes::Bytes;
-use giro::RequestMeta;
 use giro_base::BufferPool;
 use giro_node::GateOptions;
-use giro_replication::{Member, Members, NodeId};
+use giro_replication::{Members, NodeId};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::auditor::Auditor;
-use crate::client::{Answer, Client};
+use crate::client::Client;
 use crate::faults::Faults;
 use crate::forge;
 use crate::history::Event;
@@ -30,10 +31,10 @@ use crate::operator::Operator;
 use crate::sabotage::Sabotage;
 use crate::trace::Trace;
 use crate::view::DurableView;
-use crate::workload::Request;
 
 use connections::NOTICED_US;
 use gated::Gated;
+use happening::Happening;
 pub use scenario::run_replaced_leader;
 use variety::Variety;
 
@@ -79,76 +80,6 @@ impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let at = self.at_us as f64 / 1e3;
         write!(f, "seed {}, at {at:.3} ms: {}", self.seed, self.what)
-    }
-}
-
-/// What happens at some moment.
-enum Happening {
-    Tick(NodeId, u64),
-    Frame {
-        from: NodeId,
-        to: NodeId,
-        epoch: u64,
-        bytes: Bytes,
-        is_garbage: bool,
-    },
-    Written(NodeId, u64, u64),
-    Saved(NodeId, u64),
-    Fetched {
-        node: NodeId,
-        life: u64,
-        index: u64,
-        from: NodeId,
-    },
-    Sent {
-        node: NodeId,
-        life: u64,
-        peer: NodeId,
-    },
-    Unreachable {
-        node: NodeId,
-        life: u64,
-        peer: NodeId,
-    },
-    Stop(NodeId, u64),
-    Restart(NodeId),
-    Request(NodeId, usize, Box<(RequestMeta, Request)>),
-    Answer(usize, Answer),
-    Wake(usize, u64),
-    Fault,
-    Operate,
-}
-
-impl Happening {
-    /// The process that it happens to.
-    fn node(&self) -> Option<NodeId> {
-        match self {
-            Self::Tick(id, _)
-            | Self::Frame { to: id, .. }
-            | Self::Written(id, ..)
-            | Self::Saved(id, _)
-            | Self::Fetched { node: id, .. }
-            | Self::Sent { node: id, .. }
-            | Self::Unreachable { node: id, .. }
-            | Self::Request(id, ..) => Some(*id),
-            Self::Stop(..)
-            | Self::Restart(_)
-            | Self::Answer(..)
-            | Self::Wake(..)
-            | Self::Fault
-            | Self::Operate => None,
-        }
-    }
-}
-
-impl Happening {
-    /// Who made it happen to a process.
-    fn source(&self) -> u64 {
-        match self {
-            Self::Frame { from, .. } => *from,
-            Self::Request(_, client, _) => 1000 + *client as u64,
-            _ => 0,
-        }
     }
 }
 
@@ -247,20 +178,8 @@ impl World {
         variety: Variety,
     ) -> Self {
         let mut rng = stream(seed, 1);
-        let member = |id| Member {
-            id,
-            incarnation: seed ^ (id << 32),
-            name: format!("node{id}"),
-        };
-        let mut first = Members::of_voters((1..=voters).map(member).collect());
-        let mut next_id = voters + 1;
-        if let Some(gated) = &gated {
-            let learner = gated.learner;
-            first.learners.push(learner);
-            first.known.push(member(learner));
-            first.id_max = learner;
-            next_id = learner + 1;
-        }
+        let first = beginning::first_members(seed, voters, gated.as_ref(), variety.is_unknown);
+        let next_id = first.id_max + 1;
         let gate = gated.as_ref().map(|gated| gated.options.clone());
         let looked_for = gate.as_ref().map(|gate| gate.replicas.clone());
         let mut world = Self {
@@ -296,7 +215,8 @@ impl World {
             variety,
         };
         for member in &first.known {
-            let mut node = Node::new(member.id, member.incarnation, first.clone(), seed);
+            let incarnation = beginning::incarnation(seed, member.id);
+            let mut node = Node::new(member.id, incarnation, first.clone(), seed);
             node.gate.clone_from(&world.gate);
             node.sessions_max = world.variety.sessions_max;
             node.tick_us = rng.random_range(18_000..22_000);
@@ -317,8 +237,12 @@ impl World {
     }
 
     fn begin(&mut self) -> Result<(), String> {
-        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
-            self.start_node(id)?;
+        if self.variety.is_unknown {
+            self.begin_unknown();
+        } else {
+            for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+                self.start_node(id)?;
+            }
         }
         for client in 0..self.clients.len() {
             self.wake_later(client, 1000 * client as u64);
@@ -394,12 +318,9 @@ impl World {
                 }
                 Ok(())
             }
-            Happening::Restart(id) => {
-                let node = self.nodes.get(&id);
-                let can = node.is_some_and(|node| node.up.is_none() && node.dead.is_none());
-                if can && !self.kept_down.contains(&id) {
-                    self.start_node(id)?;
-                }
+            Happening::Restart(id) => self.restart(id),
+            Happening::Early(early) => {
+                self.happen_early(early);
                 Ok(())
             }
             Happening::Request(id, client, request) => {
@@ -422,6 +343,15 @@ impl World {
             Happening::Fault => self.fault(),
             Happening::Operate => self.operate(),
         }
+    }
+
+    fn restart(&mut self, id: NodeId) -> Result<(), String> {
+        let node = self.nodes.get(&id);
+        let can = node.is_some_and(|node| node.up.is_none() && node.dead.is_none());
+        if can && !self.kept_down.contains(&id) {
+            self.start_node(id)?;
+        }
+        Ok(())
     }
 
     /// When a process that stands still goes on.
@@ -594,7 +524,11 @@ impl World {
         }
         let (next, now) = (self.now_us + node.tick_us, self.now_us);
         self.at(next, Happening::Tick(id, life));
-        self.on_life(id, life, |node, _| node.tick(now))
+        self.on_life(id, life, |node, _| node.tick(now))?;
+        if self.variety.is_unknown {
+            self.give_up_if_late(id);
+        }
+        Ok(())
     }
 
     fn frame(

@@ -102,6 +102,11 @@ fn the_auditor_finds_a_committed_entry_that_changed() {
 }
 
 #[test]
+fn the_auditor_finds_a_node_that_was_made_anew_and_takes_part() {
+    finds(Sabotage::NoRoll, 200, &["(j)"]);
+}
+
+#[test]
 fn the_auditor_or_checker_finds_a_stale_read() {
     for seed in 1..=5 {
         let violation = run_replaced_leader(seed, Sabotage::StaleRead).unwrap_err();

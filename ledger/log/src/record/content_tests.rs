@@ -179,7 +179,7 @@ fn a_mark_is_kept_and_bounded() {
         let checked = RecordHeader { mark, ..marked }.check();
         assert_eq!(checked, Err(Defect::Header("Raft mark")));
     };
-    let (kind, reserved, entry_term) = (5, [0, 1, 0], 2);
+    let (kind, reserved, entry_term) = (Mark::KIND_MAX + 1, [0, 1, 0], 2);
     refused(Mark { kind, ..mark });
     refused(Mark { reserved, ..mark });
     refused(Mark { entry_term, ..mark });

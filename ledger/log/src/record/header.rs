@@ -96,7 +96,7 @@ pub struct Mark {
 
 impl Mark {
     /// The largest kind there is.
-    pub const KIND_MAX: u8 = 4;
+    pub const KIND_MAX: u8 = 5;
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == RECORD_HEADER_BYTES);

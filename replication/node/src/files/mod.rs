@@ -141,7 +141,7 @@ impl MemberFiles {
         self.each_record(progress, &mut |header, buffer| {
             let (hard, content) = content_of(header, buffer)?;
             match &content {
-                Content::State => {}
+                Content::State | Content::Roll(_) => {}
                 Content::Installed { .. } => changes.clear(),
                 Content::Entry(entry) => {
                     with_entry += 1;
@@ -284,7 +284,7 @@ impl MemberFiles {
     #[must_use]
     pub fn fate(&self, record: u64, content: &Content) -> Fate {
         match content {
-            Content::State | Content::Installed { .. } => Fate::None,
+            Content::State | Content::Roll(_) | Content::Installed { .. } => Fate::None,
             Content::Entry(entry) => self.fate_of(record, entry.index),
         }
     }

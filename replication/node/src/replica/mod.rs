@@ -19,7 +19,7 @@ use giro_log::storage::Storage;
 use giro_log::{DirLock, Identity};
 use giro_replication::{
     Commit, Fetch, Group, Install, Members, NodeId, Outgoing, Output, Place, Role, RoleChange,
-    Status,
+    RollStatus, Status,
 };
 
 use crate::aligned::Copies;
@@ -155,6 +155,12 @@ impl Replica {
     #[must_use]
     pub fn status(&self) -> Status {
         self.group.status()
+    }
+
+    /// Why the group has not begun; none when it has.
+    #[must_use]
+    pub fn roll(&self) -> Option<RollStatus> {
+        self.group.roll()
     }
 
     /// How the gate for replies stands, if there is one.

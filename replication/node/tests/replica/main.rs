@@ -2,6 +2,7 @@
 //! when a test says so.
 
 mod backlog;
+mod beginning;
 mod damage;
 mod failover;
 mod files;

@@ -49,7 +49,8 @@ impl World {
     /// members allow, and those who may come to be by a change that is under way.
     fn some_voters(&self) -> BTreeSet<NodeId> {
         let mut down = BTreeSet::new();
-        if !self.variety.lacks_some {
+        let has_begun = !self.variety.is_unknown || self.auditor.last_committed() > 0;
+        if !self.variety.lacks_some || !has_begun {
             return down;
         }
         let mut rng = stream(self.seed, 10);

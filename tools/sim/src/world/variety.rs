@@ -17,6 +17,8 @@ pub(crate) struct Variety {
     pub(crate) voters_min: usize,
     /// The faults end while some voters are still down.
     pub(super) lacks_some: bool,
+    /// The first voters do not know each other when they start.
+    pub(super) is_unknown: bool,
 }
 
 /// Room for the sessions of all clients, and too little of it.
@@ -31,6 +33,7 @@ impl Variety {
         asks_much: false,
         voters_min: 3,
         lacks_some: false,
+        is_unknown: false,
     };
 
     /// That of a seed.
@@ -47,6 +50,8 @@ impl Variety {
             variety.voters_min = 1;
         }
         variety.lacks_some = rng.random_bool(0.6);
+        // Of a stream of its own, so that other seeds stay as they were.
+        variety.is_unknown = stream(seed, 12).random_bool(0.3);
         variety
     }
 

@@ -245,6 +245,9 @@ fn show(target: &Target, report: &Report) -> anyhow::Result<()> {
         report.last, report.durable, report.committed, report.executed
     );
     println!("state: op {}, digest {}", report.op, report.digest);
+    if let Some(why) = &report.beginning {
+        println!("{why}");
+    }
     if report.stalled_ms > 0 {
         println!(
             "a write to disk has been under way for {} ms",

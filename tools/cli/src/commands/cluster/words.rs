@@ -42,6 +42,8 @@ pub(crate) struct Report {
     /// The last op executed, and the digest of the state behind it: equal on all replicas.
     pub(crate) op: u64,
     pub(crate) digest: String,
+    /// Why the group has not begun; none when it has.
+    pub(crate) beginning: Option<String>,
     /// Milliseconds that the oldest write to disk has been under way.
     pub(crate) stalled_ms: u64,
     /// Bytes that are here of a checkpoint being fetched, and of all of it, once that is known.
@@ -169,6 +171,7 @@ impl From<&Standings> for Report {
             executed: status.executed,
             op: standings.op,
             digest: standings.digest.to_string(),
+            beginning: status.roll.as_ref().map(ToString::to_string),
             stalled_ms: status.stalled_ticks * TICK_MS,
             fetching_bytes: standings.fetching.map(|(bytes, _)| bytes),
             fetching_bytes_total: standings.fetching.map(|(_, total)| total),

@@ -70,8 +70,8 @@ fn op(header: &OpHeader) -> Value {
     })
 }
 
-/// Adds what the record is to the group. Its change of membership, if it has one, is a line of its
-/// own.
+/// Adds what the record is to the group. Its change of membership, or the roll of the first
+/// replicas, is a line of its own.
 fn add_mark(
     shown: &mut Value,
     record: &RecordHeader,
@@ -81,6 +81,7 @@ fn add_mark(
     let (hard, content) = content_of(record, buffer)?;
     let (kind, entry, entry_term) = match &content {
         Content::State => ("no_entry", 0, 0),
+        Content::Roll(_) => ("roll", 0, 0),
         Content::Installed { index, term } => ("checkpoint_installed", *index, *term),
         Content::Entry(entry) => {
             let kind = match entry.kind {
@@ -108,6 +109,9 @@ fn add_mark(
         Content::Entry(entry) if entry.kind == EntryKind::Change => {
             Some(show_change(&entry.change()))
         }
+        Content::Roll(roll) => Some(json!({
+            "incarnations": roll.iter().map(|each| format!("{each:016x}")).collect::<Vec<_>>(),
+        })),
         _ => None,
     })
 }
