@@ -34,6 +34,8 @@ pub const ELECTION_TICKS_MIN: usize = 10;
 pub const ELECTION_TICKS_END: usize = 19;
 /// Ticks between the calls of a node whose group has not begun.
 pub const ROLL_TICKS: u64 = 5;
+/// Ticks between two words of a node that has begun to a member that is silent.
+pub const TELL_TICKS: u64 = 50;
 /// Ticks within which a peer must have been heard to count as healthy.
 pub const HEARD_TICKS_MAX: u64 = 20;
 /// Entries a learner may lag behind to be promoted.

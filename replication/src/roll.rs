@@ -34,6 +34,9 @@ pub struct RollStatus {
     /// First voters whose directories were made anew since this one agreed with them: unless
     /// another one has begun, all of them have to be made anew.
     pub made_anew: Vec<NodeId>,
+    /// First voters that have agreed to another list than this one would: to a directory that was
+    /// made anew since.
+    pub disagree: Vec<NodeId>,
     /// The group began with another directory of this number than this one.
     pub is_late: bool,
 }
@@ -42,7 +45,7 @@ impl RollStatus {
     /// Whether the group does not begin before somebody does something.
     #[must_use]
     pub fn needs_somebody(&self) -> bool {
-        self.is_late || !self.made_anew.is_empty()
+        self.is_late || !self.made_anew.is_empty() || !self.disagree.is_empty()
     }
 }
 
@@ -72,6 +75,15 @@ impl std::fmt::Display for RollStatus {
                 numbers(&self.made_anew)
             );
         }
+        if !self.disagree.is_empty() {
+            return write!(
+                f,
+                "the group has not begun: replica {} has agreed with one that was formatted anew \
+                 since; unless another replica has begun, format all of them anew, since nothing \
+                 was acknowledged",
+                numbers(&self.disagree)
+            );
+        }
         if self.waits_for.is_empty() {
             return f.write_str("the group is about to begin");
         }
@@ -97,7 +109,8 @@ pub(crate) struct RollCall {
     roll: Option<Vec<u64>>,
     is_durable: bool,
     has_begun: bool,
-    is_late: bool,
+    /// When it was last told that the group began without this node (ticks).
+    late_at: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -109,13 +122,20 @@ struct Heard {
 }
 
 impl RollCall {
-    /// For a node that has nothing in its log, but maybe the roll that it agreed to.
+    /// For a node that has nothing in its log, but maybe the roll that it agreed to. None when it
+    /// cannot have agreed to that.
     pub(crate) fn new(
         (own, incarnation): (NodeId, u64),
         voters: Vec<NodeId>,
         roll: Option<Vec<u64>>,
-    ) -> Self {
-        Self {
+    ) -> Option<Self> {
+        let place = voters.binary_search(&own).ok()?;
+        let is_own =
+            |roll: &Vec<u64>| roll.len() == voters.len() && roll.get(place) == Some(&incarnation);
+        if !roll.as_ref().is_none_or(is_own) {
+            return None;
+        }
+        Some(Self {
             own,
             incarnation,
             heard: vec![None; voters.len()],
@@ -123,8 +143,8 @@ impl RollCall {
             is_durable: roll.is_some(),
             roll,
             has_begun: false,
-            is_late: false,
-        }
+            late_at: None,
+        })
     }
 
     /// Whom to call.
@@ -144,9 +164,12 @@ impl RollCall {
     pub(crate) fn hear(&mut self, from: NodeId, incarnation: u64, word: Word, now: u64) -> bool {
         if let Word::Begun(known) = word {
             let is_own = known == self.incarnation;
-            // Who is known has agreed. If it does not know, its log was lost.
+            // Who is known has agreed. If it does not know that, its log was lost.
             self.has_begun |= is_own && self.is_durable;
-            self.is_late |= !is_own || !self.is_durable;
+            // A node that lags behind may not know yet whose the number of one that agreed is.
+            if !self.has_begun && (known != 0 || !self.is_durable) {
+                self.late_at = Some(now);
+            }
             return false;
         }
         let Ok(place) = self.voters.binary_search(&from) else {
@@ -164,17 +187,22 @@ impl RollCall {
 
     /// Whether all first voters were heard lately, and none has agreed to others.
     pub(crate) fn can_agree(&self, now: u64) -> bool {
-        self.heard_now(now).is_some()
+        self.heard_now(now)
+            .is_some_and(|roll| self.who_disagrees(&roll).next().is_none())
     }
 
     /// The incarnations of all first voters, when they are to be made durable.
     pub(crate) fn agree(&mut self, now: u64) -> Option<Vec<u64>> {
-        self.roll = Some(self.heard_now(now)?);
-        self.roll.clone()
+        if self.can_agree(now) {
+            self.roll = self.heard_now(now);
+            return self.roll.clone();
+        }
+        None
     }
 
+    /// The incarnations of all first voters, if it has not agreed and heard all lately.
     fn heard_now(&self, now: u64) -> Option<Vec<u64>> {
-        if self.roll.is_some() || self.is_late {
+        if self.roll.is_some() || self.is_late(now) {
             return None;
         }
         let heard = self.voters.iter().zip(&self.heard);
@@ -184,10 +212,29 @@ impl RollCall {
             _ => None,
         };
         let roll: Vec<u64> = heard.map(incarnation).collect::<Option<_>>()?;
-        let sum = sum_of(&roll);
-        let differs = |heard: &Heard| matches!(heard.word, Word::Agreed(theirs) if theirs != sum);
-        let is_open = !self.heard.iter().flatten().any(differs);
-        is_open.then_some(roll)
+        Some(roll)
+    }
+
+    /// Who has agreed to another roll.
+    fn who_disagrees(&self, roll: &[u64]) -> impl Iterator<Item = NodeId> + use<'_> {
+        let sum = sum_of(roll);
+        let heard = self.voters.iter().zip(&self.heard);
+        let differs = move |heard: &Option<Heard>| match heard.map(|heard| heard.word) {
+            Some(Word::Agreed(theirs)) => theirs != sum,
+            _ => false,
+        };
+        heard
+            .filter(move |(_, heard)| differs(heard))
+            .map(|(id, _)| *id)
+    }
+
+    fn is_late(&self, now: u64) -> bool {
+        self.late_at.is_some_and(|at| at + HEARD_TICKS_MAX >= now)
+    }
+
+    /// Time passed that nobody counted: what was heard may be old.
+    pub(crate) fn forget_heard(&mut self) {
+        self.heard.fill(None);
     }
 
     /// The roll is durable.
@@ -231,12 +278,16 @@ impl RollCall {
             (Some(heard), Some(roll)) => heard.incarnation != roll[*place],
             _ => false,
         };
+        let heard_now = self.heard_now(now).unwrap_or_default();
+        let disagree = self.who_disagrees(&heard_now);
+        let disagree = disagree.filter(|_| !heard_now.is_empty()).collect();
         let places = 0..self.voters.len();
         let ids = |place: usize| self.voters[place];
         RollStatus {
             waits_for: places.clone().filter(lacks).map(ids).collect(),
             made_anew: places.filter(is_another).map(ids).collect(),
-            is_late: self.is_late,
+            disagree,
+            is_late: self.is_late(now),
         }
     }
 }

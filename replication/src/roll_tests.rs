@@ -7,7 +7,7 @@ use super::*;
 
 /// Three nodes, of which the first is asked.
 fn first() -> RollCall {
-    RollCall::new((1, 10), vec![1, 2, 3], None)
+    RollCall::new((1, 10), vec![1, 2, 3], None).unwrap()
 }
 
 fn sum(roll: [u64; 3]) -> Word {
@@ -36,7 +36,7 @@ fn a_node_agrees_when_it_has_heard_all_lately_and_says_so_when_that_is_durable()
 
 #[test]
 fn a_node_begins_when_all_have_agreed_to_the_same() {
-    let mut node = RollCall::new((1, 10), vec![1, 2, 3], Some(vec![10, 20, 30]));
+    let mut node = RollCall::new((1, 10), vec![1, 2, 3], Some(vec![10, 20, 30])).unwrap();
     node.hear(2, 20, sum([10, 20, 30]), 1);
     node.hear(3, 31, sum([10, 20, 30]), 1);
     assert!(!node.has_begun(), "that is another one");
@@ -53,7 +53,7 @@ fn a_node_begins_when_all_have_agreed_to_the_same() {
 
 #[test]
 fn a_node_that_agreed_begins_when_one_that_has_begun_knows_it() {
-    let mut node = RollCall::new((1, 10), vec![1, 2, 3], Some(vec![10, 20, 30]));
+    let mut node = RollCall::new((1, 10), vec![1, 2, 3], Some(vec![10, 20, 30])).unwrap();
     // Also one that is no first voter.
     node.hear(7, 70, Word::Begun(10), 1);
     assert!(node.has_begun());
@@ -68,7 +68,38 @@ fn a_node_that_lost_its_log_or_was_made_anew_does_not_begin() {
         node.hear(2, 20, Word::Calls, 2);
         node.hear(3, 30, Word::Calls, 2);
         assert_eq!(node.agree(2), None);
+        // All of them were made anew since.
+        let later = 2 + HEARD_TICKS_MAX;
+        node.hear(2, 21, Word::Calls, later);
+        node.hear(3, 31, Word::Calls, later);
+        assert!(!node.status(later).is_late);
+        assert_eq!(node.agree(later), Some(vec![10, 21, 31]));
     }
+}
+
+#[test]
+fn a_node_that_agreed_is_not_late_for_one_that_lags_behind() {
+    let mut node = RollCall::new((1, 10), vec![1, 2, 3], Some(vec![10, 20, 30])).unwrap();
+    node.hear(7, 70, Word::Begun(0), 1);
+    assert!(!node.has_begun() && !node.status(1).is_late);
+    node.hear(2, 20, Word::Begun(11), 1);
+    assert!(!node.has_begun() && node.status(1).is_late);
+}
+
+#[test]
+fn a_roll_that_a_node_cannot_have_agreed_to_is_none_of_its() {
+    for roll in [vec![10, 20], vec![10, 20, 30, 40], vec![11, 20, 30]] {
+        assert!(RollCall::new((1, 10), vec![1, 2, 3], Some(roll)).is_none());
+    }
+}
+
+#[test]
+fn what_was_heard_before_a_process_stood_still_does_not_count() {
+    let mut node = first();
+    node.hear(2, 20, Word::Calls, 1);
+    node.forget_heard();
+    node.hear(3, 30, Word::Calls, 1);
+    assert_eq!(node.agree(1), None);
 }
 
 #[test]
@@ -77,6 +108,8 @@ fn none_agrees_to_a_roll_beside_one_that_another_has_agreed_to() {
     node.hear(2, 20, sum([11, 20, 30]), 1);
     node.hear(3, 30, Word::Calls, 1);
     assert_eq!(node.agree(1), None);
+    let status = node.status(1);
+    assert!(status.disagree == [2] && status.needs_somebody());
     node.hear(2, 20, sum([10, 20, 30]), 1);
     assert_eq!(node.agree(1), Some(vec![10, 20, 30]));
 }
@@ -135,7 +168,7 @@ impl World {
 
     fn call(place: usize, incarnation: u64, count: usize, roll: Option<Vec<u64>>) -> RollCall {
         let voters = (1..=count as u64).collect();
-        RollCall::new((place as u64 + 1, incarnation), voters, roll)
+        RollCall::new((place as u64 + 1, incarnation), voters, roll).unwrap()
     }
 
     fn step(&mut self, remakes: bool) {

@@ -404,6 +404,9 @@ impl Ledger for ServedReplica {
         let steps = now.saturating_sub(self.ticked) / TICK_NS;
         if steps > 0 {
             self.ticked += steps * TICK_NS;
+            if steps > TICKS_MAX {
+                self.replica.stood_still();
+            }
             for _ in 0..steps.min(TICKS_MAX) {
                 self.replica.tick()?;
             }

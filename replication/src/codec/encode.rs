@@ -93,10 +93,7 @@ pub(crate) fn encode(sender: &Sender, message: &Message) -> Option<Frame> {
 pub(crate) fn encode_word(sender: &Sender, (from, to): (NodeId, NodeId), word: Word) -> Frame {
     let mut header = header_of(sender);
     (header.from, header.to) = (from, to);
-    // No term is 0 in a frame.
-    header.term = 1;
     header.set_word(word);
-    header.bytes = HEADER_BYTES as u32;
     sealed(header, vec![0; HEADER_BYTES], Vec::new())
 }
 

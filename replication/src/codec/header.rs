@@ -185,8 +185,31 @@ impl Header {
         }
     }
 
+    /// Whether there is nothing in it but who says what to whom.
+    fn is_plain_word(&self) -> bool {
+        let Some(word) = self.word() else {
+            return false;
+        };
+        let mut plain = Self {
+            checksum: self.checksum,
+            checksum_rest: self.checksum_rest,
+            cluster: self.cluster,
+            group: self.group,
+            from: self.from,
+            to: self.to,
+            incarnation: self.incarnation,
+            origin: self.origin,
+            ..Self::new()
+        };
+        plain.set_word(word);
+        *self == plain
+    }
+
     pub(super) fn set_word(&mut self, word: Word) {
         self.kind = Kind::RollCall as u8;
+        self.bytes = HEADER_BYTES as u32;
+        // No term is 0 in a frame.
+        self.term = 1;
         match word {
             Word::Calls => self.index = 0,
             Word::Agreed(sum) => (self.index, self.digest) = (1, sum),
@@ -240,7 +263,7 @@ impl Header {
         if self.flags & !(REJECT | HOLDS_BACK) != 0 || (self.known != 0 && !is_word) {
             return Err(BadFrame::Field("reserved part"));
         }
-        if is_word && self.word().is_none() {
+        if is_word && !self.is_plain_word() {
             return Err(BadFrame::Field("word"));
         }
         if self.from == 0 || self.to == 0 {

@@ -355,9 +355,21 @@ fn a_roll_call_comes_back_as_it_was() {
         assert_eq!(came.word(), Some(word));
     }
     let frame = encode_word(&SENDER, (3, 4), Word::Begun(7)).to_bytes();
-    let mut other = frame.to_vec();
-    other[96] = 3;
-    assert_eq!(decode(&resealed(other)), Err(BadFrame::Field("word")));
+    // Another word; what stands beside it is 0 but for the term, which is 1.
+    for (place, value) in [
+        (96, 3),
+        (96, 1),
+        (80, 2),
+        (88, 1),
+        (104, 1),
+        (120, 1),
+        (128, 1),
+    ] {
+        let mut other = frame.to_vec();
+        other[place] = value;
+        let refused = decode(&resealed(other));
+        assert_eq!(refused, Err(BadFrame::Field("word")), "byte {place}");
+    }
     let append = encode(&SENDER, &sample(MessageType::MsgAppend)).unwrap();
     assert_eq!(decode(&append.to_bytes()).unwrap().word(), None);
 }

@@ -29,6 +29,7 @@ impl Group {
         self.after_call();
         self.leave_joint();
         self.bind();
+        self.tell_silent();
     }
 
     /// Takes a frame as it came from a peer.
@@ -47,12 +48,11 @@ impl Group {
     pub fn receive_decoded(&mut self, incoming: Incoming) -> Result<(), ReceiveError> {
         let header = incoming.header;
         let admitted = self.admit(&header);
-        if let (Err(Refusal::ReusedId { from, .. }), Some(_)) = (&admitted, incoming.word()) {
-            // It is to know why its group does not begin.
-            self.say_to(*from);
+        if let (Err(refused), Some(_)) = (&admitted, incoming.word()) {
+            self.tell_refused(refused);
         }
         admitted?;
-        self.hear(header.from);
+        // Who calls has no part in the group yet, and its vote cannot be counted on.
         if let Some(word) = incoming.word() {
             self.hear_word(&header, word);
             return Ok(());
@@ -61,6 +61,7 @@ impl Group {
             self.hear_too_early(header.from);
             return Ok(());
         }
+        self.hear(header.from);
         self.hear_of_room(header.from, header.holds_back());
         self.meet(header.from, header.incarnation);
         self.check_promises(&incoming.message)?;

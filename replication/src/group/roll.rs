@@ -5,7 +5,8 @@ use super::types::{Outgoing, Output, Write};
 use crate::NodeId;
 use crate::codec::{self, Header};
 use crate::entry::Hard;
-use crate::limits::ROLL_TICKS;
+use crate::error::Refusal;
+use crate::limits::{ROLL_TICKS, TELL_TICKS};
 use crate::roll::{RollStatus, Word};
 
 /// The number of the write with the roll: none of the library's.
@@ -37,7 +38,7 @@ impl Group {
         let from = header.from;
         let Some(roll) = &mut self.roll else {
             // Who has begun tells those who have not.
-            if !matches!(word, Word::Begun(_)) {
+            if !matches!(word, Word::Begun(_)) && self.knows_that_it_began() {
                 self.say_to(from);
             }
             return;
@@ -51,6 +52,44 @@ impl Group {
     /// A node has something for this one that has not begun, and has to know.
     pub(super) fn hear_too_early(&mut self, from: NodeId) {
         self.say_to(from);
+    }
+
+    /// Whether this node has anything of a group that began: one that is to join has not, at first.
+    fn knows_that_it_began(&self) -> bool {
+        !self.first.is_empty() || self.handed > 0
+    }
+
+    /// Members that are not heard of may wait to be told that the group has begun, and not know who
+    /// can tell them.
+    pub(super) fn tell_silent(&mut self) {
+        if !self.now.is_multiple_of(TELL_TICKS) || !self.knows_that_it_began() {
+            return;
+        }
+        let own = self.options.node;
+        let members = self.members.known.iter().map(|member| member.id);
+        let silent = members.filter(|id| *id != own && !self.is_healthy(*id));
+        for id in silent.collect::<Vec<_>>() {
+            if self.known_incarnation(id).is_some() {
+                self.say_to(id);
+            }
+        }
+    }
+
+    /// Somebody is refused, and is to know why its group does not begin.
+    pub(super) fn tell_refused(&mut self, refused: &Refusal) {
+        if let Refusal::ReusedId { from, .. } | Refusal::Removed { from } = refused
+            && self.has_begun()
+            && self.knows_that_it_began()
+        {
+            self.say_to(*from);
+        }
+    }
+
+    /// The process stood still for longer than its ticks say.
+    pub fn stood_still(&mut self) {
+        if let Some(roll) = &mut self.roll {
+            roll.forget_heard();
+        }
     }
 
     /// Has this node's word sent.

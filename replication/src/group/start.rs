@@ -201,24 +201,27 @@ impl Group {
             words: Vec::new(),
             stop: None,
         };
-        group.begin_or_call(start.is_new, start.roll);
+        group.begin_or_call(start.is_new, start.roll)?;
         group.after_call();
         Ok(group)
     }
 
     /// A first voter that has promised nothing, of a group whose members do not know each other,
     /// looks for the others.
-    fn begin_or_call(&mut self, is_new: bool, roll: Option<Vec<u64>>) {
+    fn begin_or_call(&mut self, is_new: bool, roll: Option<Vec<u64>>) -> Result<(), StartError> {
         let members = &self.members;
         let voters = members.voters.clone();
         let own = self.options.node;
         let is_first = voters.len() > 1 && voters.contains(&own);
         if is_new && is_first && voters.iter().any(|id| members.is_unbound(*id)) {
             let own = (own, self.options.incarnation);
-            self.roll = Some(RollCall::new(own, voters, roll));
+            let call = RollCall::new(own, voters, roll);
+            let wrong = "the roll of the first replicas is none of this replica's";
+            self.roll = Some(call.ok_or(StartError::Inconsistent(wrong))?);
         } else if let Some(roll) = roll {
             self.know_first((1..).zip(roll).collect());
         }
+        Ok(())
     }
 }
 

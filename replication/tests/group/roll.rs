@@ -1,7 +1,9 @@
 //! How a group begins whose first voters do not know each other yet: the rows of "A group begins"
 //! in `docs/internals/replication.md`.
 
-use giro_replication::{Change, Content, Hard, NodeId, ReceiveError, Refusal, Replay, Role};
+use giro_replication::{
+    Change, ChangeRefused, Content, Hard, NodeId, ReceiveError, Refusal, Replay, Role,
+};
 
 use crate::support::{World, unbound};
 
@@ -216,12 +218,97 @@ fn a_group_one_of_which_was_made_anew_while_it_began_says_so_and_goes_no_further
         let roll = world.node(id).group.status().roll.unwrap();
         assert_eq!((&roll.made_anew[..], roll.is_late), (&[2][..], false));
     }
+    let roll = world.node(2).group.status().roll.unwrap();
+    assert_eq!((&roll.disagree[..], roll.is_late), (&[1, 3][..], false));
     // As they are told to: all anew.
     for id in 1..=3 {
         world.crash(id);
         world.make_anew(id, 8000 + id);
     }
     world.elect();
+}
+
+/// Also those that have not agreed, and cannot.
+#[test]
+fn a_group_that_agreed_in_part_says_on_each_replica_that_it_needs_somebody() {
+    let mut world = new_group(3);
+    // Only the roll of node 1 becomes durable.
+    for node in &mut world.nodes {
+        node.is_stalled = node.id() != 1;
+    }
+    world.ticks(10);
+    assert_eq!(world.node(1).disk.len(), 1);
+    for id in [2, 3] {
+        world.crash(id);
+        world.node(id).is_stalled = false;
+    }
+    world.make_anew(2, 7777);
+    world.restart(3);
+    world.ticks(60);
+    for id in 1..=3 {
+        let roll = world.node(id).group.status().roll.unwrap();
+        assert!(roll.needs_somebody(), "node {id}: {roll}");
+        assert!(
+            roll.to_string().contains("format all of them anew"),
+            "{roll}"
+        );
+    }
+}
+
+#[test]
+fn a_node_that_is_to_join_later_does_not_say_that_the_group_has_begun() {
+    let mut world = new_group(3);
+    world.add_other(4, 1004, &unbound(3));
+    world.crash(3);
+    for _ in 0..30 {
+        for id in [1, 2] {
+            let greeting = world.node(4).group.greeting(id).unwrap();
+            world.wire.push_back((4, id, greeting.to_bytes()));
+        }
+        world.ticks(1);
+    }
+    for id in [1, 2] {
+        let roll = world.node(id).group.status().roll.unwrap();
+        assert!(!roll.is_late, "node {id}: {roll}");
+    }
+    world.restart(3);
+    world.elect();
+}
+
+#[test]
+fn a_replica_that_takes_no_part_is_not_counted_on() {
+    let mut world = new_group(3);
+    world.elect_node(1);
+    world.crash(3);
+    world.ticks(30);
+    // Its log is lost, and it says that it is there.
+    world.make_anew(3, 1003);
+    world.ticks(30);
+    let peers = world.node(1).group.status().peers;
+    let third = peers.into_iter().find(|peer| peer.node == 3);
+    assert!(!third.unwrap().is_healthy);
+    let refused = world.node(1).group.change(&Change::Remove(2), 9);
+    let (voters, healthy) = (2, 1);
+    assert_eq!(refused, Err(ChangeRefused::QuorumLost { voters, healthy }));
+    let refused = world.node(1).group.transfer(3);
+    assert_eq!(refused, Err(ChangeRefused::Silent(3)));
+}
+
+#[test]
+fn a_replica_whose_number_was_removed_is_told() {
+    let mut world = new_group(3);
+    world.elect_node(1);
+    world.crash(3);
+    world.node(1).group.change(&Change::Remove(3), 9).unwrap();
+    world.ticks(10);
+    world.make_anew(3, 7777);
+    world.ticks(30);
+    assert!(world.node(3).group.status().roll.unwrap().is_late);
+    // It is said again and again: the others may all be made anew.
+    world.isolate(3);
+    world.ticks(30);
+    let roll = world.node(3).group.status().roll.unwrap();
+    assert_eq!((&roll.waits_for[..], roll.is_late), (&[1, 2][..], false));
 }
 
 #[test]

@@ -187,10 +187,19 @@ impl Auditor {
     pub fn loses(&mut self, node: NodeId, view: DurableView) {
         self.executed.remove(&node);
         self.terms.remove(&node);
-        self.lost.insert(node, view);
-        if !self.ops.is_empty() {
+        if view.last() > 0 || view.hard.vote != 0 {
             self.forgetful.insert(node);
         }
+        self.lost.insert(node, view);
+    }
+
+    /// All directories were made anew before the group began: it is another one.
+    pub fn forgets_all(&mut self) {
+        self.forgetful.clear();
+        self.votes.clear();
+        self.leaders.clear();
+        self.contents.clear();
+        self.sent.clear();
     }
 
     /// A node's disk has this now.

@@ -607,7 +607,11 @@ impl World {
             return Ok(());
         }
         self.at(self.now_us + tick_us, Happening::Tick(id, life));
-        self.on_life(id, life, |_, _| Ok(()))
+        self.on_life(id, life, |_, _| Ok(()))?;
+        if self.variety.is_unknown {
+            self.greet(id);
+        }
+        Ok(())
     }
 
     /// Power fails at a node.

@@ -25,6 +25,11 @@ impl Replica {
         self.poll()
     }
 
+    /// The process stood still for longer than the ticks say that it is given.
+    pub fn stood_still(&mut self) {
+        self.group.stood_still();
+    }
+
     /// The connection to a peer broke: what was on its way may be lost.
     pub fn unreachable(&mut self, peer: NodeId) {
         self.group.unreachable(peer);

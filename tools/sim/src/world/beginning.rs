@@ -7,7 +7,7 @@ use rand::Rng;
 use super::gated::Gated;
 use super::{Happening, World, stream};
 use crate::faults::can_lose;
-use crate::node::Node;
+use crate::node::{Effect, Node};
 
 /// After this (us) a group that has not begun is made anew, and again after as much.
 const PATIENCE_US: u64 = 4_000_000;
@@ -142,11 +142,32 @@ impl World {
         self.nodes.insert(id, node);
     }
 
-    /// A node whose number is used up never takes part: another one has to come in its place.
+    /// Connections open, and both sides say that they are there.
+    pub(super) fn greet(&mut self, id: NodeId) {
+        let others: Vec<NodeId> = self
+            .nodes
+            .keys()
+            .copied()
+            .filter(|other| *other != id)
+            .collect();
+        for (from, to) in others.iter().flat_map(|other| [(id, *other), (*other, id)]) {
+            let Some(node) = self.nodes.get(&from) else {
+                continue;
+            };
+            let greeting = node.up.as_ref().and_then(|up| up.replica.greeting(to));
+            if let Some(frame) = greeting {
+                self.carry_out(from, node.life, Effect::Frame(to, frame.to_bytes()));
+            }
+        }
+    }
+
+    /// A node whose number is used up never takes part: where the group goes on, the operator lets
+    /// another one come in its place.
     pub(super) fn give_up_if_late(&mut self, id: NodeId) {
         let up = self.nodes.get(&id).and_then(|node| node.up.as_ref());
         let roll = up.and_then(|up| up.replica.status().roll);
-        if roll.is_some_and(|roll| roll.is_late) && self.damaged.contains(&id) {
+        let is_late = roll.is_some_and(|roll| roll.is_late) && self.damaged.contains(&id);
+        if is_late && self.auditor.last_committed() > 0 {
             self.crash_node(id);
             let node = self.nodes.get_mut(&id).expect("it was up");
             node.dead = Some("its number is used up".to_owned());
@@ -168,7 +189,15 @@ impl World {
             return;
         }
         let is_down = |id: &NodeId| has_begun(id).is_none() && self.nodes[id].dead.is_none();
-        if !ids.iter().any(is_down) {
+        // Without this nothing is wrong, and it begins by itself.
+        let say_so = |id: &NodeId| {
+            let up = self.nodes.get(id).and_then(|node| node.up.as_ref());
+            let roll = up.and_then(|up| up.replica.roll());
+            roll.is_some_and(|roll| roll.needs_somebody())
+        };
+        let was_made_anew = !self.damaged.is_empty();
+        if was_made_anew && ids.iter().any(say_so) && !ids.iter().any(is_down) {
+            self.auditor.forgets_all();
             self.damaged.clear();
             for id in &ids {
                 self.replace_disk(*id);
