@@ -13,6 +13,7 @@ mod memory;
 mod plot;
 mod servers;
 mod stalls;
+mod standstill;
 mod tcc;
 mod trio;
 

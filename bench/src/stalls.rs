@@ -22,6 +22,7 @@ use tokio::time::{Instant as Tick, sleep_until};
 use crate::disk;
 use crate::plot::{Caption, Scale, Series, behind, draw};
 use crate::servers::{Contender, Running, Servers};
+use crate::standstill::{Stretch, Watch, touches};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -86,13 +87,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let flags = [count, "--query-count=0".to_owned()];
             arguments.servers.load(server.port, &flags, || {})?;
         }
-        let mut latencies = match arguments.load {
+        let mut measured = match arguments.load {
             Load::Half => half(arguments, &server)?,
-            Load::Small => small(arguments, &server)?,
+            Load::Small => Measured::of(small(arguments, &server)?),
         };
+        let latencies = &mut measured.latencies;
         latencies.sort_by(|a, b| a.0.total_cmp(&b.0));
-        print(who, &latencies);
-        all.push((who, latencies));
+        print(who, latencies);
+        measured.print_beside_standstills();
+        all.push((who, measured.latencies));
     }
     if arguments.load == Load::Small {
         disk::report_small(arguments.servers.dir(), 200, arguments.seconds)?;
@@ -105,7 +108,61 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     write(&arguments.out, &all)
 }
 
-fn half(arguments: &Arguments, server: &Running) -> anyhow::Result<Vec<Latency>> {
+/// What a load came to.
+struct Measured {
+    latencies: Vec<Latency>,
+    /// What the latencies' seconds count from, and when the processors stood still since.
+    standstills: Option<(Instant, Vec<Stretch>)>,
+}
+
+impl Measured {
+    /// Nobody looked whether the processors stood still.
+    fn of(latencies: Vec<Latency>) -> Self {
+        let standstills = None;
+        Self {
+            latencies,
+            standstills,
+        }
+    }
+
+    /// Tells what the machine held up from what the server did.
+    fn print_beside_standstills(&self) {
+        let Some((start, standstills)) = &self.standstills else {
+            return;
+        };
+        let lengths = standstills.iter().map(|(from, to)| *to - *from);
+        let (total, longest) = (lengths.clone().sum::<Duration>(), lengths.max());
+        println!(
+            "all processors stood still at the same time in {} moments of together {} ms, the \
+             longest {} ms",
+            standstills.len(),
+            total.as_millis(),
+            longest.unwrap_or_default().as_millis()
+        );
+        let is_beside = |(due, ms): &&Latency| {
+            let due = *start + Duration::from_secs_f64(*due);
+            !touches(standstills, due, due + Duration::from_secs_f64(ms / 1e3))
+        };
+        let mut others: Vec<f64> = self
+            .latencies
+            .iter()
+            .filter(is_beside)
+            .map(|l| l.1)
+            .collect();
+        others.sort_by(f64::total_cmp);
+        if let (Some(slowest), false) = (others.last(), standstills.is_empty()) {
+            let held_up = self.latencies.len() - others.len();
+            let median = others[others.len() / 2];
+            println!(
+                "without the {held_up} batches under way then, or up to 25 ms later: max \
+                 {slowest:.2} ms, {:.1} times the median",
+                slowest / median
+            );
+        }
+    }
+}
+
+fn half(arguments: &Arguments, server: &Running) -> anyhow::Result<Measured> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -120,6 +177,7 @@ fn half(arguments: &Arguments, server: &Running) -> anyhow::Result<Vec<Latency>>
         println!("capacity: {capacity:.0} transfers/s with this driver beside it");
         let every = Duration::from_secs_f64((CLIENTS as usize * FULL) as f64 * 2.0 / capacity);
         let before = generations(server);
+        let watch = Watch::start();
         let start = Tick::now() + Duration::from_millis(500);
         let end = start + Duration::from_secs(arguments.seconds);
         let mut tasks = JoinSet::new();
@@ -131,8 +189,12 @@ fn half(arguments: &Arguments, server: &Running) -> anyhow::Result<Vec<Latency>>
         while let Some(done) = tasks.join_next().await {
             latencies.extend(done??);
         }
+        let standstills = Some((start.into_std(), watch.stop()));
         print_generations(server, before);
-        Ok(latencies)
+        Ok(Measured {
+            latencies,
+            standstills,
+        })
     })
 }
 
