@@ -250,6 +250,31 @@ fn open_branches_are_listed_by_age_and_by_account() {
 }
 
 #[test]
+fn a_list_that_is_too_long_for_a_record_is_refused() {
+    let giro = with_accounts(Ledger::in_memory(options()).unwrap());
+    let key = |n| BranchKey::new("g".repeat(128), format!("{n:0100}"));
+    let tries: Vec<_> = (0..4095).map(|n| payment(key(n), 1, 2, 1)).collect();
+    let refused = giro.try_all(tries.clone()).wait();
+    assert!(matches!(refused, Err(Error::Branches(_))));
+    // The ledger goes on, and takes half of it.
+    let answers = giro.try_all(tries[..2000].to_vec()).wait().unwrap();
+    assert_eq!(answers.len(), 2000);
+}
+
+#[test]
+fn a_decision_that_no_ledger_takes_leaves_the_other_branches_to_be_settled() {
+    let giro = with_accounts(Ledger::in_memory(options()).unwrap());
+    giro.try_(payment(key("a", 1), 1, 2, 10)).wait().unwrap();
+    giro.try_(payment(key("b", 1), 1, 2, 7)).wait().unwrap();
+    let mut coordinator = |branch: &Open| match branch.key.gid.as_str() {
+        "a" => Decision::ConfirmPart(vec![1; 65]),
+        _ => Decision::Cancel,
+    };
+    let settled = giro.settle_open(u64::MAX, &mut coordinator).unwrap();
+    assert_eq!((settled.differs, settled.cancelled), (1, 1));
+}
+
+#[test]
 fn a_watcher_settles_what_nobody_else_does() {
     let giro = with_accounts(Ledger::in_memory(options()).unwrap());
     giro.try_(payment(key("a", 1), 1, 2, 10)).wait().unwrap();

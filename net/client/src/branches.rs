@@ -5,7 +5,7 @@ use giro_base::branch::{
     BranchAnswer, BranchBodyError, BranchInfo, BranchKey, BranchResult, ConfirmBranch, OpenBranch,
     OpenBranchesFilter, TryBranch, encode,
 };
-use giro_base::limits::{BRANCH_EVENTS_MAX, BRANCHES_MAX, EVENTS_MAX_UNBATCHED};
+use giro_base::limits::{BODY_BYTES_MAX, BRANCH_EVENTS_MAX, BRANCHES_MAX, EVENTS_MAX_UNBATCHED};
 
 use crate::client::{Client, Content};
 use crate::error::{CallError, Refusal};
@@ -13,7 +13,8 @@ use crate::outcome;
 
 impl Client {
     /// Tries branches: each has all its legs reserved, or none. At most 4,095, with at most 8,190
-    /// legs together. A branch that the ledger refuses is not an error here: its answer says why.
+    /// legs together, and 1,048,320 bytes in the protocol's form. A branch that the ledger refuses
+    /// is not an error here: its answer says why.
     ///
     /// # Errors
     /// [`CallError`]. After [`CallError::Unknown`] the same call again tells: a branch that was
@@ -37,9 +38,9 @@ impl Client {
         &self,
         branches: &Vec<ConfirmBranch>,
     ) -> Result<Vec<BranchAnswer>, CallError> {
-        sum(branches.iter().map(ConfirmBranch::check))?;
+        let events = sum(branches.iter().map(ConfirmBranch::check))?;
         let legs = branches.len() * BRANCH_EVENTS_MAX;
-        let legs = legs.min(EVENTS_MAX_UNBATCHED);
+        let legs = legs.min(EVENTS_MAX_UNBATCHED).max(events);
         let content = content(branches.len(), legs, encode(branches))?;
         self.call_branches(Operation::ConfirmBranches, content, answers)
             .await
@@ -101,6 +102,12 @@ fn content(branches: usize, legs: usize, bytes: Vec<u8>) -> Result<Content, Call
             (legs, EVENTS_MAX_UNBATCHED)
         };
         return Err(CallError::Refused(Refusal::TooLarge { events, events_max }));
+    }
+    if bytes.len() > BODY_BYTES_MAX {
+        // A server closes the connection for it, and all other calls lose theirs.
+        let bytes = bytes.len();
+        let error = BranchBodyError::Bytes { bytes };
+        return Err(CallError::Refused(Refusal::Branches(error)));
     }
     Ok(Content {
         bytes,

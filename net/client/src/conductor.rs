@@ -168,7 +168,7 @@ impl Conductor {
                 out.push(flight.resend(now));
             }
         }
-        if self.sessions.is_empty() {
+        if self.sessions.is_empty() || self.opened.is_some() {
             self.open_session(now, out);
         }
     }
@@ -318,6 +318,9 @@ impl Conductor {
         match &flight.work {
             Work::Register => {
                 session.end(now);
+                // Another copy may be taken yet, and open a session whose answer nobody waits for:
+                // the next one is for another client.
+                self.renew(index);
                 self.register_at = Some(now + REGISTER_PAUSE);
                 if self.sessions.iter().all(|session| session.number == 0) {
                     finish_all(self.queue.drain(), refused);

@@ -195,6 +195,23 @@ async fn what_no_server_takes_is_not_sent() {
         events_max: 4095,
     };
     assert_eq!(too_many, Err(CallError::Refused(expected)));
+    // As many as a request takes, with texts that make it too long.
+    let long = |n| branch(key(&"g".repeat(100), n));
+    let tries: Vec<_> = (0..4095).map(long).collect();
+    assert!(is_branches(client.try_branches(&tries).await));
+    let keys: Vec<_> = tries.iter().map(|branch| branch.key.clone()).collect();
+    let answers = client.cancel_branches(&keys).await.unwrap();
+    assert_eq!(answers.len(), 4095, "without legs they fit");
+    let many = ConfirmBranch {
+        amounts: vec![1; 64].into(),
+        ..ConfirmBranch::whole(key("g", 1))
+    };
+    let too_many = client.confirm_branches(&vec![many; 130]).await;
+    let expected = Refusal::TooLarge {
+        events: 130 * 65,
+        events_max: 8190,
+    };
+    assert_eq!(too_many, Err(CallError::Refused(expected)));
     assert_eq!(client.try_branches(&Vec::new()).await, Ok(Vec::new()));
     // What a server refuses comes as an answer.
     let mut unknown = branch(key("g", 1));

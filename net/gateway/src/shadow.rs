@@ -49,9 +49,10 @@ pub(crate) fn is_marked(headers: &HeaderMap) -> Result<bool, ApiError> {
         add(SOFA_BAGGAGE, value.to_str().unwrap_or_default().trim())?;
     }
     for value in headers.get_all(BAGGAGE) {
-        // What is no text is somebody else's; the mark is.
-        for member in value.to_str().unwrap_or_default().split(',') {
-            let (member, _properties) = member.split_once(';').unwrap_or((member, ""));
+        // A member that is no text is somebody else's, and says nothing of those beside it.
+        for member in value.as_bytes().split(|byte| *byte == b',') {
+            let member = String::from_utf8_lossy(member);
+            let (member, _properties) = member.split_once(';').unwrap_or((&member, ""));
             if let Some((name, value)) = member.split_once('=')
                 && name.trim() == MEMBER
             {
@@ -217,5 +218,26 @@ impl World {
         let mapped = self.id("id", id).ok();
         let as_leg = (self.is_shadow || id >= ID_BIT).then_some(id);
         [mapped, as_leg]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_member_that_is_no_text_hides_no_mark() {
+        let marked = |value: &[u8]| {
+            let mut headers = HeaderMap::new();
+            let value = HeaderValue::from_bytes(value).unwrap();
+            headers.insert(BAGGAGE, value);
+            is_marked(&headers).map_err(|_| ())
+        };
+        assert_eq!(marked(b"user=Jos\xc3\xa9,mark=T"), Ok(true));
+        assert_eq!(marked(b"user=\xff,mark=T;p=\xff"), Ok(true));
+        assert_eq!(marked(b"user=\xff"), Ok(false));
+        assert_eq!(marked(b"mark=\xff"), Err(()));
     }
 }

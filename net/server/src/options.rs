@@ -33,7 +33,7 @@ pub struct Options {
     /// the time between pings of the field's clients.
     pub greeting_deadline: Duration,
     /// How long the thread looks for a write's end before it lets its processor sleep. Costs
-    /// processor time while writes are in flight, and only then. Default 100 us, about as long
+    /// processor time while writes are in flight, and only then. Default none, else about as long
     /// as a small write takes.
     pub spin: Duration,
     /// How long a stop may take to finish and answer what was taken. Default 10 s.

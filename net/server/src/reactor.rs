@@ -94,6 +94,8 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
         ring.poll_readable(Target::of(&control.wake), wake.0);
         let clock = Clock::start();
         let turn = Turn { ring, clock };
+        // Those of a run before this one, of a replica that was opened again, are closed.
+        counters.open.store(0, Ordering::Relaxed);
         let front = front(&turn).map_err(ServerError::Ring)?;
         Ok(Self {
             turn,

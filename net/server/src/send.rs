@@ -11,6 +11,8 @@ use crate::receive::MESSAGE_AT;
 
 /// Bytes waiting on a connection beyond which nothing more is received on it.
 const WAITING_BYTES_PAUSE: usize = 256 << 10;
+/// The same for large replies, each of which has a buffer of its own, however little is in it.
+const WAITING_LARGE_PAUSE: usize = 2;
 /// Bytes of small messages beyond which further ones are not kept; clients ask again.
 const GATHERED_BYTES_MAX: usize = 4 << 20;
 /// Memory for gathering that a connection keeps when nothing waits.
@@ -75,6 +77,7 @@ impl Sender {
     /// Whether so much waits that the connection should not ask for more.
     pub(crate) fn is_full(&self) -> bool {
         self.gathered.len() + self.large_bytes > WAITING_BYTES_PAUSE
+            || self.large.len() >= WAITING_LARGE_PAUSE
     }
 
     /// Whether nothing waits and nothing is in flight.
@@ -166,5 +169,15 @@ mod tests {
             assert_eq!(sender.is_full(), taken > WAITING_BYTES_PAUSE);
         }
         assert_eq!(taken, GATHERED_BYTES_MAX);
+    }
+
+    #[test]
+    fn replies_with_buffers_of_their_own_are_few() {
+        let pool = BufferPool::new(2).unwrap();
+        let mut sender = Sender::default();
+        sender.push_large(pool.take().unwrap(), 5_000);
+        assert!(!sender.is_full());
+        sender.push_large(pool.take().unwrap(), 5_000);
+        assert!(sender.is_full());
     }
 }

@@ -15,7 +15,8 @@ use super::request::{
     TryBranch,
 };
 use crate::limits::{
-    BRANCH_EVENTS_MAX, BRANCH_LEGS_MAX, BRANCH_TEXT_BYTES_MAX, BRANCHES_MAX, EVENTS_MAX_UNBATCHED,
+    BODY_BYTES_MAX, BRANCH_EVENTS_MAX, BRANCH_LEGS_MAX, BRANCH_TEXT_BYTES_MAX, BRANCHES_MAX,
+    EVENTS_MAX_UNBATCHED,
 };
 use crate::operation::Kind;
 
@@ -57,6 +58,12 @@ pub enum BranchBodyError {
     Events {
         /// How many there were, the branches' own ids counted with those of a confirm.
         events: usize,
+    },
+    /// The texts and legs of all branches together are too long.
+    #[error("the branches of one request take {bytes} bytes together; at most {BODY_BYTES_MAX}")]
+    Bytes {
+        /// How many they take.
+        bytes: usize,
     },
 }
 

@@ -87,6 +87,13 @@ impl Asked {
                 events: size.events,
             });
         }
+        // What is counted is the most that it can be.
+        if size.bytes > BODY_BYTES_MAX {
+            let bytes = self.encoded().1.len();
+            if bytes > BODY_BYTES_MAX {
+                return Err(BranchBodyError::Bytes { bytes });
+            }
+        }
         Ok(())
     }
 

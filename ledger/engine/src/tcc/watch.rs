@@ -86,11 +86,19 @@ impl TccParticipant {
                 pending.push((true, self.confirm(confirm)));
             }
             for (confirms, answer) in pending {
-                let is_ok = answer.wait()?.status.is_ok();
-                let count = match (is_ok, confirms) {
-                    (true, true) => &mut settled.confirmed,
-                    (true, false) => &mut settled.cancelled,
-                    (false, _) => &mut settled.differs,
+                let answer = match answer.wait() {
+                    Ok(answer) => Some(answer.status.is_ok()),
+                    // What the coordinator decided is none the ledger takes; others go on.
+                    Err(Error::Branches(_)) => Some(false),
+                    // Nothing was done, and it is asked again.
+                    Err(Error::Full) => None,
+                    Err(error) => return Err(error),
+                };
+                let count = match (answer, confirms) {
+                    (Some(true), true) => &mut settled.confirmed,
+                    (Some(true), false) => &mut settled.cancelled,
+                    (Some(false), _) => &mut settled.differs,
+                    (None, _) => &mut settled.waiting,
                 };
                 *count += 1;
             }

@@ -60,6 +60,14 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// The system's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file that never changes a second name, replacing the file that has it. Not every
+    /// storage can: whoever asks must know another way.
+    ///
+    /// # Errors
+    /// The system's.
+    fn link(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Removes a file.
     ///
     /// # Errors

@@ -74,6 +74,15 @@ impl Storage for RealStorage {
         fs::rename(from, to)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut new = to.as_os_str().to_owned();
+        new.push(".link");
+        // One may be left of a process that ended in between.
+        let _ = fs::remove_file(&new);
+        fs::hard_link(from, &new)?;
+        fs::rename(&new, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }

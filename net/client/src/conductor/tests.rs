@@ -277,6 +277,41 @@ fn a_new_connection_gets_the_same_bytes() {
     assert!(is_waiting(&mut waits));
 }
 
+/// The first copy may be executed yet: under its client id every other register would be dropped.
+#[test]
+fn a_register_that_was_refused_and_sent_twice_is_followed_by_one_of_another_client() {
+    let mut world = World::new(1);
+    let first = world.sent_one();
+    world.reconnect();
+    let again = world.sent_one();
+    assert_eq!(again, first);
+    world.refuse(&again, RefusalReason::Busy);
+    world.pass(Duration::from_secs(1));
+    let next = world.sent_one();
+    assert_eq!(next.operation, Operation::Register);
+    assert_ne!(next.client, first.client);
+    // The answer to the first one opens nothing.
+    world.reply(&first);
+    assert!(world.opened.try_recv().is_err());
+    world.reply(&next);
+    assert_eq!(world.opened.try_recv(), Ok(Ok(())));
+}
+
+#[test]
+fn a_connection_lost_while_a_refused_register_pauses_does_not_end_the_opening() {
+    let mut world = World::new(1);
+    let first = world.sent_one();
+    world.refuse(&first, RefusalReason::Busy);
+    world.conductor.on_disconnected();
+    world.out.clear();
+    world.pass(Duration::from_secs(1));
+    world.connect();
+    let next = world.sent_one();
+    assert_eq!(next.operation, Operation::Register);
+    world.reply(&next);
+    assert_eq!(world.opened.try_recv(), Ok(Ok(())));
+}
+
 #[test]
 fn nothing_is_sent_without_a_connection() {
     let mut world = World::open(1);

@@ -19,7 +19,7 @@ use super::{call, convert, v1};
 use crate::app::App;
 use crate::book::Book;
 use crate::error::ApiError;
-use crate::routes::dtm::{Phase, Settled, refused_try, second_phase};
+use crate::routes::dtm::{Phase, Settled, confirmable, refused_try, second_phase};
 use crate::routes::{described, only, valid, watch};
 
 type Answer = Result<Response<()>, Status>;
@@ -74,6 +74,7 @@ impl DtmParticipant for Door {
             legs: wrong(convert::each(&body.legs, "legs", convert::leg))?.into(),
         };
         valid(branch.check())?;
+        confirmable(&branch, &wrong(convert::amounts(&body.amounts))?)?;
         let answer = only(book.try_branches("", vec![branch]).await?)?;
         watch(&self.0, "try", &key, &answer);
         match answer.status {

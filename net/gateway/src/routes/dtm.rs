@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::branches::{described, valid};
-use super::{only, watch};
+use super::{alarm, only, watch};
 use crate::app::App;
 use crate::book::Book;
 use crate::error::{ApiError, Problem};
@@ -40,10 +40,11 @@ pub(crate) struct DtmTry {
     /// Seconds until the branch expires by itself; 0 is never. DTM does not know of it.
     #[serde(default)]
     timeout: U32,
-    /// The confirm's.
-    #[serde(default, rename = "amounts")]
+    /// The confirm's: none, or one for each leg, at most that leg's. A confirm with others would be
+    /// refused for ever.
+    #[serde(default)]
     #[schema(max_items = 64)]
-    _amounts: Vec<U128>,
+    amounts: Vec<U128>,
 }
 
 /// Body of a confirm.
@@ -149,6 +150,8 @@ pub(super) async fn try_(
             legs: body.legs.into_iter().map(Leg::from).collect(),
         };
         valid(branch.check())?;
+        let amounts = body.amounts.iter().map(|amount| amount.0);
+        confirmable(&branch, &amounts.collect::<Vec<_>>())?;
         let answer = only(book(&app, &marked)?.try_branches("", vec![branch]).await?)?;
         watch(&app, "try", &key, &answer);
         match refused_try(&answer) {
@@ -230,7 +233,8 @@ pub(super) async fn cancel(
 ) -> Response {
     let cancelled = async {
         let key = key(&parameters?, "cancel")?;
-        body?;
+        // A try whose body could not be taken has the same body in its cancel.
+        drop(body);
         let answered = book(&app, &marked)?
             .cancel_branches("", vec![key.clone()])
             .await;
@@ -255,6 +259,24 @@ pub(super) async fn cancel_without_body(
     body: Result<AnyBody, ApiError>,
 ) -> Response {
     cancel(app, marked, parameters, body).await
+}
+
+/// Whether a branch can be confirmed with these amounts once it is tried: DTM's clients have one
+/// body for all phases, and DTM asks for ever when the second one is refused.
+pub(crate) fn confirmable(branch: &TryBranch, amounts: &[u128]) -> Result<(), ApiError> {
+    let wrong = |why: String| Err(ApiError::field("amounts", why));
+    if amounts.is_empty() {
+        return Ok(());
+    }
+    let (legs, count) = (branch.legs.len(), amounts.len());
+    if count != legs {
+        return wrong(format!("there are {count}, and {legs} legs"));
+    }
+    let mut pairs = branch.legs.iter().zip(amounts);
+    match pairs.position(|(leg, amount)| *amount > leg.amount) {
+        Some(at) => wrong(format!("that of leg {at} is more than the leg's")),
+        None => Ok(()),
+    }
 }
 
 /// The two ways a branch is settled.
@@ -295,13 +317,13 @@ pub(crate) fn second_phase(
         Err(error) => return Err(error),
     };
     let answer = only(answers)?;
-    watch(app, phase, key, &answer);
     if answer.status.is_ok() {
         return Ok(Settled::Done);
     }
     if answer.status == BranchStatus::RequestTooLarge {
         return Err(ApiError::busy("too much at a time; ask again"));
     }
+    alarm(app, phase, key, &answer);
     let message = format!(
         "cannot {phase} the branch: {}. Nothing was done; asking again does not help",
         answer.status

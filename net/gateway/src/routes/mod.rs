@@ -118,13 +118,18 @@ pub(crate) fn watch(app: &App, phase: &'static str, key: &BranchKey, answer: &Br
         _ => answer.status == BranchStatus::Differs,
     };
     if is_anomaly {
-        app.metrics.anomalies.inc();
-        tracing::error!(
-            phase,
-            gid = key.gid,
-            branch_id = key.branch_id,
-            status = %answer.status,
-            "a coordinator contradicts what became of a branch"
-        );
+        alarm(app, phase, key, answer);
     }
+}
+
+/// Counts and tells that a branch cannot become what a coordinator wants.
+pub(crate) fn alarm(app: &App, phase: &'static str, key: &BranchKey, answer: &BranchAnswer) {
+    app.metrics.anomalies.inc();
+    tracing::error!(
+        phase,
+        gid = key.gid,
+        branch_id = key.branch_id,
+        status = %answer.status,
+        "a coordinator contradicts what became of a branch"
+    );
 }

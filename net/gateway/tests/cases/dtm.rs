@@ -110,6 +110,49 @@ fn a_confirm_can_have_smaller_amounts() {
     assert_eq!(world.debits(1), ("0".into(), "3".into()));
 }
 
+/// DTM would ask for the confirm for ever.
+#[test]
+fn a_try_whose_amounts_can_never_be_confirmed_is_refused() {
+    let world = World::new();
+    world.accounts();
+    for amounts in [json!(["6"]), json!(["1", "1"]), json!(vec!["1"; 65])] {
+        let body = json!({"legs": [leg(1, 2)], "amounts": amounts});
+        let answer = world.post(&path("try", "01"), &body);
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert_eq!(answer.json()["field"], "amounts", "{answer:?}");
+    }
+    assert_eq!(world.debits(1), ("0".into(), "0".into()));
+}
+
+/// What no confirm or cancel can change is counted, so that somebody looks.
+#[test]
+fn every_alarm_of_phase_two_is_counted() {
+    let world = World::new();
+    world.accounts();
+    let body = json!({"legs": [leg(1, 2)]});
+    assert_eq!(world.post(&path("try", "01"), &body).status, 200);
+    for (at, amounts) in [json!(["6"]), json!(["1", "1"])].iter().enumerate() {
+        let body = json!({"amounts": amounts});
+        let answer = world.post(&path("confirm", "01"), &body);
+        assert_eq!(answer.status, 500, "{answer:?}");
+        let metrics = world.get("/metrics").text;
+        let line = format!("giro_http_branch_anomalies_total {}\n", at + 1);
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}
+
+#[test]
+fn a_cancel_is_taken_whatever_its_body_is() {
+    let world = World::new();
+    world.accounts();
+    let large = "x".repeat(5 << 20);
+    let json = ("content-type", "application/json");
+    let answer = world.send_with("POST", &path("cancel", "01"), &[json], &large);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = json!({"legs": [leg(1, 2)]});
+    assert_eq!(world.post(&path("try", "01"), &body).status, 409);
+}
+
 #[test]
 fn wrong_identity_is_refused_and_keeps_no_state() {
     let world = World::new();

@@ -17,8 +17,8 @@ pub(super) struct Inbound {
     pub(super) socket: OwnedFd,
     /// The sender, once a frame of it was taken.
     pub(super) from: Option<NodeId>,
-    /// When it was accepted, or last heard of (ns).
-    pub(super) heard: u64,
+    /// When it was accepted (ns).
+    pub(super) accepted: u64,
     pub(super) receive_in_flight: bool,
     /// It ends as soon as the kernel lets go of it.
     pub(super) is_closing: bool,
@@ -41,7 +41,7 @@ impl Inbound {
         Self {
             socket,
             from: None,
-            heard: now,
+            accepted: now,
             receive_in_flight: false,
             is_closing: false,
             staged: vec![0; STAGED_BYTES].into(),

@@ -314,7 +314,6 @@ impl Peers {
             }
         };
         connection.on_received(bytes);
-        connection.heard = now;
         if let Some(hello) = connection.hello() {
             match receiver.asked(&hello) {
                 Ok(to) => {
@@ -463,8 +462,9 @@ impl Peers {
             .iter_mut()
             .filter_map(|s| s.connection.as_mut())
         {
-            let silent = now.saturating_sub(connection.heard);
-            if connection.from.is_none() && silent > GREETING_NS {
+            // Bytes that are no frame put no deadline off.
+            let waited = now.saturating_sub(connection.accepted);
+            if connection.from.is_none() && waited > GREETING_NS {
                 connection.close();
             }
         }

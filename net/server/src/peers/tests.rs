@@ -462,3 +462,22 @@ fn a_connection_that_asks_for_a_checkpoint_is_handed_out() {
     assert_eq!(&answer, b"listing");
     assert_eq!(refused.read(&mut answer).unwrap_or(0), 0, "it is closed");
 }
+
+#[test]
+fn bytes_that_are_no_frame_put_no_deadline_off() {
+    let mut end = End::new();
+    let mut slow = std::net::TcpStream::connect(end.address).unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    for _ in 0..4 {
+        slow.write_all(&[0]).unwrap();
+        (0..10).for_each(|_| end.turn());
+        // Two seconds pass.
+        end.started -= Duration::from_secs(2);
+    }
+    (0..10).for_each(|_| end.turn());
+    let is_closed = match slow.read(&mut [0]) {
+        Ok(bytes) => bytes == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    };
+    assert!(is_closed, "a byte now and then is no frame");
+}

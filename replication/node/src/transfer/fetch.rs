@@ -128,7 +128,8 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Whether a file is here from an earlier attempt; one at another entry is copied.
+    /// Whether a file is here from an earlier attempt. One at another entry gets a second name: the
+    /// sender waits, and copying a large history takes longer than it does.
     fn is_here(&self, names: &Names, file: &ListedFile) -> Result<bool, TransferError> {
         let path = path_of(names, file);
         if self.matching(&path, file).is_some() {
@@ -139,6 +140,9 @@ impl Fetcher {
             if index != self.index
                 && let Some(found) = self.matching(&other, file)
             {
+                if self.storage.link(&other, &path).is_ok() {
+                    return Ok(true);
+                }
                 // One that was damaged meanwhile comes from the sender.
                 return Ok(copy_file(&found, &*self.storage, &path, &mut |_| {}).is_ok());
             }

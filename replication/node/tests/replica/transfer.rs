@@ -260,6 +260,12 @@ fn files_fetched_for_an_older_checkpoint_are_not_sent_again() {
     assert!(lagging.fetcher.index() > index);
     let second = transfer(&lagging.pinned, &lagging.fetcher, None, None).unwrap();
     assert!(second.received < first.received / 2, "{first:?} {second:?}");
+    let place = format!("incoming-{:016x}", lagging.fetcher.index());
+    let place = lagging.cluster.node(behind).path().join(place);
+    assert!(
+        has_second_names(&place),
+        "copying takes longer than a sender waits"
+    );
     lagging.install();
     lagging.goes_on();
 }
@@ -327,6 +333,18 @@ impl Storage for Stopping {
         self.step()?;
         RealStorage.sync_dir(dir)
     }
+}
+
+/// Whether some file below it has another name, too.
+fn has_second_names(dir: &Path) -> bool {
+    std::fs::read_dir(dir).unwrap().any(|entry| {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            has_second_names(&entry.path())
+        } else {
+            std::os::unix::fs::MetadataExt::nlink(&entry.metadata().unwrap()) > 1
+        }
+    })
 }
 
 fn copy_tree(from: &Path, to: &Path) {
