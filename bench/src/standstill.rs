@@ -2,8 +2,8 @@
 //!
 //! A thread on each processor sleeps for a millisecond, again and again, and goes before all
 //! others. When those of all processors wake up late at the same time, nothing of ours can have run
-//! in time either: a hypervisor gave the processors to somebody else. One processor alone may be late for what the kernel does on
-//! behalf of the server, so that does not count.
+//! in time either: a hypervisor gave the processors to somebody else. One processor alone may be
+//! late for what the kernel does on behalf of the server, so that does not count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
