@@ -211,8 +211,7 @@ impl RollCall {
             Some(heard) if heard.at + HEARD_TICKS_MAX >= now => Some(heard.incarnation),
             _ => None,
         };
-        let roll: Vec<u64> = heard.map(incarnation).collect::<Option<_>>()?;
-        Some(roll)
+        heard.map(incarnation).collect()
     }
 
     /// Who has agreed to another roll.

@@ -58,7 +58,8 @@ impl Group {
             return Ok(());
         }
         if !self.has_begun() {
-            self.hear_too_early(header.from);
+            // It has something for this node, and has to know.
+            self.say_to(header.from);
             return Ok(());
         }
         self.hear(header.from);

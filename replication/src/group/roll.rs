@@ -49,11 +49,6 @@ impl Group {
         self.begin_if_agreed();
     }
 
-    /// A node has something for this one that has not begun, and has to know.
-    pub(super) fn hear_too_early(&mut self, from: NodeId) {
-        self.say_to(from);
-    }
-
     /// Whether this node has anything of a group that began: one that is to join has not, at first.
     fn knows_that_it_began(&self) -> bool {
         !self.first.is_empty() || self.handed > 0
