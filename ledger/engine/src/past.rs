@@ -1,6 +1,8 @@
 //! What left memory: hands complete generations to the history on disk, lets them go when it has
 //! them, and answers for it.
 
+mod overdue;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ use giro_core::machine::{Remains, Spare, SparePlan, TRANSFER_BYTES};
 use giro_core::phase::Phase;
 use giro_core::{Batch, StateMachine};
 use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
+
+use self::overdue::Overdue;
 
 /// Complete generations in memory from which on requests wait for the history.
 const SEALED_MAX: usize = 4;
@@ -65,6 +69,8 @@ pub struct Past {
     rows_seen: u64,
     /// The history had no room on disk when it was last asked.
     is_starved: bool,
+    /// How long requests have been waiting for it.
+    overdue: Overdue,
     questions: Vec<archive::Question>,
     asked: Vec<Question>,
     /// Making and clearing memory takes its time and has a thread of its own.
@@ -160,6 +166,7 @@ impl Past {
             unoffered: VecDeque::new(),
             rows_seen: 0,
             is_starved: false,
+            overdue: Overdue::default(),
             questions: Vec::new(),
             asked: Vec::new(),
             chores,
@@ -414,6 +421,7 @@ impl Past {
             Ok(None) => Ok(()),
             Ok(Some(built)) => {
                 self.is_starved = false;
+                self.overdue.reset();
                 self.needed = built.record;
                 Ok(())
             }
@@ -435,7 +443,25 @@ impl Past {
             // Without the thread it is given back here.
             let _ = self.chores.send(Chore::Sweep(remains));
         }
+        self.watch(machine);
         polled
+    }
+
+    /// Says when requests have been waiting for long, and not for room: that was told.
+    fn watch(&mut self, machine: &StateMachine) {
+        if self.is_starved || !self.is_behind(machine) {
+            self.overdue.reset();
+        } else if let Some(waited) = self.overdue.waits(Instant::now()) {
+            let (seconds, written) = (waited.as_secs(), self.history.generations());
+            let in_memory = machine.tables().window.sealed_count();
+            tracing::warn!(
+                seconds,
+                written,
+                in_memory,
+                "requests wait: the history has finished no file for so long; see whether its disk \
+                 still writes"
+            );
+        }
     }
 
     /// How many rows may be prepared to leave memory now: twice as many as came since the last

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from killing.check import Violation, demand
 
@@ -81,6 +82,24 @@ class Replica:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-15:])
 
+    def doing(self):
+        """What its log says last, and where its threads are: of one that does not go on."""
+        lines = [f"replica {self.number}:", self.log_tail()]
+        process = self.process and self.process.pid
+        # A replica in a namespace is the child of what entered it, or that itself.
+        for thread in sorted(Path(f"/proc/{process}/task").glob("*")):
+            try:
+                name = (thread / "comm").read_text().strip()
+                state = (thread / "stat").read_text().rpartition(") ")[2][0]
+                # Only root may see the last one.
+                place = (thread / "wchan").read_text().strip()
+                stack = (thread / "stack").read_text().split("\n")[:6]
+            except OSError:
+                continue
+            calls = " < ".join(line.partition("] ")[2].partition("+")[0] for line in stack if line)
+            lines.append(f"  thread {name}: {state} in {place}: {calls}")
+        return "\n".join(lines)
+
 
 class Group:
     """The replicas that are members, by their numbers."""
@@ -131,8 +150,8 @@ class Group:
                 if status and status["is_serving"]:
                     return replica
             time.sleep(0.02)
-        logs = "\n".join(f"replica {r.number}:\n{r.log_tail()}" for r in self.members.values())
-        raise Violation(f"nobody leads for {PATIENCE_SECONDS} s\n{logs}")
+        doing = "\n".join(r.doing() for r in self.members.values())
+        raise Violation(f"nobody leads for {PATIENCE_SECONDS} s\n{doing}")
 
     def lead_among(self, known):
         """Sees to a leader that clients with an older list know: official ones ask nobody else."""
@@ -156,7 +175,9 @@ class Group:
             if None not in different and len({op for op, _ in different}) == 1:
                 demand(len(different) == 1, f"replicas differ at the same op: {found}")
                 return
-            demand(time.monotonic() < deadline, f"a replica stays behind: {states}")
+            if time.monotonic() >= deadline:
+                doing = "\n".join(r.doing() for r in self.members.values())
+                raise Violation(f"a replica stays behind: {states}\n{doing}")
             time.sleep(0.05)
 
     def replace(self, lost):
