@@ -183,11 +183,13 @@ pub(super) fn is_sieved(run: &Run, sieves: &[Arc<Sieve>]) -> bool {
     sieves.any(|sieve| sieve.covers(run.first(), run.last()))
 }
 
-/// Puts a sieve in the place of those whose ids it has.
-pub(super) fn take_sieve(sieves: &mut Vec<Arc<Sieve>>, sieve: Arc<Sieve>) {
-    sieves.retain(|old| !sieve.covers_all_of(old));
+/// Puts a sieve in the place of those whose ids it has, and gives these.
+pub(super) fn take_sieve(sieves: &mut Vec<Arc<Sieve>>, sieve: Arc<Sieve>) -> Vec<Arc<Sieve>> {
+    let covered = sieves.extract_if(.., |old| sieve.covers_all_of(old));
+    let covered = covered.collect();
     let place = sieves.partition_point(|old| old.first() < sieve.first());
     sieves.insert(place, sieve);
+    covered
 }
 
 /// Finds the files of a history and opens them.

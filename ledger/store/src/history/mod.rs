@@ -3,6 +3,7 @@
 mod catalog;
 mod find;
 mod names;
+mod retired;
 mod threads;
 mod workshop;
 

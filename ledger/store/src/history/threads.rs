@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use giro_core::generation::Generation;
 
 use super::catalog::{Catalog, is_sieved, take_sieve};
+use super::retired::Retired;
 use super::workshop::{Workshop, Written, mergeable};
 use crate::checkpoint::{Mark, Piece, is_mergeable};
 use crate::error::StoreError;
@@ -45,6 +46,7 @@ struct Kept {
     runs: Vec<Arc<Run>>,
     pieces: Vec<Arc<Piece>>,
     sieves: Vec<Arc<Sieve>>,
+    retired: Retired,
 }
 
 impl Kept {
@@ -53,8 +55,12 @@ impl Kept {
         self.runs.push(run);
         self.pieces.push(piece);
         if let Some(sieve) = sieve {
-            take_sieve(&mut self.sieves, sieve);
+            self.take_sieve(sieve);
         }
+    }
+
+    fn take_sieve(&mut self, sieve: Arc<Sieve>) {
+        self.retired.take(take_sieve(&mut self.sieves, sieve));
     }
 
     /// The first run whose ids are to be in a sieve, and are not.
@@ -115,6 +121,7 @@ impl Threads {
             runs: catalog.runs.clone(),
             pieces: catalog.pieces.clone(),
             sieves: catalog.sieves.clone(),
+            retired: Retired::default(),
         };
         let (jobs, work) = bounded(queue_max);
         let (reporter, reports) = unbounded();
@@ -256,6 +263,7 @@ impl Worker {
     fn merge_all(&mut self, mut kept: Kept, new: &Receiver<New>) {
         loop {
             new.try_iter().for_each(|new| kept.take(new));
+            kept.retired.let_go();
             // Looking for ids waits for disk without sieves, and is slower with many.
             if let Some(run) = kept.unsieved() {
                 let made = self.insist(|worker| Sieve::of(&run, &mut worker.reader));
@@ -271,13 +279,13 @@ impl Worker {
                 continue;
             }
             if is_mergeable(&kept.pieces) {
-                if self.merge_pieces(&mut kept.pieces).is_none() {
+                if self.merge_pieces(&mut kept).is_none() {
                     return;
                 }
                 continue;
             }
             if let Some(range) = kept.mergeable_runs() {
-                if self.merge_runs(&mut kept.runs, range).is_none() {
+                if self.merge_runs(&mut kept, range).is_none() {
                     return;
                 }
                 continue;
@@ -292,26 +300,28 @@ impl Worker {
 
     fn sift(&self, kept: &mut Kept, sieve: Sieve) {
         let sieve = Arc::new(sieve);
-        take_sieve(&mut kept.sieves, Arc::clone(&sieve));
+        kept.take_sieve(Arc::clone(&sieve));
         let _ = self.reports.send(Report::Sieved(sieve));
     }
 
-    fn merge_pieces(&mut self, pieces: &mut Vec<Arc<Piece>>) -> Option<()> {
+    fn merge_pieces(&mut self, kept: &mut Kept) -> Option<()> {
         let merged = self.insist(|worker| {
             let (workshop, reader) = (&worker.workshop, &mut worker.reader);
-            workshop.merge_pieces(reader, pieces)
+            workshop.merge_pieces(reader, &kept.pieces)
         })?;
-        *pieces = vec![Arc::clone(&merged)];
+        kept.retired.take(kept.pieces.drain(..));
+        kept.pieces.push(Arc::clone(&merged));
         let _ = self.reports.send(Report::PiecesMerged(merged));
         Some(())
     }
 
-    fn merge_runs(&mut self, runs: &mut Vec<Arc<Run>>, range: Range<usize>) -> Option<()> {
+    fn merge_runs(&mut self, kept: &mut Kept, range: Range<usize>) -> Option<()> {
         let merged = self.insist(|worker| {
             let (workshop, reader) = (&worker.workshop, &mut worker.reader);
-            workshop.merge(reader, &runs[range.clone()])
+            workshop.merge(reader, &kept.runs[range.clone()])
         })?;
-        runs.splice(range, [Arc::clone(&merged)]);
+        let replaced = kept.runs.splice(range, [Arc::clone(&merged)]);
+        kept.retired.take(replaced);
         let _ = self.reports.send(Report::Merged(merged));
         Some(())
     }

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use giro_core::generation::Generation;
 use giro_log::storage::RealStorage;
@@ -7,6 +7,7 @@ use giro_store::{History, Offer, Options, StoreError};
 
 use crate::ids::check_ids;
 use crate::support::faults::Faults;
+use crate::support::witness::Witness;
 use crate::support::{IDENTITY, World, mark_of};
 
 fn offer(generation: Arc<Generation>) -> Offer {
@@ -54,6 +55,29 @@ fn generations_offered_come_to_be_on_disk_in_order_and_are_there_after_a_restart
     assert!(!history.has_timestamp(last + 1).unwrap());
     let refused = History::create(&*storage, keep.path());
     assert!(matches!(refused, Err(StoreError::AlreadyThere { .. })));
+}
+
+/// Closing the last descriptor of a removed file frees its blocks, which takes as long as the disk
+/// takes.
+#[test]
+fn files_that_were_merged_are_closed_by_the_merger() {
+    let keep = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let witness = Witness::default();
+    History::create(&witness, keep.path()).unwrap();
+    let mut world = World::new(25, 5);
+    let storage = Arc::new(witness.clone());
+    let mut history = History::open(storage, keep.path(), IDENTITY, Options::default()).unwrap();
+    let start = Instant::now();
+    // Pieces of the checkpoint are merged all the time.
+    while witness.closed().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(60), "none was closed");
+        if history.offer(offer(world.generation(50))).is_err() {
+            panic!("each was written before the next came");
+        }
+        history.poll_for(Duration::from_secs(20)).unwrap().unwrap();
+    }
+    let own = std::thread::current().id();
+    assert!(!witness.closed().contains(&own), "payments had to wait");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Not every test binary uses all of it.
 
 pub(crate) mod faults;
+pub(crate) mod witness;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
