@@ -17,7 +17,7 @@ use crate::changes::Changes;
 use crate::dial::{Dial, LastError};
 use crate::driver::{Command, Driver};
 use crate::error::{CallError, ConnectError, Refusal, Uncertainty};
-use crate::options::ClientOptions;
+use crate::options::{ClientOptions, TIME_MAX};
 use crate::outcome::{self, AccountResult, Fate, TransferResult};
 use crate::{AccountBalance, AccountFilter, QueryFilter};
 
@@ -47,6 +47,7 @@ impl Client {
     /// [`ConnectError`] when an address is not one, or there is no session by
     /// [`ClientOptions::deadline`].
     pub async fn connect(addresses: &str, options: ClientOptions) -> Result<Self, ConnectError> {
+        let options = options.bounded();
         let addresses = addresses.split(',').map(|text| text.trim().parse());
         let addresses: Vec<Address> = addresses.collect::<Result<_, _>>()?;
         let last_error = LastError::default();
@@ -69,12 +70,12 @@ impl Client {
         }
     }
 
-    /// A handle on the same connection whose calls have another deadline.
+    /// A handle on the same connection whose calls have another deadline, of a year at most.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         Self {
             commands: self.commands.clone(),
-            deadline,
+            deadline: deadline.min(TIME_MAX),
         }
     }
 

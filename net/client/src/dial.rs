@@ -184,7 +184,7 @@ mod tests {
     fn one_of_several_is_not_waited_for_at_first() {
         let (dial, alone) = (dial(&["1", "2"]), dial(&["1"]));
         let patience = |attempt| dial.patience(attempt).as_millis();
-        assert_eq!([0, 1, 2, 3, 4].map(patience), [500, 500, 1000, 1000, 2000]);
+        assert_eq!([0, 1, 2, 3, 4].map(patience), [750, 750, 1500, 1500, 3000]);
         assert_eq!(dial.patience(u32::MAX), ATTEMPT_MAX);
         assert_eq!(alone.patience(0), ATTEMPT_MAX);
     }

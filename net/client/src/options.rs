@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use giro_wire::Release;
 
-/// Limits and times of a client.
+/// No time of a client is longer: ends of waits have to fit the clock.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Limits and times of a client. Times of more than a year count as a year.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// The cluster's id.
@@ -23,7 +26,8 @@ pub struct ClientOptions {
     /// given up, and the client connects anew. Default 5 s.
     pub ping_interval: Duration,
     /// How long a server of several may leave a request, or an attempt to connect, without any
-    /// sign before another one is asked; attempts take longer when all have failed. Default 500 ms;
+    /// sign before another one is asked; attempts take longer when all have failed. Longer than the
+    /// server's own deadline for taking a request, so that a refusal comes before. Default 750 ms;
     /// without effect where there is one address.
     pub silence_max: Duration,
     /// Longest pause between two attempts to connect; the first ones follow faster. Default 1 s.
@@ -43,10 +47,26 @@ impl Default for ClientOptions {
             deadline: Duration::from_secs(10),
             resend_interval: Duration::from_secs(2),
             ping_interval: Duration::from_secs(5),
-            silence_max: Duration::from_millis(500),
+            silence_max: Duration::from_millis(750),
             reconnect_delay_max: Duration::from_secs(1),
             calls_max: 8192,
             release: Release::new(0, 17, 0),
         }
+    }
+}
+
+impl ClientOptions {
+    /// With times that can be added to the clock's.
+    pub(crate) fn bounded(mut self) -> Self {
+        for time in [
+            &mut self.deadline,
+            &mut self.resend_interval,
+            &mut self.ping_interval,
+            &mut self.silence_max,
+            &mut self.reconnect_delay_max,
+        ] {
+            *time = (*time).min(TIME_MAX);
+        }
+        self
     }
 }

@@ -18,8 +18,8 @@ use zerocopy::IntoBytes;
 /// Threads of the port in these tests.
 const REACTORS: usize = 1;
 const HEADER_BYTES: usize = 256;
-/// A connection that is not answered, and one that is not spoken on, take 500 ms each.
-const SOON: Duration = Duration::from_secs(3);
+/// A connection that is not answered, and one that is not spoken on, take 750 ms each, some twice.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Nobody listens there.
 fn dead() -> SocketAddr {

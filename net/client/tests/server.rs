@@ -135,6 +135,37 @@ async fn a_busy_server_refuses_and_nothing_happens() {
     assert_eq!(server.gate.executed.load(Ordering::SeqCst), 2);
 }
 
+/// With several addresses the client goes on to the next one when a server says nothing for a
+/// while; a busy one has said so by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_server_of_several_refuses_before_another_one_is_asked() {
+    let server = Running::start(|_| {});
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = format!("{},{}", server.address, nobody.local_addr().unwrap());
+    let client = Client::connect(&addresses, one_session()).await.unwrap();
+    server.gate.full.store(true, Ordering::SeqCst);
+    let refused = client.create_transfers(&transfers(3)).await;
+    let busy = Refusal::Busy(RefusalReason::Busy);
+    assert!(matches!(refused, Err(CallError::Refused(found)) if found == busy));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_without_an_end_are_bounded() {
+    let server = Running::start(|_| {});
+    let options = ClientOptions {
+        deadline: Duration::MAX,
+        resend_interval: Duration::MAX,
+        ping_interval: Duration::MAX,
+        silence_max: Duration::MAX,
+        reconnect_delay_max: Duration::MAX,
+        ..ClientOptions::default()
+    };
+    let addresses = format!("{0},{0}", server.address);
+    let client = Client::connect(&addresses, options).await.unwrap();
+    assert!(is_created(&client, 1).await);
+    assert!(is_created(&client.with_deadline(Duration::MAX), 1).await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_does_not_come_is_unknown_for_writes_and_refused_for_reads() {
     let server = Running::start(|_| {});
