@@ -51,3 +51,9 @@ fn damage_leaves_a_majority_also_behind_a_removal_that_is_under_way() {
     stays_clean(6_003_285);
     stays_clean(7_005_225);
 }
+
+#[test]
+fn clients_do_not_ask_nodes_that_are_down_again_and_again() {
+    stays_clean(50_004_304);
+    stays_clean(60_000_178);
+}
