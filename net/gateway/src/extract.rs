@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Bytes, HttpBody as _};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -98,6 +98,24 @@ impl FromRequest<Arc<App>> for AnyBody {
     }
 }
 
+/// That no page in a browser sent it, as far as a browser says so: one can have it ask any address,
+/// without a body, and would have branches confirmed and cancelled.
+pub(crate) struct NoPage;
+
+impl FromRequestParts<Arc<App>> for NoPage {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, ApiError> {
+        let site = parts.headers.get("sec-fetch-site");
+        let by_hand = |site: &HeaderValue| site == "none" || site == "same-origin";
+        if site.is_none_or(by_hand) && !parts.headers.contains_key(header::ORIGIN) {
+            return Ok(Self);
+        }
+        let why = "is not taken from a page in a browser";
+        Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", why))
+    }
+}
+
 /// A page in a browser can post texts and forms to any address without being asked; JSON it
 /// cannot. So nothing else is taken.
 fn content_type(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -123,28 +141,40 @@ fn content_type(headers: &HeaderMap) -> Result<(), ApiError> {
 /// The whole body, in time and within the limits of one and of all.
 async fn read(request: Request, app: &App) -> Result<Bytes, ApiError> {
     let max = app.options.body_bytes_max;
-    let hint = request.body().size_hint();
-    if hint.lower() > max as u64 {
+    if request.body().size_hint().lower() > max as u64 {
         return Err(too_large(max));
     }
-    let most = hint
-        .upper()
-        .map_or(max, |upper| usize::try_from(upper).unwrap_or(max));
-    let mut room = Room::default();
-    if !room.grow(&app.body_budget, most.min(max)) {
-        return Err(too_many());
-    }
-    let body = Limited::new(request.into_body(), max);
-    match timeout(app.options.body_timeout, body.collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(max)),
-        Ok(Err(_)) => Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "invalid",
-            "the body did not come whole",
-        )),
+    let whole = collect(request.into_body(), max, &app.body_budget);
+    match timeout(app.options.body_timeout, whole).await {
+        Ok(collected) => collected,
         Err(_) => Err(slow(app.options.body_timeout)),
     }
+}
+
+/// A body's bytes. It has room for what has come, and not for what is announced: whoever sends
+/// slowly, or nothing, takes none from the others.
+async fn collect(mut body: Body, max: usize, budget: &Arc<Semaphore>) -> Result<Bytes, ApiError> {
+    let mut room = Room::default();
+    let mut parts: Vec<Bytes> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let broken = |_| {
+            let why = "the body did not come whole";
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid", why)
+        };
+        let Ok(part) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
+        if room.bytes + part.len() > max {
+            return Err(too_large(max));
+        }
+        if !room.grow(budget, part.len()) {
+            return Err(too_many());
+        }
+        parts.push(part);
+    }
+    // Most come in one part, which is used as it is.
+    let first = if parts.len() == 1 { parts.pop() } else { None };
+    Ok(first.unwrap_or_else(|| parts.concat().into()))
 }
 
 /// A body's share of the memory for all bodies, given back when dropped.

@@ -20,7 +20,7 @@ use super::{alarm, only, watch};
 use crate::app::App;
 use crate::book::Book;
 use crate::error::{ApiError, Problem};
-use crate::extract::{AnyBody, MaybePayload, Parameters, Payload};
+use crate::extract::{AnyBody, MaybePayload, NoPage, Parameters, Payload};
 use crate::number::{U32, U128};
 use crate::observe::Marked;
 use crate::records::LegRow;
@@ -176,10 +176,12 @@ pub(super) async fn try_(
 pub(super) async fn confirm(
     State(app): State<Arc<App>>,
     marked: MaybeMarked,
+    no_page: Result<NoPage, ApiError>,
     parameters: Result<Parameters, ApiError>,
     body: Result<MaybePayload<DtmConfirm>, ApiError>,
 ) -> Response {
     let confirmed = async {
+        no_page?;
         let key = key(&parameters?, "confirm")?;
         let amounts = body?.0.map(|body| body.amounts).unwrap_or_default();
         let branch = ConfirmBranch {
@@ -209,10 +211,11 @@ pub(super) async fn confirm(
 pub(super) async fn confirm_without_body(
     app: State<Arc<App>>,
     marked: MaybeMarked,
+    no_page: Result<NoPage, ApiError>,
     parameters: Result<Parameters, ApiError>,
     body: Result<MaybePayload<DtmConfirm>, ApiError>,
 ) -> Response {
-    confirm(app, marked, parameters, body).await
+    confirm(app, marked, no_page, parameters, body).await
 }
 
 /// Cancels a branch. The body is not looked at: a try whose body was refused is cancelled with the
@@ -228,10 +231,12 @@ pub(super) async fn confirm_without_body(
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     marked: MaybeMarked,
+    no_page: Result<NoPage, ApiError>,
     parameters: Result<Parameters, ApiError>,
     body: Result<AnyBody, ApiError>,
 ) -> Response {
     let cancelled = async {
+        no_page?;
         let key = key(&parameters?, "cancel")?;
         // A try whose body could not be taken has the same body in its cancel.
         drop(body);
@@ -255,10 +260,11 @@ pub(super) async fn cancel(
 pub(super) async fn cancel_without_body(
     app: State<Arc<App>>,
     marked: MaybeMarked,
+    no_page: Result<NoPage, ApiError>,
     parameters: Result<Parameters, ApiError>,
     body: Result<AnyBody, ApiError>,
 ) -> Response {
-    cancel(app, marked, parameters, body).await
+    cancel(app, marked, no_page, parameters, body).await
 }
 
 /// Whether a branch can be confirmed with these amounts once it is tried: DTM's clients have one

@@ -47,6 +47,30 @@ fn every_state_and_phase_has_its_answer() {
     assert_eq!(world.debits(1), ("0".into(), "5".into()));
 }
 
+/// One can have a browser ask any address without a body, and so settle branches.
+#[test]
+fn phase_two_is_not_taken_from_a_page_in_a_browser() {
+    let world = World::new();
+    world.accounts();
+    let body = json!({"legs": [leg(1, 2)]});
+    assert_eq!(world.post(&path("try", "01"), &body).status, 200);
+    let pages = [
+        ("origin", "http://elsewhere.example"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ];
+    for header in pages {
+        for (method, op) in [("GET", "cancel"), ("POST", "cancel"), ("GET", "confirm")] {
+            let answer = world.send_with(method, &path(op, "01"), &[header], "");
+            assert_eq!(answer.status, 403, "{header:?}: {answer:?}");
+        }
+    }
+    let by_hand = [("sec-fetch-site", "none")];
+    let answer = world.send_with("GET", &path("confirm", "01"), &by_hand, "");
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
 #[test]
 fn phase_two_comes_without_a_body_too() {
     let world = World::new();

@@ -82,8 +82,9 @@ fn endless_and_oversized_bodies_are_cut_off() {
 fn memory_for_bodies_is_bounded() {
     let world = World::with(|options| options.bodies_bytes_max = 1 << 16);
     let mut holder = connect(&world);
-    let head = format!("{HEAD}content-length: 65536\r\n\r\n[");
-    holder.write_all(head.as_bytes()).unwrap();
+    let spaces = " ".repeat(0xffff);
+    let most = format!("{HEAD}content-length: 65536\r\n\r\n{spaces}");
+    holder.write_all(most.as_bytes()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let answer = world.post("/query/accounts", &json!({}));
@@ -97,6 +98,30 @@ fn memory_for_bodies_is_bounded() {
     while world.post("/query/accounts", &json!({})).status != 200 {
         assert!(Instant::now() < deadline, "the room is not given back");
     }
+}
+
+#[test]
+fn whoever_announces_much_and_sends_little_takes_no_room_from_others() {
+    let world = World::with(|options| options.bodies_bytes_max = 1 << 16);
+    let announced = [
+        "content-length: 65536\r\n\r\n[",
+        "transfer-encoding: chunked\r\n\r\n1\r\n[\r\n",
+    ];
+    let holders: Vec<_> = (0..20)
+        .map(|number| {
+            let mut holder = connect(&world);
+            let head = format!("{HEAD}{}", announced[number % 2]);
+            holder.write_all(head.as_bytes()).unwrap();
+            holder
+        })
+        .collect();
+    // Until the gateway has surely seen what they sent.
+    let deadline = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < deadline {
+        let answer = world.post("/query/accounts", &json!({}));
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    drop(holders);
 }
 
 /// Transfers enough for an answer of some megabytes, which no buffer of a socket holds.
