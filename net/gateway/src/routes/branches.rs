@@ -24,6 +24,7 @@ type Results = Result<Json<Vec<BranchResultRow>>, ApiError>;
 #[utoipa::path(post, path = "/branches/try", request_body = Vec<NewBranch>, responses(
     (status = 200, body = Vec<BranchResultRow>),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
     (status = 504, body = Problem),
 ))]
@@ -45,6 +46,7 @@ pub(super) async fn try_branches(
 #[utoipa::path(post, path = "/branches/confirm", request_body = Vec<Confirm>, responses(
     (status = 200, body = Vec<BranchResultRow>),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
     (status = 504, body = Problem),
 ))]
@@ -66,6 +68,7 @@ pub(super) async fn confirm_branches(
 #[utoipa::path(post, path = "/branches/cancel", request_body = Vec<Cancel>, responses(
     (status = 200, body = Vec<BranchResultRow>),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
     (status = 504, body = Problem),
 ))]
@@ -87,6 +90,7 @@ pub(super) async fn cancel_branches(
     params(("gid" = String, Path), ("branch_id" = String, Path)), responses(
     (status = 200, body = BranchInfoRow),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn branch(
@@ -105,6 +109,7 @@ pub(super) async fn branch(
 #[utoipa::path(get, path = "/branches", params(OpenQuery), responses(
     (status = 200, body = OpenBranches),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn open_branches(

@@ -132,6 +132,7 @@ fn book(app: &App, marked: &MaybeMarked) -> Result<Book, ApiError> {
     (status = 200, body = DtmResult),
     (status = "4XX", body = Problem),
     (status = 409, body = DtmResult, description = "refused; DTM's client aborts"),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
     (status = 504, body = Problem),
 ))]
@@ -171,6 +172,7 @@ pub(super) async fn try_(
     (status = "4XX", body = Problem),
     (status = 425, body = DtmResult, description = "not known yet; ask again"),
     (status = 500, body = Problem, description = "the branch cannot be confirmed: raise an alarm"),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn confirm(
@@ -206,6 +208,7 @@ pub(super) async fn confirm(
     (status = "4XX", body = Problem),
     (status = 425, body = DtmResult),
     (status = 500, body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn confirm_without_body(
@@ -226,6 +229,7 @@ pub(super) async fn confirm_without_body(
     (status = "4XX", body = Problem),
     (status = 425, body = DtmResult, description = "not known yet; ask again"),
     (status = 500, body = Problem, description = "the branch was confirmed: raise an alarm"),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn cancel(
@@ -255,6 +259,7 @@ pub(super) async fn cancel(
     (status = "4XX", body = Problem),
     (status = 425, body = DtmResult),
     (status = 500, body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn cancel_without_body(

@@ -18,6 +18,7 @@ type Rows<T> = Result<Json<Vec<T>>, ApiError>;
 #[utoipa::path(post, path = "/accounts", request_body = Vec<NewAccount>, responses(
     (status = 200, body = Vec<ResultRow>),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
     (status = 504, body = Problem),
 ))]
@@ -35,6 +36,7 @@ pub(super) async fn create_accounts(
 #[utoipa::path(post, path = "/transfers", request_body = Vec<NewTransfer>, responses(
     (status = 200, body = Vec<ResultRow>),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
     (status = 504, body = Problem),
 ))]
@@ -51,6 +53,7 @@ pub(super) async fn create_transfers(
 #[utoipa::path(get, path = "/accounts/{id}", params(("id" = inline(U128), Path)), responses(
     (status = 200, body = AccountRow),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn account(
@@ -66,6 +69,7 @@ pub(super) async fn account(
 #[utoipa::path(get, path = "/transfers/{id}", params(("id" = inline(U128), Path)), responses(
     (status = 200, body = TransferRow),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn transfer(
@@ -84,6 +88,7 @@ pub(super) async fn transfer(
     params(("id" = inline(U128), Path), AccountQuery), responses(
     (status = 200, body = Vec<TransferRow>),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn account_transfers(
@@ -100,6 +105,7 @@ pub(super) async fn account_transfers(
     params(("id" = inline(U128), Path), AccountQuery), responses(
     (status = 200, body = Vec<BalanceRow>),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn account_balances(
@@ -115,6 +121,7 @@ pub(super) async fn account_balances(
 #[utoipa::path(post, path = "/query/accounts", request_body = RecordQuery, responses(
     (status = 200, body = Vec<AccountRow>),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn query_accounts(
@@ -128,6 +135,7 @@ pub(super) async fn query_accounts(
 #[utoipa::path(post, path = "/query/transfers", request_body = RecordQuery, responses(
     (status = 200, body = Vec<TransferRow>),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn query_transfers(

@@ -71,6 +71,7 @@ pub(crate) struct Amounts {
     (status = 201, body = Reservation, headers(("location" = String))),
     (status = "4XX", body = Problem),
     (status = 409, body = Problem, description = "refused by the ledger, or made otherwise"),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
     (status = 504, body = Problem),
 ))]
@@ -125,6 +126,7 @@ pub(super) async fn create(
     params(("gid" = String, Path), ("branch_id" = String, Path)), responses(
     (status = 200, body = BranchInfoRow),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn show(
@@ -141,6 +143,7 @@ pub(super) async fn show(
     (status = 404, body = Problem, description = "never made, or its time was over"),
     (status = 409, body = Problem, description = "cancelled, or confirmed with other amounts"),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
     (status = 504, body = Problem),
 ))]
@@ -172,6 +175,7 @@ pub(super) async fn confirm(
     (status = 204, description = "cancelled, now or before"),
     (status = 409, body = Problem, description = "confirmed"),
     (status = "4XX", body = Problem),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
     (status = 504, body = Problem),
 ))]

@@ -37,6 +37,7 @@ pub(super) async fn healthz() -> Json<Health> {
 /// The ledger answers.
 #[utoipa::path(get, path = "/readyz", responses(
     (status = 200, body = Health),
+    (status = 502, body = Problem),
     (status = 503, body = Problem),
 ))]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
