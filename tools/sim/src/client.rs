@@ -50,8 +50,8 @@ pub struct Client {
     pub waits: Option<Wait>,
     /// Whom it asks.
     pub asks: NodeId,
-    /// That node has said something since it was asked last.
-    pub is_heard: bool,
+    /// Another node has said since the last request that this one leads.
+    pub is_told: bool,
     /// Requests answered.
     pub done: u64,
     /// Asks nothing new.
@@ -95,7 +95,7 @@ impl Client {
             payments: Payments::new(id),
             waits: None,
             asks: 1,
-            is_heard: false,
+            is_told: false,
             done: 0,
             is_closing: false,
             pinned_to: None,
@@ -180,7 +180,7 @@ impl Client {
                 request_checksum,
                 hint,
             } if request_checksum == wanted => {
-                self.is_heard = true;
+                self.is_told = hint.is_some();
                 self.asks = hint.unwrap_or(self.asks);
                 hint.is_some()
             }

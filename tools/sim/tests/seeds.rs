@@ -53,7 +53,9 @@ fn damage_leaves_a_majority_also_behind_a_removal_that_is_under_way() {
 }
 
 #[test]
-fn clients_do_not_ask_nodes_that_are_down_again_and_again() {
+fn clients_do_not_ask_nodes_that_do_not_answer_again_and_again() {
     stays_clean(50_004_304);
     stays_clean(60_000_178);
+    // Removed, and does not know who leads.
+    stays_clean(70_001_395);
 }

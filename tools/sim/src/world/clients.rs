@@ -59,18 +59,18 @@ impl World {
         };
         wait.sent += 1;
         if self.is_fair && wait.sent > 1 {
-            // As clients do: a node that says nothing is left, and what one says is followed. With
+            // As clients do: a node that does not answer is left, and one that is named is asked. With
             // chance alone one in some thousand seeds asks those that are down for a long time.
             let others = ids.iter().copied().filter(|id| *id != client.asks);
             let other = others.choose(&mut self.client_rng);
-            client.asks = other.filter(|_| !client.is_heard).unwrap_or(client.asks);
+            client.asks = other.filter(|_| !client.is_told).unwrap_or(client.asks);
         } else {
             let astray = if wait.sent > 1 { 0.5 } else { 0.1 };
             if self.client_rng.random_bool(astray) {
                 client.asks = ids[self.client_rng.random_range(0..ids.len())];
             }
         }
-        client.is_heard = false;
+        client.is_told = false;
         if let Some(node) = client.pinned_to {
             client.asks = node;
         }
