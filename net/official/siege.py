@@ -24,7 +24,7 @@ from pathlib import Path
 import kill
 import run
 
-ANSWER_SECONDS_MAX = 120
+ANSWER_SECONDS_MAX = 240
 
 
 def parse_options():

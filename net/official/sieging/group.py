@@ -197,7 +197,7 @@ class Group:
         new.start()
         peer = f"{self.network.host(new.number)}:{PORT + 1000}"
         words = ["cluster", "recover", f"--lost={lost.number}", f"--replica={new.number}"]
-        words += [f"--peer={peer}", "--wait=60"]
+        words += [f"--peer={peer}", "--wait=240"]
         deadline = time.monotonic() + 2 * PATIENCE_SECONDS
         while True:
             try:
