@@ -1,6 +1,6 @@
 //! What was merged, until nobody else has it.
 //!
-//! Files are removed by name while the ledger's catalog, and those of readers, still have them open.
+//! Files are removed by name while the ledger's catalog, and those of readers, have them open yet.
 //! The system frees their blocks when the last one closes them, and on some file systems tells the
 //! disk of each: milliseconds, or seconds where the disk is busy. Filters are memory to be given
 //! back. Payments must not wait for either, so the merger is always the last one to let go.
@@ -32,6 +32,8 @@ impl Retired {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+
     use super::*;
 
     #[test]
@@ -40,7 +42,7 @@ mod tests {
         let (used, unused) = (Arc::new(1), Arc::new(2));
         let weak = [Arc::downgrade(&used), Arc::downgrade(&unused)];
         retired.take([Arc::clone(&used), unused]);
-        let live = || weak.each_ref().map(|weak| weak.strong_count());
+        let live = || weak.each_ref().map(Weak::strong_count);
         assert_eq!(live(), [2, 1]);
         retired.let_go();
         assert_eq!(live(), [2, 0]);

@@ -59,8 +59,8 @@ impl World {
         };
         wait.sent += 1;
         if self.is_fair && wait.sent > 1 {
-            // As clients do: a node that does not answer is left, and one that is named is asked. With
-            // chance alone one in some thousand seeds asks those that are down for a long time.
+            // As clients do: a node that does not answer is left, and one that is named is asked.
+            // With chance alone one in some thousand seeds asks those that are down for long.
             let others = ids.iter().copied().filter(|id| *id != client.asks);
             let other = others.choose(&mut self.client_rng);
             client.asks = other.filter(|_| !client.is_told).unwrap_or(client.asks);
