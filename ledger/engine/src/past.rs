@@ -266,12 +266,6 @@ impl Past {
     /// # Errors
     /// The system's when it has no address space.
     pub(crate) fn spare(&mut self, machine: &StateMachine) -> std::io::Result<Spare> {
-        if !self.is_stocked {
-            // A ledger with so many transfers will have more, and the first touch of memory must
-            // not cost payments time.
-            self.is_stocked = true;
-            self.order(machine, SPARES_MAX);
-        }
         let spare = self.spares.try_recv();
         spare.or_else(|_| machine.spare_plan().make(0))
     }
@@ -311,6 +305,13 @@ impl Past {
         let Some(rows) = self.generation_rows else {
             return false;
         };
+        let filled = machine.tables().window.open().transfers.len();
+        if !self.is_stocked && filled >= rows / 2 {
+            // A ledger with so many transfers will have more, and the first touch of memory must
+            // not cost payments time.
+            self.is_stocked = true;
+            self.order(machine, SPARES_MAX);
+        }
         if self.record.0 != record {
             self.record = (record, 0);
         }

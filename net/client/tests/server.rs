@@ -139,7 +139,12 @@ async fn a_busy_server_refuses_and_nothing_happens() {
 /// while; a busy one has said so by then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_server_of_several_refuses_before_another_one_is_asked() {
-    let server = Running::start(|_| {});
+    let (server, client) = (giro_server::Options::default(), ClientOptions::default());
+    let most = server.request_deadline + Duration::from_millis(200);
+    assert!(client.silence_max > most, "unless the way is long");
+    let server = Running::start(|options| {
+        options.request_deadline = Duration::from_millis(200);
+    });
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addresses = format!("{},{}", server.address, nobody.local_addr().unwrap());
     let client = Client::connect(&addresses, one_session()).await.unwrap();

@@ -98,17 +98,22 @@ impl FromRequest<Arc<App>> for AnyBody {
     }
 }
 
-/// That no page in a browser sent it, as far as a browser says so: one can have it ask any address,
-/// without a body, and would have branches confirmed and cancelled.
+/// That no page in a browser sent it: one can have it ask any address, without a body, and would
+/// have branches confirmed and cancelled. Browsers say of which site the page is, and those that
+/// do not, since the address is not one they trust, have a name that pages cannot change.
 pub(crate) struct NoPage;
 
 impl FromRequestParts<Arc<App>> for NoPage {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, ApiError> {
-        let site = parts.headers.get("sec-fetch-site");
-        let by_hand = |site: &HeaderValue| site == "none" || site == "same-origin";
-        if site.is_none_or(by_hand) && !parts.headers.contains_key(header::ORIGIN) {
+        let has = |name, begin: &[u8]| {
+            let value: Option<&HeaderValue> = parts.headers.get(name);
+            value.is_some_and(|value| value.as_bytes().starts_with(begin))
+        };
+        let is_browser = has("sec-fetch-site", b"") || has("user-agent", b"Mozilla/");
+        let by_hand = has("sec-fetch-site", b"none") || has("sec-fetch-site", b"same-origin");
+        if !has("origin", b"") && (by_hand || !is_browser) {
             return Ok(Self);
         }
         let why = "is not taken from a page in a browser";
@@ -155,7 +160,7 @@ async fn read(request: Request, app: &App) -> Result<Bytes, ApiError> {
 /// slowly, or nothing, takes none from the others.
 async fn collect(mut body: Body, max: usize, budget: &Arc<Semaphore>) -> Result<Bytes, ApiError> {
     let mut room = Room::default();
-    let mut parts: Vec<Bytes> = Vec::new();
+    let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let broken = |_| {
             let why = "the body did not come whole";
@@ -170,11 +175,14 @@ async fn collect(mut body: Body, max: usize, budget: &Arc<Semaphore>) -> Result<
         if !room.grow(budget, part.len()) {
             return Err(too_many());
         }
-        parts.push(part);
+        // Most come in one part. One that does not is copied: a part of a few bytes keeps the
+        // memory of all that was read with it.
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(part);
+        }
+        whole.extend_from_slice(&part);
     }
-    // Most come in one part, which is used as it is.
-    let first = if parts.len() == 1 { parts.pop() } else { None };
-    Ok(first.unwrap_or_else(|| parts.concat().into()))
+    Ok(whole.into())
 }
 
 /// A body's share of the memory for all bodies, given back when dropped.

@@ -12,6 +12,8 @@ from killing.check import Violation, demand
 PORT = 3001
 PATIENCE_SECONDS = 60
 SLOW_SECONDS = 20
+JOIN_SECONDS = 240
+EQUAL_SECONDS_MAX = 900
 REPLICAS = 3
 
 
@@ -92,11 +94,14 @@ class Replica:
             try:
                 name = (thread / "comm").read_text().strip()
                 state = (thread / "stat").read_text().rpartition(") ")[2][0]
-                # Only root may see the last one.
                 place = (thread / "wchan").read_text().strip()
-                stack = (thread / "stack").read_text().split("\n")[:6]
             except OSError:
                 continue
+            # Only root may see this one.
+            try:
+                stack = (thread / "stack").read_text().split("\n")[:6]
+            except OSError:
+                stack = []
             calls = " < ".join(line.partition("] ")[2].partition("+")[0] for line in stack if line)
             lines.append(f"  thread {name}: {state} in {place}: {calls}")
         return "\n".join(lines)
@@ -183,7 +188,7 @@ class Group:
             now = time.monotonic()
             if found != before:
                 before, moved = found, now
-            if now - moved > PATIENCE_SECONDS:
+            if now - moved > PATIENCE_SECONDS or now - begun > EQUAL_SECONDS_MAX:
                 doing = "\n".join(r.doing() for r in self.members.values())
                 raise Violation(f"a replica stays behind: {states}\n{doing}")
             time.sleep(0.05)
@@ -197,8 +202,8 @@ class Group:
         new.start()
         peer = f"{self.network.host(new.number)}:{PORT + 1000}"
         words = ["cluster", "recover", f"--lost={lost.number}", f"--replica={new.number}"]
-        words += [f"--peer={peer}", "--wait=240"]
-        deadline = time.monotonic() + 2 * PATIENCE_SECONDS
+        words += [f"--peer={peer}", f"--wait={JOIN_SECONDS}"]
+        deadline = time.monotonic() + 2 * JOIN_SECONDS
         while True:
             try:
                 self.giro(*words, self.leader().dir)

@@ -23,6 +23,8 @@ pub(crate) struct Places {
     /// Index of the first one.
     first: u64,
     places: VecDeque<Place>,
+    /// Bytes of all payloads up to each of them, from some entry on.
+    sums: VecDeque<u64>,
     /// The last op before the first one.
     before: Option<OpPlace>,
 }
@@ -33,6 +35,7 @@ impl Places {
         Self {
             first: index + 1,
             places: VecDeque::new(),
+            sums: VecDeque::new(),
             before,
         }
     }
@@ -75,7 +78,11 @@ impl Places {
             *self = Self::behind(index - 1, None);
         }
         assert!(index <= self.end(), "entries have no gap");
-        self.places.truncate((index - self.first) as usize);
+        let count = (index - self.first) as usize;
+        self.places.truncate(count);
+        self.sums.truncate(count);
+        let before = self.sums.back().copied().unwrap_or(0);
+        self.sums.push_back(before + place.bytes as u64);
         self.places.push_back(place);
     }
 
@@ -83,24 +90,29 @@ impl Places {
     pub(crate) fn release(&mut self, record: u64) {
         while self.places.front().is_some_and(|p| p.record < record) {
             let released = self.places.pop_front().expect("looked at it above");
+            self.sums.pop_front();
             self.before = released.last_op;
             self.first += 1;
         }
     }
 
     /// The first of the entries that are kept when all above `index` are, and `bytes` of those up
-    /// to it.
+    /// to it. There can be hundreds of thousands.
     pub(crate) fn kept_from(&self, index: u64, bytes: u64) -> u64 {
-        let (mut from, mut left) = (index + 1, bytes);
-        while from > self.first {
-            let place = self.get(from - 1);
-            let size = place.map_or(0, |place| place.bytes) as u64;
-            let Some(rest) = left.checked_sub(size) else {
-                break;
-            };
-            (from, left) = (from - 1, rest);
+        let end = (index + 1).min(self.end());
+        let count = end.saturating_sub(self.first) as usize;
+        let Some(last) = count.checked_sub(1) else {
+            return end;
+        };
+        let all = self.sums[last];
+        let before = self.sums[0] - self.places[0].bytes as u64;
+        if all - before <= bytes {
+            return self.first;
         }
-        from
+        // What lies behind an entry fits, or does not; behind the last one is nothing.
+        let is_too_much = |sum: &u64| all.saturating_sub(*sum) > bytes;
+        let last_given_up = self.sums.partition_point(is_too_much) as u64;
+        self.first + last_given_up + 1
     }
 }
 
@@ -156,5 +168,13 @@ mod tests {
         assert_eq!(places.kept_from(6, 0), 7);
         assert_eq!(places.kept_from(6, 25), 5);
         assert_eq!(places.kept_from(6, 1000), 1);
+        places.release(4);
+        assert_eq!(places.kept_from(2, 1000), 3, "they are gone");
+        assert_eq!(places.kept_from(3, 1000), 4);
+        assert_eq!(places.kept_from(6, 30), 4);
+        assert_eq!(places.kept_from(6, 29), 5);
+        assert_eq!(places.kept_from(50, 29), 8, "there are none behind 9");
+        places.put(5, place(20));
+        assert_eq!((places.kept_from(5, 10), places.kept_from(5, 9)), (5, 6));
     }
 }

@@ -2,6 +2,8 @@
 //! writes go to a [`Disk`], its segments come from [`Spares`].
 
 mod positions;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io;
@@ -77,6 +79,8 @@ pub struct Log {
     spares: Box<dyn Spares>,
     /// Open segments by sequence number modulo the count: those written last.
     slots: [Option<SegmentFile>; SLOT_COUNT as usize],
+    /// What the current segment has the place of, until the disk knows that one.
+    replaced: Option<SegmentFile>,
     /// Segments with records still needed, oldest first; the last one is being written.
     live: VecDeque<LiveSegment>,
     /// Where in the current segment the next record goes.
@@ -171,6 +175,7 @@ impl Log {
             in_flight_max: start.in_flight,
             spares: start.spares,
             slots,
+            replaced: None,
             live: start.live,
             offset: start.offset,
             attached: false,
@@ -436,7 +441,7 @@ impl Log {
                 first_index: self.positions.appended + 1,
             });
             let slot = slot_of(segment.sequence);
-            self.slots[slot] = Some(segment);
+            self.replaced = self.slots[slot].replace(segment);
             self.offset = 0;
             self.attached = false;
         }
@@ -452,6 +457,9 @@ impl Log {
                 ));
             }
             self.attached = true;
+            if let Some(replaced) = self.replaced.take() {
+                self.spares.close(replaced);
+            }
         }
         Ok(())
     }

@@ -30,10 +30,11 @@ pub struct Background {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Clone, Copy)]
 enum Order {
     Make,
     Recycle(u64),
+    /// The log has no more to do with it.
+    Close(SegmentFile),
 }
 
 #[derive(Default)]
@@ -102,6 +103,10 @@ impl Spares for Background {
 
     fn recycle(&mut self, sequence: u64) {
         self.order(Order::Recycle(sequence));
+    }
+
+    fn close(&mut self, segment: SegmentFile) {
+        self.order(Order::Close(segment));
     }
 
     fn failure(&self) -> Option<LogError> {
@@ -197,6 +202,7 @@ impl Maker {
         match order {
             Order::Make => self.wanted += 1,
             Order::Recycle(sequence) => self.workshop.recycle(sequence),
+            Order::Close(segment) => drop(segment),
         }
     }
 

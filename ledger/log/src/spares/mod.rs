@@ -30,6 +30,11 @@ pub trait Spares: Send {
     /// The log no longer needs the oldest segment, which has this number: its file may be used
     /// again. They come oldest first.
     fn recycle(&mut self, sequence: u64);
+    /// The log has closed this segment's place in the disk's table. Its name may be gone: then
+    /// closing it frees its blocks, for which the log must not wait.
+    fn close(&mut self, segment: SegmentFile) {
+        drop(segment);
+    }
     /// Why there is no segment, when one cannot be made. It is tried again by itself.
     fn failure(&self) -> Option<LogError>;
 }

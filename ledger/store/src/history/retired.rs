@@ -23,6 +23,11 @@ impl Retired {
             .extend(replaced.map(|one| one as Arc<dyn Any + Send + Sync>));
     }
 
+    /// Whether there is nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Lets go of what nobody else has.
     pub(super) fn let_go(&mut self) {
         // Who has none cannot get one again, so a count of one stays.

@@ -46,7 +46,6 @@ struct Kept {
     runs: Vec<Arc<Run>>,
     pieces: Vec<Arc<Piece>>,
     sieves: Vec<Arc<Sieve>>,
-    retired: Retired,
 }
 
 impl Kept {
@@ -55,12 +54,9 @@ impl Kept {
         self.runs.push(run);
         self.pieces.push(piece);
         if let Some(sieve) = sieve {
-            self.take_sieve(sieve);
+            let covered = take_sieve(&mut self.sieves, sieve);
+            debug_assert!(covered.is_empty(), "nobody else has these ids");
         }
-    }
-
-    fn take_sieve(&mut self, sieve: Arc<Sieve>) {
-        self.retired.take(take_sieve(&mut self.sieves, sieve));
     }
 
     /// The first run whose ids are to be in a sieve, and are not.
@@ -109,6 +105,10 @@ const RETRY: Duration = Duration::from_secs(1);
 const RUNS_UNMERGED_MAX: usize = 256;
 /// How soon a thread that waits sees that it is to stop.
 const STOP_WAIT: Duration = Duration::from_millis(20);
+/// How long the merger waits for others to let go of files that it has merged, before the next ones
+/// take room as well. The ledger does so in its next turn.
+const RETIRED_WAIT: Duration = Duration::from_millis(100);
+const RETIRED_STEP: Duration = Duration::from_millis(1);
 
 impl Threads {
     /// Starts them; `queue_max` generations may wait.
@@ -121,7 +121,6 @@ impl Threads {
             runs: catalog.runs.clone(),
             pieces: catalog.pieces.clone(),
             sieves: catalog.sieves.clone(),
-            retired: Retired::default(),
         };
         let (jobs, work) = bounded(queue_max);
         let (reporter, reports) = unbounded();
@@ -215,6 +214,8 @@ struct Worker {
     reports: Sender<Report>,
     /// It merges files, and does not write generations.
     is_merger: bool,
+    /// What it has merged.
+    retired: Retired,
 }
 
 impl Worker {
@@ -233,6 +234,7 @@ impl Worker {
             reader: Reader::new().map_err(StoreError::io("buffer", dir))?,
             reports,
             is_merger,
+            retired: Retired::default(),
         })
     }
 
@@ -263,7 +265,7 @@ impl Worker {
     fn merge_all(&mut self, mut kept: Kept, new: &Receiver<New>) {
         loop {
             new.try_iter().for_each(|new| kept.take(new));
-            kept.retired.let_go();
+            self.retired.let_go();
             // Looking for ids waits for disk without sieves, and is slower with many.
             if let Some(run) = kept.unsieved() {
                 let made = self.insist(|worker| Sieve::of(&run, &mut worker.reader));
@@ -278,6 +280,7 @@ impl Worker {
                 self.sift(&mut kept, merged);
                 continue;
             }
+            self.wait_for_readers();
             if is_mergeable(&kept.pieces) {
                 if self.merge_pieces(&mut kept).is_none() {
                     return;
@@ -298,9 +301,10 @@ impl Worker {
         }
     }
 
-    fn sift(&self, kept: &mut Kept, sieve: Sieve) {
+    fn sift(&mut self, kept: &mut Kept, sieve: Sieve) {
         let sieve = Arc::new(sieve);
-        kept.take_sieve(Arc::clone(&sieve));
+        let covered = take_sieve(&mut kept.sieves, Arc::clone(&sieve));
+        self.retired.take(covered);
         let _ = self.reports.send(Report::Sieved(sieve));
     }
 
@@ -309,7 +313,7 @@ impl Worker {
             let (workshop, reader) = (&worker.workshop, &mut worker.reader);
             workshop.merge_pieces(reader, &kept.pieces)
         })?;
-        kept.retired.take(kept.pieces.drain(..));
+        self.retired.take(kept.pieces.drain(..));
         kept.pieces.push(Arc::clone(&merged));
         let _ = self.reports.send(Report::PiecesMerged(merged));
         Some(())
@@ -321,7 +325,7 @@ impl Worker {
             workshop.merge(reader, &kept.runs[range.clone()])
         })?;
         let replaced = kept.runs.splice(range, [Arc::clone(&merged)]);
-        kept.retired.take(replaced);
+        self.retired.take(replaced);
         let _ = self.reports.send(Report::Merged(merged));
         Some(())
     }
@@ -336,6 +340,8 @@ impl Worker {
                 return None;
             }
             self.workshop.pace.begin();
+            // Their room may be what is missing.
+            self.retired.let_go();
             match attempt(self) {
                 Ok(made) => return Some(made),
                 Err(error) if error.is_passing() && self.is_merger => {
@@ -351,6 +357,18 @@ impl Worker {
                 }
             }
             self.rest();
+        }
+    }
+
+    /// Lets go of what was merged once nobody else has it, or waits for a while in vain.
+    fn wait_for_readers(&mut self) {
+        let start = Instant::now();
+        while !self.retired.is_empty()
+            && start.elapsed() < RETIRED_WAIT
+            && !self.workshop.pace.is_over()
+        {
+            std::thread::sleep(RETIRED_STEP);
+            self.retired.let_go();
         }
     }
 

@@ -65,6 +65,8 @@ fn files_that_were_merged_are_closed_by_the_merger() {
     let witness = Witness::default();
     History::create(&witness, keep.path()).unwrap();
     let mut world = World::new(25, 5);
+    // Nothing but files is merged.
+    world.rising = true;
     let storage = Arc::new(witness.clone());
     let mut history = History::open(storage, keep.path(), IDENTITY, Options::default()).unwrap();
     let start = Instant::now();
@@ -75,6 +77,8 @@ fn files_that_were_merged_are_closed_by_the_merger() {
             panic!("each was written before the next came");
         }
         history.poll_for(Duration::from_secs(20)).unwrap().unwrap();
+        // The merger steps back for everybody.
+        std::thread::sleep(Duration::from_millis(10));
     }
     let own = std::thread::current().id();
     assert!(!witness.closed().contains(&own), "payments had to wait");

@@ -59,6 +59,11 @@ fn phase_two_is_not_taken_from_a_page_in_a_browser() {
         ("origin", "null"),
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
+        // To an address that it does not trust a browser sends no more.
+        (
+            "user-agent",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        ),
     ];
     for header in pages {
         for (method, op) in [("GET", "cancel"), ("POST", "cancel"), ("GET", "confirm")] {
