@@ -59,3 +59,8 @@ fn clients_do_not_ask_nodes_that_do_not_answer_again_and_again() {
     // Removed, and does not know who leads.
     stays_clean(70_001_395);
 }
+
+#[test]
+fn a_group_whose_only_node_that_had_begun_forgot_it_is_made_anew() {
+    stays_clean(70_006_557);
+}

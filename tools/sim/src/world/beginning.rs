@@ -180,6 +180,8 @@ impl World {
         if self.auditor.last_committed() > 0 {
             return;
         }
+        // One that begins and stops before it has written anything has to be told again.
+        self.early(self.now_us + PATIENCE_US, Early::Look);
         let ids = self.first.voters.clone();
         let has_begun = |id: &NodeId| {
             let up = self.nodes.get(id).and_then(|node| node.up.as_ref());
@@ -204,6 +206,5 @@ impl World {
                 self.restart_later(*id, 1_000);
             }
         }
-        self.early(self.now_us + PATIENCE_US, Early::Look);
     }
 }
