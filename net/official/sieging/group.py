@@ -89,7 +89,6 @@ class Replica:
         """What its log says last, and where its threads are: of one that does not go on."""
         lines = [f"replica {self.number}:", self.log_tail()]
         process = self.process and self.process.pid
-        # A replica in a namespace is the child of what entered it, or that itself.
         for thread in sorted(Path(f"/proc/{process}/task").glob("*")):
             try:
                 name = (thread / "comm").read_text().strip()
@@ -156,8 +155,11 @@ class Group:
                 if status and status["is_serving"]:
                     return replica
             time.sleep(0.02)
-        doing = "\n".join(r.doing() for r in self.members.values())
-        raise Violation(f"nobody leads for {PATIENCE_SECONDS} s\n{doing}")
+        raise Violation(f"nobody leads for {PATIENCE_SECONDS} s\n{self.doing()}")
+
+    def doing(self):
+        """What each member does, for whoever asks why it does not go on."""
+        return "\n".join(replica.doing() for replica in self.members.values())
 
     def lead_among(self, known):
         """Sees to a leader that clients with an older list know: official ones ask nobody else."""
@@ -189,8 +191,7 @@ class Group:
             if found != before:
                 before, moved = found, now
             if now - moved > PATIENCE_SECONDS or now - begun > EQUAL_SECONDS_MAX:
-                doing = "\n".join(r.doing() for r in self.members.values())
-                raise Violation(f"a replica stays behind: {states}\n{doing}")
+                raise Violation(f"a replica stays behind: {states}\n{self.doing()}")
             time.sleep(0.05)
         waited = time.monotonic() - begun
         if waited > SLOW_SECONDS:
