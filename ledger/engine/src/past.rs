@@ -305,13 +305,6 @@ impl Past {
         let Some(rows) = self.generation_rows else {
             return false;
         };
-        let filled = machine.tables().window.open().transfers.len();
-        if !self.is_stocked && filled >= rows / 2 {
-            // A ledger with so many transfers will have more, and the first touch of memory must
-            // not cost payments time.
-            self.is_stocked = true;
-            self.order(machine, SPARES_MAX);
-        }
         if self.record.0 != record {
             self.record = (record, 0);
         }
@@ -321,9 +314,15 @@ impl Past {
         self.log_bytes += self.record.1.next_multiple_of(SECTOR_BYTES) - before;
         // What is refused or repeated makes no rows, but fills the log as well.
         let log_bytes_max = rows.saturating_mul(LOG_BYTES_PER_ROW).max(LOG_BYTES_MIN);
-        self.ends_early
-            || machine.tables().window.open().is_full(rows)
-            || self.log_bytes >= log_bytes_max
+        let open = machine.tables().window.open();
+        let is_half = open.transfers.len() >= rows / 2 || self.log_bytes >= log_bytes_max / 2;
+        if is_half && !self.is_stocked {
+            // A ledger with so many transfers will have more, and the first touch of memory must
+            // not cost payments time.
+            self.is_stocked = true;
+            self.order(machine, SPARES_MAX);
+        }
+        self.ends_early || open.is_full(rows) || self.log_bytes >= log_bytes_max
     }
 
     /// The generation being filled is complete after the next operation: somebody needs a
@@ -459,8 +458,8 @@ impl Past {
                 seconds,
                 written,
                 in_memory,
-                "requests wait: the history has finished no file for so long; see whether its disk \
-                 still writes"
+                "requests wait: the history has finished no generation for so long; see whether its \
+                 disk still writes"
             );
         }
     }

@@ -18,7 +18,7 @@ struct Wait {
 }
 
 impl Overdue {
-    /// The history finished something, or nobody waits for it.
+    /// The history finished a generation, or nobody waits for it.
     pub(super) fn reset(&mut self) {
         self.wait = None;
     }
