@@ -458,8 +458,8 @@ impl Past {
                 seconds,
                 written,
                 in_memory,
-                "requests wait: the history has finished no generation for so long; see whether its \
-                 disk still writes"
+                "requests wait: the history has finished no generation for so long; see whether \
+                 its disk still writes"
             );
         }
     }
