@@ -8,12 +8,24 @@ use raft::eraftpb::Message;
 #[derive(Default)]
 pub(crate) struct Flights {
     queue: VecDeque<Flight>,
+    /// The newest one's number.
+    count: u64,
     /// Everything up to this number is durable.
     durable: u64,
 }
 
+/// What a write or a turn is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A turn of the library, which has this number there.
+    Ready(u64),
+    /// This entry, of which the library may not know yet.
+    Untold(u64),
+}
+
 struct Flight {
     number: u64,
+    purpose: Purpose,
     needs_write: bool,
     /// Leave when it is durable.
     messages: Vec<Message>,
@@ -24,26 +36,32 @@ struct Flight {
 
 /// A turn whose promises are kept.
 pub(crate) struct Landed {
-    pub(crate) number: u64,
+    pub(crate) purpose: Purpose,
     /// This term is durable; none when nothing was written.
     pub(crate) term: Option<u64>,
     pub(crate) messages: Vec<Message>,
 }
 
 impl Flights {
-    /// Adds a turn, which starts now (ticks).
-    pub(crate) fn push(&mut self, number: u64, needs_write: bool, now: u64, term: u64) {
+    /// Adds a write or a turn, which starts now (ticks). Says which number it has, from 1 on.
+    pub(crate) fn push(&mut self, purpose: Purpose, needs_write: bool, now: u64, term: u64) -> u64 {
+        self.count += 1;
         self.queue.push_back(Flight {
-            number,
+            number: self.count,
+            purpose,
             needs_write,
             messages: Vec::new(),
             started: now,
             term,
         });
+        self.count
     }
 
     /// Adds messages to the newest turn.
     pub(crate) fn hold(&mut self, messages: Vec<Message>) {
+        if messages.is_empty() {
+            return;
+        }
         let newest = self.queue.back_mut().expect("its turn is under way");
         newest.messages.extend(messages);
     }
@@ -74,7 +92,7 @@ impl Flights {
         }
         let flight = self.queue.pop_front()?;
         Some(Landed {
-            number: flight.number,
+            purpose: flight.purpose,
             term: flight.needs_write.then_some(flight.term),
             messages: flight.messages,
         })

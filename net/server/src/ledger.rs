@@ -73,7 +73,7 @@ pub trait Ledger {
     ///
     /// # Errors
     /// Those that must end the process.
-    fn begin_turn(&mut self, _ring: &mut Ring, _now: u64) -> Result<(), Self::Error> {
+    fn begin_turn(&mut self, _now: u64) -> Result<(), Self::Error> {
         Ok(())
     }
 

@@ -136,7 +136,7 @@ impl<L: Ledger, F: Front> Reactor<L, F> {
 
     fn begin_turn(&mut self) -> Result<(), ServerError<L::Error>> {
         let Service { ledger, desk, .. } = &mut self.service;
-        let begun = ledger.begin_turn(&mut self.turn.ring, self.turn.clock.now);
+        let begun = ledger.begin_turn(self.turn.clock.now);
         begun.map_err(ServerError::Ledger)?;
         // None while nobody leads: what was told stays.
         desk.view = desk.view.max(ledger.view());

@@ -62,6 +62,8 @@ pub struct ServedReplica {
     made: u64,
     /// The log says this of the node's part.
     told: Option<RoleChange>,
+    /// As of the last role or step of time.
+    view: u32,
     gate: GateAlarm,
     beginning: Beginning,
     /// Other threads may have something for this one.
@@ -144,11 +146,27 @@ impl ServedReplica {
             transfers,
             made: 0,
             told: None,
+            view: 0,
             gate: GateAlarm::default(),
             beginning: Beginning::default(),
             has_news: true,
         };
         Ok((served, commander))
+    }
+
+    /// Does what other threads, peers and operators have asked for.
+    fn look_after_peers(&mut self) -> Result<(), NodeError> {
+        self.transfer_checkpoints()?;
+        // Behind the offers of the last turn: what became of them is among this.
+        for peer in self.peers.take_unreachable() {
+            self.replica.unreachable(peer);
+            self.transfers.may_be_lost(peer);
+        }
+        self.greet();
+        let waits = self.has_news && self.obey();
+        self.read_old()?;
+        self.has_news = waits;
+        Ok(())
     }
 
     /// Has old entries read that peers need, and passes on what was read.
@@ -304,6 +322,7 @@ impl ServedReplica {
             return;
         }
         self.told = Some(role);
+        self.view = self.replica.view();
         let leader = role.leader.map(|id| id - 1);
         tracing::info!(role = ?role.role, term = role.term, leader, serves = role.serving, "role");
         if let Some(index) = role.leader.and_then(|leader| self.transfers.led_by(leader)) {
@@ -362,7 +381,7 @@ impl Ledger for ServedReplica {
     }
 
     fn view(&self) -> u32 {
-        self.replica.view()
+        self.view
     }
 
     fn may_tell(&mut self, key: u128) -> Told {
@@ -399,7 +418,7 @@ impl Ledger for ServedReplica {
         self.questions.remove(&key);
     }
 
-    fn begin_turn(&mut self, ring: &mut Ring, now: u64) -> Result<(), NodeError> {
+    fn begin_turn(&mut self, now: u64) -> Result<(), NodeError> {
         self.now = now;
         let steps = now.saturating_sub(self.ticked) / TICK_NS;
         if steps > 0 {
@@ -410,6 +429,8 @@ impl Ledger for ServedReplica {
             for _ in 0..steps.min(TICKS_MAX) {
                 self.replica.tick()?;
             }
+            // Changes of membership count, too.
+            self.view = self.replica.view();
         }
         // Who has news wakes this thread; looking costs, so it is done without only once a step.
         self.has_news |= steps > 0 || self.peers.take_woken();
@@ -418,18 +439,10 @@ impl Ledger for ServedReplica {
             self.swept = now;
             self.sweep();
         }
-        self.transfer_checkpoints()?;
-        // Behind the offers of the last turn: what became of them is among this.
-        for peer in self.peers.take_unreachable() {
-            self.replica.unreachable(peer);
-            self.transfers.may_be_lost(peer);
+        if self.has_news || self.replica.has_wishes() || self.peers.has_changes() {
+            self.look_after_peers()?;
         }
-        self.greet();
         self.take_answers();
-        let waits = self.has_news && self.obey();
-        self.read_old()?;
-        self.has_news = waits;
-        self.peers.start(ring, now);
         Ok(())
     }
 

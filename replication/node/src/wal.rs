@@ -1,5 +1,7 @@
 //! From the group's writes to records of the log, and back from the disk.
 
+mod own;
+
 use std::collections::VecDeque;
 use std::io;
 use std::vec::Drain;
@@ -35,7 +37,7 @@ impl Proposed {
 }
 
 /// The ops of a record that is complete, where it is written from.
-pub(crate) struct Lent {
+pub(crate) struct Complete {
     pub(crate) place: EntryPlace,
     pub(crate) payload: Bytes,
 }
@@ -51,8 +53,8 @@ pub(crate) struct Wal {
     waiting: VecDeque<Waiting>,
     /// Records on their way, by number.
     flying: VecDeque<Flying>,
-    /// Records that were completed, to be [taken](Self::take_lent).
-    lent: Vec<Lent>,
+    /// Records that were completed, to be [taken](Self::take_complete).
+    complete: Vec<Complete>,
     pub(crate) places: Places,
     /// A record that says a checkpoint was installed is on its way, or durable: nothing follows.
     is_closing: bool,
@@ -81,9 +83,9 @@ enum Memory {
 }
 
 /// A buffer whose record is complete: nobody changes it any more.
-struct Complete(Buffer);
+struct CompleteBuffer(Buffer);
 
-impl AsRef<[u8]> for Complete {
+impl AsRef<[u8]> for CompleteBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
@@ -106,7 +108,7 @@ impl Wal {
             proposed: VecDeque::new(),
             waiting: VecDeque::new(),
             flying: VecDeque::with_capacity(IN_FLIGHT_MAX),
-            lent: Vec::new(),
+            complete: Vec::new(),
             places,
             is_closing: false,
         })
@@ -140,8 +142,8 @@ impl Wal {
     }
 
     /// Takes the records that can be lent.
-    pub(crate) fn take_lent(&mut self) -> Drain<'_, Lent> {
-        self.lent.drain(..)
+    pub(crate) fn take_complete(&mut self) -> Drain<'_, Complete> {
+        self.complete.drain(..)
     }
 
     /// An entry that was proposed here.
@@ -235,9 +237,9 @@ impl Wal {
             });
             let memory = match lent {
                 Some(place) => {
-                    let bytes = Bytes::from_owner(Complete(buffer));
+                    let bytes = Bytes::from_owner(CompleteBuffer(buffer));
                     let payload = bytes.slice(ops);
-                    self.lent.push(Lent { place, payload });
+                    self.complete.push(Complete { place, payload });
                     Memory::Shared { _bytes: bytes }
                 }
                 None => Memory::Own { _buffer: buffer },

@@ -27,6 +27,13 @@ impl Group {
     pub fn compact(&mut self, first: u64) {
         let checkpoint = self.raw.store().checkpoint().map_or(0, |c| c.index);
         assert!(first <= checkpoint + 1, "only what the checkpoint has");
+        self.compacted = first;
+        self.give_up_compacted();
+    }
+
+    /// Gives up what the log has given up, as far as the library is with it.
+    pub(super) fn give_up_compacted(&mut self) {
+        let first = self.compacted.min(self.library_handed + 1);
         self.raw.mut_store().compact(first);
     }
 

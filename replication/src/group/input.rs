@@ -20,6 +20,7 @@ impl Group {
             self.call_roll();
             return;
         }
+        self.tell_durable();
         // No campaign while a checkpoint is being installed: the library would look for the
         // entries before it, which are gone.
         if !self.is_installing() {
@@ -62,6 +63,7 @@ impl Group {
             self.say_to(header.from);
             return Ok(());
         }
+        self.tell_all();
         self.hear(header.from);
         self.hear_of_room(header.from, header.holds_back());
         self.meet(header.from, header.incarnation);
@@ -87,6 +89,7 @@ impl Group {
     }
 
     fn step(&mut self, message: Message) {
+        self.tell_all();
         // Answers of nodes that left are no error, and the only ones there can be.
         let _ = self.raw.step(message);
         self.after_call();
@@ -138,7 +141,9 @@ impl Group {
     /// yet: until it joins, its directory may be made anew and nobody was promised anything.
     fn meet(&mut self, from: NodeId, incarnation: u64) {
         let is_new = self.met.iter().all(|(id, _)| *id != from);
-        if is_new && self.members.is_unbound(from) {
+        // Nor while this node has nothing of a group that began: its first members may all be made
+        // anew, as long as nothing was promised to anybody.
+        if is_new && self.members.is_unbound(from) && self.knows_that_it_began() {
             self.met.push((from, incarnation));
         }
     }
@@ -216,9 +221,10 @@ impl Group {
 
     pub(super) fn place_of_next(&self) -> Place {
         let raft = &self.raw.raft;
+        let known = || raft.raft_log.last_index() + 1;
         Place {
             term: raft.term,
-            index: raft.raft_log.last_index() + 1,
+            index: self.untold.end().unwrap_or_else(known),
         }
     }
 
@@ -262,52 +268,12 @@ impl Group {
         Ok(place)
     }
 
-    /// Whether nobody but this node needs its entries: it leads, it is the only member, and no
-    /// change of that is proposed. Its proposals can be [lent](Self::propose_lent) then.
-    #[must_use]
-    pub fn is_sole(&self) -> bool {
-        // What is proposed and not executed counts as under way; so does all that the leader found
-        // in its log, until it serves.
-        self.is_leader()
-            && self.members.is_only(self.options.node)
-            && !self.raw.raft.has_pending_conf()
-    }
-
-    /// As [`propose`](Self::propose), for a group of ops whose bytes follow with
-    /// [`lend`](Self::lend), before they are durable: they stay where the record is written from,
-    /// and nothing is worked out for peers.
-    ///
-    /// # Errors
-    /// When it was not taken; nothing happened.
-    ///
-    /// # Panics
-    /// When this node is not [sole](Self::is_sole).
-    pub fn propose_lent(&mut self, ticket: u64) -> Result<Place, ProposeError> {
-        self.can_propose()?;
-        assert!(self.is_sole(), "what is lent cannot be sent yet");
-        let place = self.place_of_next();
-        let entry = Entry {
-            index: 0,
-            term: 0,
-            kind: EntryKind::Ops,
-            payload: Payload::lent(Bytes::new()),
-        };
-        self.propose_entry(entry.to_raft(), Some(ticket))?;
-        Ok(place)
-    }
-
-    /// The bytes of what was [proposed](Self::propose_lent) without them. They are let go of once
-    /// the entry is executed: a node that joins gets it from the log.
-    pub fn lend(&mut self, place: Place, bytes: Bytes) {
-        let Place { term, index } = place;
-        self.raw.mut_store().lend(index, term, bytes);
-    }
-
     pub(super) fn propose_entry(
         &mut self,
         entry: raft::eraftpb::Entry,
         ticket: Option<u64>,
     ) -> Result<(), ProposeError> {
+        self.tell_all();
         let place = self.place_of_next();
         let mut message = Message::default();
         message.set_msg_type(MessageType::MsgPropose);
@@ -356,7 +322,6 @@ impl Group {
         }
         self.flights.set_durable(number);
         self.land();
-        self.after_call();
     }
 
     /// Entries up to `index` are executed; the state has this digest.
@@ -380,10 +345,21 @@ impl Group {
     fn advance(&mut self, index: u64) {
         self.executed = index;
         self.backlog.executed(index);
-        self.raw.advance_apply_to(index);
+        self.untold.executed(index);
+        self.note_executed();
+    }
+
+    /// Tells the library what is executed, of what it has handed out, and lets go of that.
+    pub(super) fn note_executed(&mut self) {
+        let log = &self.raw.raft.raft_log;
+        let known = log.committed.min(log.persisted).min(self.library_handed);
+        let executed = self.executed.min(known);
+        if executed <= log.applied {
+            return;
+        }
+        self.raw.advance_apply_to(executed);
         self.after_call();
-        let durable = self.raw.raft.raft_log.persisted;
-        self.raw.mut_store().trim(index.min(durable) + 1);
+        self.raw.mut_store().trim(executed + 1);
     }
 
     /// The entries of a fetch cannot be read now. The peer asks again.

@@ -9,6 +9,7 @@ mod start;
 mod status;
 mod turn;
 mod types;
+mod untold;
 
 use std::collections::VecDeque;
 
@@ -25,24 +26,36 @@ use crate::members::Members;
 use crate::pending::{Proposals, Reads};
 use crate::roll::RollCall;
 use crate::timing::election_ticks;
+use crate::untold::{Told, Untold};
 use crate::window::Window;
 
 pub use self::{
     start::{Options, Start},
     status::{PeerStatus, Status},
     types::{
-        Checkpoint, Commit, CommitContent, Fetch, Install, Outgoing, Output, Place, Role,
-        RoleChange, Write,
+        Checkpoint, Commit, CommitContent, Fetch, Install, Lent, LentWrite, Outgoing, Output,
+        Place, Role, RoleChange, Write,
     },
 };
 
 /// One node's part in a group. See the crate's essay.
 pub struct Group {
     raw: RawNode<Window>,
+    /// The library was called since it last had nothing ready.
+    is_touched: bool,
     options: Options,
     /// As of the last entry handed out.
     members: Members,
     flights: Flights,
+    /// Proposed as the only member, and not told to the library.
+    untold: Untold,
+    /// The term of the last of these.
+    untold_term: u64,
+    untold_commits: Vec<Commit>,
+    /// Told to the library since its last turn.
+    told: Vec<Told>,
+    /// Term and vote of the library's last turn.
+    promised: (u64, u64),
     /// Messages whose writes are durable.
     released: Vec<raft::eraftpb::Message>,
     proposals: Proposals,
@@ -51,10 +64,14 @@ pub struct Group {
     /// Ticks so far.
     now: u64,
     role: RoleChange,
-    /// Last entry handed out for execution, and last one executed.
+    /// Last entry handed out for execution, last one of those that the library has handed out, and
+    /// last one executed.
     handed: u64,
+    library_handed: u64,
     executed: u64,
     backlog: Backlog,
+    /// The log gave up what lies below.
+    compacted: u64,
     /// The leader's first entry; it serves once that is executed.
     serving_from: u64,
     /// The hard state of this term is durable.
@@ -128,6 +145,7 @@ impl Group {
 
     /// To be called behind every call into the library that may change its state.
     fn after_call(&mut self) {
+        self.is_touched = true;
         self.pin_timeout();
         self.note_role();
     }

@@ -1,5 +1,7 @@
 //! Before a group begins: nothing reaches the library until the first voters know each other.
 
+use smallvec::SmallVec;
+
 use super::Group;
 use super::types::{Outgoing, Output, Write};
 use crate::NodeId;
@@ -50,7 +52,7 @@ impl Group {
     }
 
     /// Whether this node has anything of a group that began: one that is to join has not, at first.
-    fn knows_that_it_began(&self) -> bool {
+    pub(super) fn knows_that_it_began(&self) -> bool {
         !self.first.is_empty() || self.handed > 0
     }
 
@@ -131,7 +133,7 @@ impl Group {
             out.writes.push(Write {
                 number: ROLL_WRITE,
                 hard: Hard::from_raft(&self.raw.raft.hard_state()),
-                entries: Vec::new(),
+                entries: SmallVec::new(),
                 install: None,
                 roll: Some(roll),
             });

@@ -19,6 +19,7 @@ use crate::limits::{
 use crate::members::Members;
 use crate::pending::{Proposals, Reads};
 use crate::roll::RollCall;
+use crate::untold::Untold;
 use crate::window::{Window, WindowStart};
 
 /// What can be chosen at each start.
@@ -171,9 +172,15 @@ impl Group {
         };
         let mut group = Self {
             raw,
+            is_touched: true,
             options,
             members: start.members,
             flights: Flights::default(),
+            untold: Untold::default(),
+            untold_term: 0,
+            untold_commits: Vec::new(),
+            told: Vec::new(),
+            promised: (start.hard.term, start.hard.vote),
             released: Vec::new(),
             proposals: Proposals::default(),
             reads: Reads::default(),
@@ -181,8 +188,10 @@ impl Group {
             now: 0,
             role,
             handed: start.applied,
+            library_handed: start.applied,
             executed: start.applied,
             backlog: Backlog::new(options.backlog_bytes),
+            compacted: start.first,
             serving_from: 0,
             durable_term: start.hard.term,
             roles: vec![role],

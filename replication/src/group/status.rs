@@ -53,13 +53,20 @@ pub struct PeerStatus {
 }
 
 impl Group {
+    /// The last entry that is durable here. What a leader has handed out is, whether or not the
+    /// library was told of it.
+    fn durable(&self) -> u64 {
+        let handed = if self.is_leader() { self.handed } else { 0 };
+        self.raw.raft.raft_log.persisted.max(handed)
+    }
+
     /// The last entry that a node is known to have on stable storage, as this leader sees it; of
     /// this node, as it is.
     #[must_use]
     pub fn has(&self, id: NodeId) -> u64 {
         let raft = &self.raw.raft;
         if id == self.options.node {
-            return raft.raft_log.persisted;
+            return self.durable();
         }
         if !self.is_leader() {
             return 0;
@@ -77,7 +84,7 @@ impl Group {
     #[must_use]
     pub fn status(&self) -> Status {
         let raft = &self.raw.raft;
-        let last = raft.raft_log.last_index();
+        let last = self.place_of_next().index - 1;
         let peer = |id: NodeId| {
             let has = self.has(id);
             PeerStatus {
@@ -95,12 +102,12 @@ impl Group {
             node: self.options.node,
             role: self.role,
             last,
-            durable: raft.raft_log.persisted,
-            committed: raft.raft_log.committed,
+            durable: self.durable(),
+            committed: raft.raft_log.committed.max(self.handed),
             executed: self.executed,
             backlog_bytes: self.backlog.bytes(),
             holds_back: self.backlog.is_full(),
-            in_flight: self.proposals.len(),
+            in_flight: self.proposals.len() + self.untold.in_flight(),
             stalled_ticks: self.stalled_ticks(),
             roll: self.roll(),
             peers: others.map(peer).collect(),

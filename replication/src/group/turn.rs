@@ -8,6 +8,7 @@ use super::types::{Commit, CommitContent, Fetch, Outgoing, Output, Write};
 use crate::codec::decode_description;
 use crate::entry::{Entry, EntryKind, Hard, is_lent};
 use crate::error::Stop;
+use crate::flights::Purpose;
 
 impl Group {
     /// Works until nothing is ready, and adds what is to be done to `out`.
@@ -16,6 +17,8 @@ impl Group {
     /// When this node must end.
     pub fn poll(&mut self, out: &mut Output) -> Result<(), Stop> {
         self.poll_roll(out);
+        self.land();
+        out.commits.append(&mut self.untold_commits);
         if self.has_begun() {
             self.poll_library(out);
         }
@@ -37,6 +40,7 @@ impl Group {
             self.land();
             self.take_fetches(out);
             if !self.raw.has_ready() {
+                self.is_touched = false;
                 break;
             }
             self.turn(out);
@@ -49,6 +53,7 @@ impl Group {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.reads.is_empty()
+            && self.untold_commits.is_empty()
             && !self.flights.has_landed()
             && self.released.is_empty()
             && self.refused_reads.is_empty()
@@ -64,7 +69,7 @@ impl Group {
     fn has_ready(&self) -> bool {
         match &self.roll {
             Some(roll) => roll.can_agree(self.now),
-            None => self.raw.has_ready(),
+            None => self.is_touched && self.raw.has_ready(),
         }
     }
 
@@ -89,14 +94,20 @@ impl Group {
             decode_description(description).expect("validated where it came in")
         });
         let entries = ready.take_entries();
+        let fresh = self.not_written(&entries);
         // A new commit alone may wait for the next record.
-        let needs_write = ready.must_sync();
-        let term = self.raw.raft.term;
+        let hard = Hard::from_raft(&self.raw.raft.hard_state());
+        let promises = (hard.term, hard.vote) != self.promised;
+        let needs_write = promises || !fresh.is_empty() || install.is_some();
+        let term = hard.term;
         let at_once = ready.take_messages();
         let when_durable = ready.take_persisted_messages();
         let commits = ready.take_committed_entries();
 
-        self.flights.push(number, needs_write, self.now, term);
+        self.promised = (hard.term, hard.vote);
+        let number = self
+            .flights
+            .push(Purpose::Ready(number), needs_write, self.now, term);
         self.flights.hold(when_durable);
         if self.durable_term == term {
             for message in at_once {
@@ -113,16 +124,17 @@ impl Group {
         if needs_write {
             out.writes.push(Write {
                 number,
-                hard: Hard::from_raft(&self.raw.raft.hard_state()),
-                entries: entries.iter().map(Entry::from_raft).collect(),
+                hard,
+                entries: fresh.iter().map(Entry::from_raft).collect(),
                 install: install.clone(),
                 roll: None,
             });
         }
         self.raw.mut_store().append(entries);
+        self.lend_told();
         self.raw.advance_append_async(ready);
         if let Some(checkpoint) = install {
-            self.handed = checkpoint.index;
+            (self.handed, self.library_handed) = (checkpoint.index, checkpoint.index);
             self.members = checkpoint.members;
             self.forget_strangers();
             self.digests.restart();
@@ -131,9 +143,17 @@ impl Group {
         for entry in &commits {
             self.hand_out(entry, out);
         }
+        self.note_executed();
+        self.give_up_compacted();
     }
 
     fn hand_out(&mut self, entry: &eraftpb::Entry, out: &mut Output) {
+        self.library_handed = entry.index;
+        if entry.index <= self.handed {
+            // It was handed out before the library was told of it.
+            assert_eq!(entry.term, self.untold_term, "it is the same entry");
+            return;
+        }
         assert_eq!(
             entry.index,
             self.handed + 1,
@@ -201,9 +221,15 @@ impl Group {
     /// Counts what became durable, in order.
     pub(super) fn land(&mut self) {
         while let Some(landed) = self.flights.pop() {
-            self.raw.on_persist_ready(landed.number);
             self.durable_term = landed.term.unwrap_or(self.durable_term);
-            self.released.extend(landed.messages);
+            match landed.purpose {
+                Purpose::Untold(index) => self.land_untold(index),
+                Purpose::Ready(number) => {
+                    self.raw.on_persist_ready(number);
+                    self.after_call();
+                    self.released.extend(landed.messages);
+                }
+            }
         }
     }
 

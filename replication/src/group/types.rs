@@ -1,6 +1,7 @@
 //! What goes out of the group.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::NodeId;
 use crate::codec::Frame;
@@ -15,6 +16,24 @@ pub struct Place {
     pub term: u64,
     /// Its index.
     pub index: u64,
+}
+
+/// A proposal whose bytes follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lent {
+    /// Where it is.
+    pub place: Place,
+    /// It is to be written now; none when its write comes with the next [`Output`].
+    pub write: Option<LentWrite>,
+}
+
+/// The write of one entry, without the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LentWrite {
+    /// For [`Group::persisted`](super::Group::persisted).
+    pub number: u64,
+    /// Goes into its record.
+    pub hard: Hard,
 }
 
 /// A node's part.
@@ -72,7 +91,7 @@ pub struct Write {
     pub hard: Hard,
     /// A record each; none: one record without an entry. The first one may be at or below the last
     /// entry written: then that one and all above it are void.
-    pub entries: Vec<Entry>,
+    pub entries: SmallVec<[Entry; 1]>,
     /// Before the entries: this checkpoint, which was fetched, counts now, and the log is empty.
     pub install: Option<Checkpoint>,
     /// And nothing else: the incarnations of the group's first voters.

@@ -10,4 +10,5 @@ mod reads;
 mod recovery;
 mod roll;
 mod support;
+mod untold;
 mod window;

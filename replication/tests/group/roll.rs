@@ -5,7 +5,7 @@ use giro_replication::{
     Change, ChangeRefused, Content, Hard, NodeId, ReceiveError, Refusal, Replay, Role,
 };
 
-use crate::support::{World, unbound};
+use crate::support::{World, member, unbound};
 
 fn new_group(voters: u64) -> World {
     World::of(voters, &unbound(voters))
@@ -273,6 +273,33 @@ fn a_node_that_is_to_join_later_does_not_say_that_the_group_has_begun() {
     }
     world.restart(3);
     world.elect();
+}
+
+/// It had met them under other incarnations, and refused the new ones until it was started again
+/// (found by the simulator, seed 230000463).
+#[test]
+fn a_node_that_is_to_join_takes_first_members_that_were_made_anew() {
+    let mut world = new_group(3);
+    world.add_other(4, 1004, &unbound(3));
+    world.elect();
+    for id in 1..=3 {
+        let greeting = world.node(id).group.greeting(4).unwrap();
+        world.node(4).group.receive(&greeting.to_bytes()).unwrap();
+    }
+    // They have served nobody yet.
+    for id in 1..=3 {
+        world.crash(id);
+    }
+    for id in 1..=3 {
+        world.make_anew(id, 2000 + id);
+    }
+    let leader = world.elect();
+    world.propose(leader, "first", 1);
+    let add = Change::AddLearner(member(4));
+    world.node(leader).group.change(&add, 9).unwrap();
+    world.ticks(10);
+    assert_eq!(world.refused.len(), 0, "{:?}", world.refused);
+    assert_eq!(world.node(4).texts(), ["first"]);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use giro_replication::{
-    Checkpoint, Commit, CommitContent, Content, Entry, Group, Hard, Member, Members, NodeId,
-    Options, Output, Payload, ReceiveError, Replay, Role, Stop, Write,
+    Checkpoint, Commit, CommitContent, Content, Entry, EntryKind, Group, Hard, Lent, LentWrite,
+    Member, Members, NodeId, Options, Output, Payload, ReceiveError, Replay, Role, Stop, Write,
 };
 
 pub(crate) const CLUSTER: u128 = 5;
@@ -416,10 +416,25 @@ impl World {
 
     /// Proposes what is only in its record's buffer; the record is complete, and not durable.
     pub(crate) fn propose_lent(&mut self, id: NodeId, text: &str, ticket: u64) {
-        let place = self.node(id).group.propose_lent(ticket).unwrap();
+        let Lent { place, write } = self.node(id).group.propose_lent(ticket).unwrap();
         self.poll(id);
         let node = self.node(id);
         let ops = Bytes::copy_from_slice(text.as_bytes());
+        if let Some(LentWrite { number, hard }) = write {
+            let entry = Entry {
+                index: place.index,
+                term: place.term,
+                kind: EntryKind::Ops,
+                payload: Payload::lent(Bytes::new()),
+            };
+            node.unwritten.push_back(Write {
+                number,
+                hard,
+                entries: [entry].into_iter().collect(),
+                install: None,
+                roll: None,
+            });
+        }
         let write = node.unwritten.back_mut().unwrap();
         let entry = write.entries.last_mut().unwrap();
         assert_eq!((entry.index, entry.term), (place.index, place.term));

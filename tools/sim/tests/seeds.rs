@@ -61,6 +61,11 @@ fn clients_do_not_ask_nodes_that_do_not_answer_again_and_again() {
 }
 
 #[test]
+fn a_node_that_is_to_join_takes_first_members_that_were_made_anew() {
+    stays_clean(230_000_463);
+}
+
+#[test]
 fn a_group_whose_only_node_that_had_begun_forgot_it_is_made_anew() {
     stays_clean(70_006_557);
 }

@@ -215,6 +215,11 @@ impl Peers {
         std::mem::take(&mut self.is_woken)
     }
 
+    /// Whether peers came or went since they were last taken.
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.unreachable.is_empty() || !self.opened.is_empty()
+    }
+
     /// Peers that frames may not have reached since the last call.
     pub(crate) fn take_unreachable(&mut self) -> Vec<NodeId> {
         std::mem::take(&mut self.unreachable)

@@ -11,6 +11,9 @@ use crate::transfer::{Fetcher, Pinned};
 impl Replica {
     /// Takes note of checkpoints that the engine's history has made durable.
     pub(super) fn take_durable_checkpoint(&mut self) {
+        if self.marks.is_empty() {
+            return;
+        }
         let needed = self.engine.needed_record();
         let mut newest = None;
         while self.marks.front().is_some_and(|mark| mark.0 <= needed) {

@@ -19,8 +19,8 @@ impl Replica {
     }
 
     fn can_execute(&self) -> bool {
-        let waits = self.engine.is_behind() && !self.was_serving;
-        !self.committed.is_empty() && !waits && !self.is_superseded
+        let waits = || !self.was_serving && self.engine.is_behind();
+        !self.committed.is_empty() && !self.is_superseded && !waits()
     }
 
     /// Hands out replies that need not wait any longer; executes the oldest committed entry, hands

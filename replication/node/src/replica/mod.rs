@@ -64,7 +64,7 @@ pub struct Replica {
     /// Keeps other processes out of the directory.
     _lock: Option<DirLock>,
     /// What the last polls left.
-    out: Output,
+    out: Option<Box<Output>>,
     frames: Vec<Outgoing>,
     /// Of own groups, for the window and the frames.
     copies: Copies,

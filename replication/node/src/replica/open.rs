@@ -10,7 +10,7 @@ use giro::{AtCheckpoint, Engine, Progress};
 use giro_log::directory::read_identity_on;
 use giro_log::storage::{RealStorage, Storage};
 use giro_log::{DirLock, Identity, Recovery};
-use giro_replication::{Checkpoint, Group, Output, Start};
+use giro_replication::{Checkpoint, Group, Start};
 use zerocopy::IntoBytes;
 
 use super::Replica;
@@ -173,7 +173,7 @@ impl Replica {
             dir,
             identity,
             _lock: lock,
-            out: Output::default(),
+            out: Some(Box::default()),
             frames: Vec::new(),
             copies: Copies::new(),
             committed: VecDeque::new(),

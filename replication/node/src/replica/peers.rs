@@ -68,6 +68,13 @@ impl Replica {
         Ok(())
     }
 
+    /// Whether there are [fetches](Self::fetches), [offers](Self::offers) or
+    /// [installs](Self::installs) to be taken.
+    #[must_use]
+    pub fn has_wishes(&self) -> bool {
+        !self.fetches.is_empty() || !self.offers.is_empty() || !self.installs.is_empty()
+    }
+
     /// Readers for entries that peers need and that are only on disk: each is to be
     /// [read](OldEntries::read), on a thread of its own where that is wanted, and what came of it
     /// is for [`fetched`](Self::fetched).

@@ -4,12 +4,12 @@ use std::io;
 
 use bytes::Bytes;
 use giro_log::Disk;
-use giro_replication::{Commit, CommitContent, Outgoing, Payload, ProposeError};
+use giro_replication::{Commit, CommitContent, Lent, Outgoing, Payload, ProposeError};
 
 use super::Replica;
 use crate::error::NodeError;
 use crate::journal::Event;
-use crate::wal::{Lent, Proposed};
+use crate::wal::{Complete, Proposed};
 
 impl Replica {
     /// Proposes what was submitted, starts writes, and leaves in [`frames`](Self::frames) what is
@@ -25,7 +25,7 @@ impl Replica {
         self.take_durable_checkpoint();
         self.poll()?;
         loop {
-            let has_proposed = self.propose()?;
+            let has_proposed = self.propose(disk)?;
             self.wal.start(disk, &mut self.journal)?;
             self.lend();
             if !has_proposed {
@@ -52,14 +52,22 @@ impl Replica {
         }
         if let Some(number) = landed.number {
             self.group.persisted(number);
+            for commit in self.group.landed() {
+                self.undecided = self.undecided.saturating_sub(1);
+                self.committed.push_back(commit);
+            }
         }
         Ok(())
     }
 
     /// Proposes the next group, if there is one and it can be written at once.
-    fn propose(&mut self) -> Result<bool, NodeError> {
+    fn propose(&mut self, disk: &mut impl Disk) -> Result<bool, NodeError> {
         let can = self.was_serving && self.wal.can_take() && self.group.next_place().is_some();
         if !can {
+            return Ok(false);
+        }
+        let is_sole = self.group.is_sole();
+        if is_sole && self.group.awaits_library() {
             return Ok(false);
         }
         let gathers = self.undecided >= self.options.gather_from;
@@ -67,25 +75,33 @@ impl Replica {
             return Ok(false);
         };
         let ticket = self.ticket();
-        let is_lent = self.group.is_sole();
-        let (payload, proposed) = if is_lent {
+        let (payload, proposed) = if is_sole {
             (Bytes::new(), self.group.propose_lent(ticket))
         } else {
             let payload = self.copies.of(group.payload());
             let proposed = self.group.propose(Payload::new(payload.clone()), ticket);
+            let proposed = proposed.map(|place| Lent { place, write: None });
             (payload, proposed)
         };
         match proposed {
-            Ok(place) => {
-                self.own.push_back((place, payload));
+            Ok(Lent { place, write }) => {
                 self.undecided += 1;
-                self.wal.expect(Proposed {
+                let proposed = Proposed {
                     place,
                     bytes: group.payload().len(),
                     buffer: group.into_buffer(),
-                    is_lent,
-                });
-                self.poll()?;
+                    is_lent: is_sole,
+                };
+                if let Some(write) = write {
+                    let own = self.wal.write_own(proposed, write, disk, &mut self.journal);
+                    let payload = own?;
+                    self.own.push_back((place, payload.clone()));
+                    self.group.lend(place, payload);
+                } else {
+                    self.own.push_back((place, payload));
+                    self.wal.expect(proposed);
+                    self.poll()?;
+                }
                 Ok(true)
             }
             Err(ProposeError::Busy(_)) => {
@@ -103,7 +119,7 @@ impl Replica {
 
     /// Records that are complete are where the ops of their entries are read from.
     fn lend(&mut self) {
-        for Lent { place, payload } in self.wal.take_lent() {
+        for Complete { place, payload } in self.wal.take_complete() {
             let mut own = self.own.iter_mut();
             if let Some(own) = own.rfind(|own| own.0 == place) {
                 own.1 = payload.clone();
@@ -121,7 +137,7 @@ impl Replica {
             self.cover();
             return Ok(());
         }
-        let mut out = std::mem::take(&mut self.out);
+        let mut out = self.out.take().expect("it is put back below");
         let polled = self.group.poll(&mut out);
         for role in out.roles.drain(..) {
             self.journal.note(|| Event::Role(role));
@@ -157,7 +173,7 @@ impl Replica {
         self.installs.append(&mut out.installs);
         self.offers.append(&mut out.offers);
         self.wants_checkpoint |= std::mem::take(&mut out.wants_checkpoint);
-        self.out = out;
+        self.out = Some(out);
         self.cover();
         Ok(polled?)
     }
