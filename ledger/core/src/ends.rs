@@ -22,6 +22,16 @@ impl Ends {
         self.0.get(&row).copied()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Makes room for so many.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.0.reserve(count.saturating_sub(self.0.len()));
+    }
+
     /// Forgets all, and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.0.clear();

@@ -5,6 +5,8 @@ use giro_base::limits::BRANCH_TEXT_BYTES_MAX;
 use giro_base::{Account, Region, Timestamp, Transfer};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::fill::Fill;
+
 /// What happened between two rows. Generations follow each other without gap: every stored
 /// transfer, expiry and burned id is in exactly one.
 pub struct Generation {
@@ -228,6 +230,19 @@ impl Generation {
         })
     }
 
+    /// Makes the memory of so much of everything resident.
+    pub(crate) fn prefault(&self, fill: &Fill) {
+        self.transfers.prefault(fill.rows);
+        self.links.prefault(fill.rows);
+        self.closings.prefault(fill.closings);
+        self.openings.prefault(fill.openings);
+        if fill.openings <= self.endings.len_max() {
+            self.endings.prefault(fill.openings);
+        }
+        self.branches.prefault(fill.branches);
+        self.texts.prefault(fill.text_units);
+    }
+
     /// Makes it an empty one in the same memory.
     pub fn reset(&mut self, number: u64, first_row: u64, first_slot: u32) {
         self.number = number;
@@ -339,5 +354,60 @@ impl Generation {
     #[must_use]
     pub fn transfer(&self, row: u64) -> &Transfer {
         &self.transfers[(row - self.first_row) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    const PAGE_BYTES: usize = 4096;
+
+    /// Whether the page of the element at `place` is in memory.
+    fn is_resident<T: FromBytes + IntoBytes + Immutable + Copy>(
+        region: &Region<T>,
+        place: usize,
+    ) -> bool {
+        let address = region.as_ptr() as usize + place * size_of::<T>();
+        let pages = File::open("/proc/self/pagemap").unwrap();
+        let mut entry = [0; 8];
+        let at = (address / PAGE_BYTES * entry.len()) as u64;
+        pages.read_exact_at(&mut entry, at).unwrap();
+        u64::from_le_bytes(entry) >> 63 == 1
+    }
+
+    #[test]
+    fn memory_is_resident_for_what_is_expected_and_not_for_more() {
+        const MAX: usize = 1 << 20;
+        let fill = Fill {
+            rows: 100_000,
+            closings: 50_000,
+            openings: 10_000,
+            branches: 40_000,
+            text_units: 90_000,
+            ends: 0,
+        };
+        let generation = Generation::new(0, 0, MAX, 2 * MAX).unwrap();
+        generation.prefault(&fill);
+        macro_rules! check {
+            ($($region:ident $count:ident),*) => {$(
+                let (region, count) = (&generation.$region, fill.$count);
+                for place in [0, count / 2, count - 1] {
+                    assert!(is_resident(region, place), "{} {place}", stringify!($region));
+                }
+                let far = region.len_max() - 1;
+                assert!(!is_resident(region, far), "{}", stringify!($region));
+            )*};
+        }
+        check!(
+            transfers rows, links rows, closings closings, openings openings, branches branches,
+            texts text_units
+        );
+        assert!(is_resident(&generation.endings, fill.openings - 1));
+        assert!(!is_resident(&generation.burned, 0));
+        assert!(!is_resident(&generation.expiries, 0));
     }
 }

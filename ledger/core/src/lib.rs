@@ -28,6 +28,7 @@ pub mod digest;
 pub mod encode;
 mod ends;
 pub mod expiry;
+mod fill;
 pub mod generation;
 pub mod index;
 pub mod machine;
@@ -44,4 +45,5 @@ pub mod window;
 
 pub use batch::Batch;
 pub use digest::Digest;
+pub use fill::Fill;
 pub use machine::{Options, StateMachine};

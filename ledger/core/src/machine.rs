@@ -12,6 +12,7 @@ use crate::branches::{Expanded, Known};
 use crate::decide;
 use crate::digest::Digest;
 use crate::encode::encode;
+use crate::fill::Fill;
 use crate::generation::Generation;
 use crate::index::IdIndex;
 use crate::pendings::Pending;
@@ -86,16 +87,26 @@ pub struct SparePlan {
 }
 
 impl SparePlan {
-    /// Such memory, resident for so many rows.
+    /// Such memory, resident for so much of everything.
     ///
     /// # Errors
     /// The system's when it has no address space.
-    pub fn make(&self, rows: usize) -> std::io::Result<Spare> {
-        let index = |_| IdIndex::new(rows / self.shards);
-        Ok(Spare {
-            rows: SpareRows::new(self.shape, rows)?,
+    pub fn make(&self, fill: &Fill) -> std::io::Result<Spare> {
+        let index = |_| IdIndex::new(fill.rows / self.shards);
+        let mut spare = Spare {
+            rows: SpareRows::new(self.shape)?,
             indexes: (0..self.shards).map(index).collect::<Result<_, _>>()?,
-        })
+        };
+        spare.prefault(fill);
+        Ok(spare)
+    }
+}
+
+impl Spare {
+    /// Makes the memory for so much of everything resident; where it is, that takes next to no
+    /// time.
+    pub fn prefault(&mut self, fill: &Fill) {
+        self.rows.prefault(fill);
     }
 }
 

@@ -10,6 +10,7 @@ use giro_base::{Account, Region, Timestamp, Transfer, TransferFlags};
 
 use crate::branches::NewBranch;
 use crate::ends::Ends;
+use crate::fill::Fill;
 use crate::generation::{Closing, Expiry, Generation, Links, Opening};
 use crate::phase::Phase;
 use crate::restore::Boundary;
@@ -52,21 +53,23 @@ pub struct SpareRows {
 }
 
 impl SpareRows {
-    /// Memory for a generation of a window of this [shape](Window::shape), of which the first
-    /// `rows` are made resident.
+    /// Memory for a generation of a window of this [shape](Window::shape).
     ///
     /// # Errors
     /// The system's when it has no address space.
-    pub fn new((rows_max, is_archived): (usize, bool), rows: usize) -> std::io::Result<Self> {
+    pub fn new((rows_max, is_archived): (usize, bool)) -> std::io::Result<Self> {
         let openings_max = openings_max(rows_max, is_archived);
-        let spare = Self {
+        Ok(Self {
             generation: Generation::new(0, 0, rows_max, openings_max)?,
             extra: Extra::new(0, rows_max)?,
-        };
-        spare.generation.transfers.prefault(rows);
-        spare.generation.links.prefault(rows);
-        spare.extra.phases.prefault(rows);
-        Ok(spare)
+        })
+    }
+
+    /// Makes the memory for so much of everything resident.
+    pub fn prefault(&mut self, fill: &Fill) {
+        self.generation.prefault(fill);
+        self.extra.phases.prefault(fill.rows);
+        self.extra.ended.reserve(fill.ends);
     }
 }
 
@@ -148,9 +151,21 @@ impl Window {
 
     /// Makes the memory of the first `rows` of a generation resident.
     pub fn prefault(&self, rows: usize) {
-        self.open.transfers.prefault(rows);
-        self.open.links.prefault(rows);
+        self.open.prefault(&Fill::of_rows(rows));
         self.open_extra.phases.prefault(rows);
+    }
+
+    /// What the generation being filled has so far.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        Fill {
+            rows: self.open.transfers.len(),
+            closings: self.open.closings.len(),
+            openings: self.open.openings.len(),
+            branches: self.open.branches.len(),
+            text_units: self.open.texts.len(),
+            ends: self.open_extra.ended.len(),
+        }
     }
 
     /// Whether generations leave memory, and so note their openings.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use giro_base::limits::CREATE_REPLY_BYTES_MAX;
 use giro_base::{Account, CreateTransferStatus as Status, Operation, Transfer, TransferFlags};
-use giro_core::{Batch, Options, StateMachine};
+use giro_core::{Batch, Fill, Options, StateMachine};
 use zerocopy::IntoBytes;
 
 const ROWS: u128 = 8;
@@ -54,7 +54,11 @@ impl Case {
         };
         let pendings: Vec<Transfer> = (1..=ROWS).map(pending).collect();
         assert!(case.transfers(&pendings).is_empty());
-        let spare = case.machine.spare_plan().make(0).expect("address space");
+        let spare = case
+            .machine
+            .spare_plan()
+            .make(&Fill::default())
+            .expect("address space");
         drop(case.machine.rotate(spare));
         case
     }
@@ -108,7 +112,11 @@ fn a_generation_without_pending_transfers_leaves_at_once() {
         ..Transfer::default()
     };
     assert!(case.transfers(&[single]).is_empty());
-    let spare = case.machine.spare_plan().make(0).expect("address space");
+    let spare = case
+        .machine
+        .spare_plan()
+        .make(&Fill::default())
+        .expect("address space");
     drop(case.machine.rotate(spare));
     assert!(case.machine.leave_oldest(0));
 }

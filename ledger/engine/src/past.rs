@@ -14,7 +14,7 @@ use giro_core::archive::{self, Archive, Subject};
 use giro_core::branches::Known;
 use giro_core::machine::{Remains, Spare, SparePlan, TRANSFER_BYTES};
 use giro_core::phase::Phase;
-use giro_core::{Batch, StateMachine};
+use giro_core::{Batch, Fill, StateMachine};
 use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
 
 use self::overdue::Overdue;
@@ -79,14 +79,20 @@ pub struct Past {
     spares: Receiver<Spare>,
     /// As much of it was made as is ever needed.
     is_stocked: bool,
+    /// How much of everything it is resident for.
+    resident: Fill,
+    /// What the next generations will need was looked at in this one.
+    is_provided: bool,
 }
 
 /// Work of the sweeper.
 enum Chore {
     /// Memory to be cleared and used again.
-    Sweep(Remains),
-    /// Memory to be made, resident for so many rows.
-    Make(SparePlan, usize),
+    Sweep(Remains, Fill),
+    /// Memory to be made, resident for so much of everything.
+    Make(SparePlan, Fill),
+    /// Memory of which more is to be resident.
+    Fit(Box<Spare>, Fill),
 }
 
 /// Clears and makes memory for generations until the ledger is gone.
@@ -95,21 +101,27 @@ fn sweep(work: &Receiver<Chore>, ready: &Sender<Spare>) {
     let _ = rustix::process::setpriority_process(None, SWEEPER_NICE);
     for chore in work {
         let spare = match chore {
-            Chore::Sweep(remains) => {
+            Chore::Sweep(remains, fill) => {
                 // The history lets go of it soon after it said that it is written.
                 while remains.is_shared() {
                     std::thread::sleep(SWEEP_PAUSE);
                 }
-                remains.clear()
+                remains.clear().map(|spare| fitted(spare, &fill))
             }
             // Without memory ahead of need it is made when it is needed.
-            Chore::Make(plan, rows) => plan.make(rows).ok(),
+            Chore::Make(plan, fill) => plan.make(&fill).ok(),
+            Chore::Fit(spare, fill) => Some(fitted(*spare, &fill)),
         };
         // What does not fit is given back to the system.
         if let Some(spare) = spare {
             let _ = ready.try_send(spare);
         }
     }
+}
+
+fn fitted(mut spare: Spare, fill: &Fill) -> Spare {
+    spare.prefault(fill);
+    spare
 }
 
 /// The history's filters, for all shards at once.
@@ -172,6 +184,8 @@ impl Past {
             chores,
             spares,
             is_stocked: false,
+            resident: Fill::default(),
+            is_provided: false,
         })
     }
 
@@ -267,17 +281,40 @@ impl Past {
     /// The system's when it has no address space.
     pub(crate) fn spare(&mut self, machine: &StateMachine) -> std::io::Result<Spare> {
         let spare = self.spares.try_recv();
-        spare.or_else(|_| machine.spare_plan().make(0))
+        spare.or_else(|_| machine.spare_plan().make(&Fill::default()))
     }
 
     /// Has memory for `count` generations made.
-    fn order(&self, machine: &StateMachine, count: usize) {
+    fn order(&mut self, machine: &StateMachine, count: usize) {
         let rows = self.generation_rows.unwrap_or(0);
+        self.resident = self.resident.max(Fill::of_rows(rows));
         for _ in 0..count {
+            let chore = Chore::Make(machine.spare_plan(), self.resident);
             // What finds no room is made when it is needed.
-            let _ = self
-                .chores
-                .try_send(Chore::Make(machine.spare_plan(), rows));
+            let _ = self.chores.try_send(chore);
+        }
+    }
+
+    /// Sees to it that the next generations find their memory: half of this one is filled, and
+    /// they will be like it. The first touch of memory must not cost payments time.
+    fn provide(&mut self, machine: &StateMachine) {
+        let expected = Fill {
+            // There will be as many as there are in any.
+            rows: 0,
+            ..machine.tables().window.fill().at_its_end()
+        };
+        if expected.exceeds(self.resident) {
+            self.resident = self.resident.max(expected.with_margin());
+            while let Ok(spare) = self.spares.try_recv() {
+                let chore = Chore::Fit(Box::new(spare), self.resident);
+                // Without the thread it is given back here.
+                let _ = self.chores.try_send(chore);
+            }
+        }
+        if !self.is_stocked {
+            // A ledger with so many transfers will have more.
+            self.is_stocked = true;
+            self.order(machine, SPARES_MAX);
         }
     }
 
@@ -316,11 +353,9 @@ impl Past {
         let log_bytes_max = rows.saturating_mul(LOG_BYTES_PER_ROW).max(LOG_BYTES_MIN);
         let open = machine.tables().window.open();
         let is_half = open.transfers.len() >= rows / 2 || self.log_bytes >= log_bytes_max / 2;
-        if is_half && !self.is_stocked {
-            // A ledger with so many transfers will have more, and the first touch of memory must
-            // not cost payments time.
-            self.is_stocked = true;
-            self.order(machine, SPARES_MAX);
+        if is_half && !self.is_provided {
+            self.is_provided = true;
+            self.provide(machine);
         }
         self.ends_early || open.is_full(rows) || self.log_bytes >= log_bytes_max
     }
@@ -343,6 +378,7 @@ impl Past {
         if complete.is_some() {
             self.log_bytes = 0;
             self.ends_early = false;
+            self.is_provided = false;
         }
         self.unoffered.extend(complete);
         match self.poll(machine, Duration::ZERO) {
@@ -441,7 +477,7 @@ impl Past {
         {
             let remains = machine.forget_oldest();
             // Without the thread it is given back here.
-            let _ = self.chores.send(Chore::Sweep(remains));
+            let _ = self.chores.send(Chore::Sweep(remains, self.resident));
         }
         self.watch(machine);
         polled

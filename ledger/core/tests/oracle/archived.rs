@@ -8,7 +8,7 @@ use giro_core::archive::{Answer, Archive, Past, Question, Subject as Asked};
 use giro_core::generation::Generation;
 use giro_core::machine::Spare;
 use giro_core::phase::Phase;
-use giro_core::{Batch, Options, StateMachine};
+use giro_core::{Batch, Fill, Options, StateMachine};
 
 use crate::differential::{Maker, Subject};
 
@@ -122,8 +122,12 @@ impl Archived {
     fn turn_over(&mut self) {
         if self.machine.tables().window.open().is_full(self.rows) {
             let used = self.spare.take();
-            let spare =
-                used.unwrap_or_else(|| self.machine.spare_plan().make(0).expect("address space"));
+            let spare = used.unwrap_or_else(|| {
+                self.machine
+                    .spare_plan()
+                    .make(&Fill::default())
+                    .expect("address space")
+            });
             let generation = self.machine.rotate(spare);
             self.kept.push_back(generation);
         }
