@@ -269,6 +269,9 @@ impl ServedReplica {
 
     /// Hands out what the group wants to send.
     fn send(&mut self) {
+        if self.replica.frames().is_empty() {
+            return;
+        }
         let frames = std::mem::take(self.replica.frames());
         for outgoing in frames {
             if let Some(name) = self.name_of(outgoing.to) {
@@ -434,15 +437,19 @@ impl Ledger for ServedReplica {
         }
         // Who has news wakes this thread; looking costs, so it is done without only once a step.
         self.has_news |= steps > 0 || self.peers.take_woken();
-        self.tell_role();
+        let is_stirred = self.replica.is_stirred();
+        if is_stirred {
+            self.tell_role();
+        }
         if now.saturating_sub(self.swept) >= SWEEP_NS {
             self.swept = now;
             self.sweep();
         }
-        if self.has_news || self.replica.has_wishes() || self.peers.has_changes() {
+        if self.has_news || is_stirred || self.peers.has_changes() {
+            self.replica.settle_down();
             self.look_after_peers()?;
+            self.take_answers();
         }
-        self.take_answers();
         Ok(())
     }
 
@@ -560,8 +567,10 @@ impl Ledger for ServedReplica {
         let mut disk = unsafe { UringDisk::new(ring, 0) };
         self.replica.flush(&mut disk)?;
         self.send();
+        if self.replica.is_stirred() {
+            self.take_answers();
+        }
         self.peers.start(ring, self.now);
-        self.take_answers();
         Ok(())
     }
 

@@ -16,6 +16,7 @@ impl Group {
     /// A tick of time passed (20 ms).
     pub fn tick(&mut self) {
         self.now += 1;
+        self.is_touched = true;
         if !self.has_begun() {
             self.call_roll();
             return;
@@ -47,6 +48,7 @@ impl Group {
     /// # Errors
     /// As [`Self::receive`].
     pub fn receive_decoded(&mut self, incoming: Incoming) -> Result<(), ReceiveError> {
+        self.is_touched = true;
         let header = incoming.header;
         let admitted = self.admit(&header);
         if let (Err(refused), Some(_)) = (&admitted, incoming.word()) {
@@ -215,6 +217,9 @@ impl Group {
     /// Where the next proposal will be; none when there can be none now.
     #[must_use]
     pub fn next_place(&self) -> Option<Place> {
+        if let Some(lending) = &self.lending {
+            return Some(self.place_of_lent(lending));
+        }
         self.can_propose().ok()?;
         Some(self.place_of_next())
     }
@@ -308,6 +313,7 @@ impl Group {
             return Err(Busy::NotServing.into());
         }
         self.reads.push(ticket);
+        self.is_touched = true;
         Ok(())
     }
 
@@ -317,6 +323,7 @@ impl Group {
     /// When no such write is under way.
     pub fn persisted(&mut self, number: u64) {
         if number == ROLL_WRITE {
+            self.is_touched = true;
             self.roll_written();
             return;
         }
@@ -344,9 +351,11 @@ impl Group {
 
     fn advance(&mut self, index: u64) {
         self.executed = index;
-        self.backlog.executed(index);
         self.untold.executed(index);
-        self.note_executed();
+        self.is_touched |= !self.reads.is_empty();
+        if self.library_executed < self.library_handed {
+            self.note_executed();
+        }
     }
 
     /// Tells the library what is executed, of what it has handed out, and lets go of that.
@@ -354,6 +363,8 @@ impl Group {
         let log = &self.raw.raft.raft_log;
         let known = log.committed.min(log.persisted).min(self.library_handed);
         let executed = self.executed.min(known);
+        self.backlog.executed(self.executed);
+        self.library_executed = self.library_executed.max(executed);
         if executed <= log.applied {
             return;
         }

@@ -29,6 +29,8 @@ use crate::timing::election_ticks;
 use crate::untold::{Told, Untold};
 use crate::window::Window;
 
+use self::untold::Lending;
+
 pub use self::{
     start::{Options, Start},
     status::{PeerStatus, Status},
@@ -41,8 +43,10 @@ pub use self::{
 /// One node's part in a group. See the crate's essay.
 pub struct Group {
     raw: RawNode<Window>,
-    /// The library was called since it last had nothing ready.
+    /// Something was done that a poll has to look at.
     is_touched: bool,
+    /// How entries are lent now, if they can be without asking the library.
+    lending: Option<Lending>,
     options: Options,
     /// As of the last entry handed out.
     members: Members,
@@ -68,6 +72,8 @@ pub struct Group {
     /// last one executed.
     handed: u64,
     library_handed: u64,
+    /// Of those that the library has handed out, what it knows to be executed.
+    library_executed: u64,
     executed: u64,
     backlog: Backlog,
     /// The log gave up what lies below.
@@ -148,6 +154,7 @@ impl Group {
         self.is_touched = true;
         self.pin_timeout();
         self.note_role();
+        self.note_lending();
     }
 
     /// The library draws the time-out at random; this makes it repeatable.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use raft::{Config, RawNode, ReadOnlyOption};
 
 use super::Group;
-use super::types::{Checkpoint, Role, RoleChange};
+use super::types::{Checkpoint, RoleChange};
 use crate::NodeId;
 use crate::backlog::Backlog;
 use crate::divergence::Digests;
@@ -164,15 +164,11 @@ impl Group {
         });
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&config, window, &logger).expect("checked above");
-        let role = RoleChange {
-            role: Role::Follower,
-            term: start.hard.term,
-            leader: None,
-            serving: false,
-        };
+        let role = RoleChange::before_any(start.hard.term);
         let mut group = Self {
             raw,
             is_touched: true,
+            lending: None,
             options,
             members: start.members,
             flights: Flights::default(),
@@ -189,6 +185,7 @@ impl Group {
             role,
             handed: start.applied,
             library_handed: start.applied,
+            library_executed: start.applied,
             executed: start.applied,
             backlog: Backlog::new(options.backlog_bytes),
             compacted: start.first,

@@ -31,7 +31,9 @@ impl Group {
         out.unknown.append(&mut self.unknown);
         out.roles.append(&mut self.roles);
         out.installs.append(&mut self.installs);
-        self.stop.take().map_or(Ok(()), Err)
+        let stop = self.stop.take();
+        self.is_touched = !self.has_nothing();
+        stop.map_or(Ok(()), Err)
     }
 
     fn poll_library(&mut self, out: &mut Output) {
@@ -40,7 +42,6 @@ impl Group {
             self.land();
             self.take_fetches(out);
             if !self.raw.has_ready() {
-                self.is_touched = false;
                 break;
             }
             self.turn(out);
@@ -52,6 +53,11 @@ impl Group {
     /// for the group.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
+        let waits_for_time = || self.roll.is_some() && !self.has_nothing();
+        !self.is_touched && self.untold_commits.is_empty() && !waits_for_time()
+    }
+
+    fn has_nothing(&self) -> bool {
         self.reads.is_empty()
             && self.untold_commits.is_empty()
             && !self.flights.has_landed()
@@ -69,7 +75,7 @@ impl Group {
     fn has_ready(&self) -> bool {
         match &self.roll {
             Some(roll) => roll.can_agree(self.now),
-            None => self.is_touched && self.raw.has_ready(),
+            None => self.raw.has_ready(),
         }
     }
 

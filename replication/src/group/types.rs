@@ -60,6 +60,18 @@ pub struct RoleChange {
     pub serving: bool,
 }
 
+impl RoleChange {
+    /// A node that has just started.
+    pub(super) fn before_any(term: u64) -> Self {
+        Self {
+            role: Role::Follower,
+            term,
+            leader: None,
+            serving: false,
+        }
+    }
+}
+
 /// A checkpoint as another node gets to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {

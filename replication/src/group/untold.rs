@@ -11,7 +11,38 @@ use crate::error::ProposeError;
 use crate::flights::Purpose;
 use crate::untold::Told;
 
+/// How an entry gets its place without the library.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lending {
+    term: u64,
+    vote: u64,
+}
+
 impl Group {
+    /// Takes note of whether entries can be lent now without asking the library: it is asked a lot,
+    /// and the answer is all over the library's memory.
+    pub(super) fn note_lending(&mut self) {
+        let can = self.is_sole() && self.can_propose().is_ok() && !self.awaits_library();
+        let raft = &self.raw.raft;
+        let (term, vote) = (raft.term, raft.vote);
+        self.lending = can.then_some(Lending { term, vote });
+    }
+
+    /// Whether [`propose_lent`](Self::propose_lent) would take an entry that is
+    /// [to be written now](Lent::write).
+    #[must_use]
+    pub fn can_lend(&self) -> bool {
+        self.lending.is_some()
+    }
+
+    pub(super) fn place_of_lent(&self, lending: &Lending) -> Place {
+        Place {
+            term: lending.term,
+            // All that the library knows is handed out.
+            index: self.untold.end().unwrap_or(self.handed + 1),
+        }
+    }
+
     /// Whether nobody but this node needs its entries: it leads, it is the only member, and no
     /// change of that is proposed. Its proposals can be [lent](Self::propose_lent) then.
     #[must_use]
@@ -40,16 +71,20 @@ impl Group {
     /// # Panics
     /// When this node is not [sole](Self::is_sole).
     pub fn propose_lent(&mut self, ticket: u64) -> Result<Lent, ProposeError> {
-        self.can_propose()?;
-        assert!(self.is_sole(), "what is lent cannot be sent yet");
-        let place = self.place_of_next();
-        // Entries are handed out in order, and the library hands out those it was told of.
-        if self.awaits_library() {
+        let Some(lending) = self.lending else {
+            self.can_propose()?;
+            assert!(self.is_sole(), "what is lent cannot be sent yet");
+            // Entries are handed out in order, and the library hands out those it was told of.
+            let place = self.place_of_next();
             self.propose_entry(lent_entry(), Some(ticket))?;
             return Ok(Lent { place, write: None });
-        }
-        let mut hard = Hard::from_raft(&self.raw.raft.hard_state());
-        hard.commit = hard.commit.max(self.handed);
+        };
+        let place = self.place_of_lent(&lending);
+        let hard = Hard {
+            term: lending.term,
+            vote: lending.vote,
+            commit: self.handed,
+        };
         self.untold_term = place.term;
         self.untold.push(place.index, ticket);
         let purpose = Purpose::Untold(place.index);
@@ -80,7 +115,6 @@ impl Group {
         };
         assert_eq!(index, self.handed + 1, "entries are handed out in order");
         self.handed = index;
-        self.backlog.push(index, bytes.len());
         self.untold_commits.push(Commit {
             index,
             term: self.raw.raft.term,

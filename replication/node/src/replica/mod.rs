@@ -65,6 +65,8 @@ pub struct Replica {
     _lock: Option<DirLock>,
     /// What the last polls left.
     out: Option<Box<Output>>,
+    /// The group was polled since somebody asked.
+    is_stirred: bool,
     frames: Vec<Outgoing>,
     /// Of own groups, for the window and the frames.
     copies: Copies,

@@ -158,10 +158,9 @@ impl Replica {
         };
         let members = start.members.clone();
         let group = Group::new(group_options(&identity, options), start)?;
-        let wal = Wal::new(recovered, places).map_err(|source| giro::Error::Memory {
-            what: "message buffers",
-            source,
-        })?;
+        let what = "message buffers";
+        let no_memory = |source| giro::Error::Memory { what, source };
+        let wal = Wal::new(recovered, places).map_err(no_memory)?;
         let known_op = engine.commit_op();
         let mut replica = Self {
             engine,
@@ -174,6 +173,7 @@ impl Replica {
             identity,
             _lock: lock,
             out: Some(Box::default()),
+            is_stirred: true,
             frames: Vec::new(),
             copies: Copies::new(),
             committed: VecDeque::new(),

@@ -68,11 +68,16 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether there are [fetches](Self::fetches), [offers](Self::offers) or
-    /// [installs](Self::installs) to be taken.
+    /// Whether the group has had something to say since [`settle_down`](Self::settle_down): a role,
+    /// frames, answers, fetches, offers or installs may wait to be taken.
     #[must_use]
-    pub fn has_wishes(&self) -> bool {
-        !self.fetches.is_empty() || !self.offers.is_empty() || !self.installs.is_empty()
+    pub fn is_stirred(&self) -> bool {
+        self.is_stirred
+    }
+
+    /// All that was there to be taken is.
+    pub fn settle_down(&mut self) {
+        self.is_stirred = false;
     }
 
     /// Readers for entries that peers need and that are only on disk: each is to be

@@ -62,12 +62,14 @@ impl Replica {
 
     /// Proposes the next group, if there is one and it can be written at once.
     fn propose(&mut self, disk: &mut impl Disk) -> Result<bool, NodeError> {
-        let can = self.was_serving && self.wal.can_take() && self.group.next_place().is_some();
-        if !can {
+        let can_lend = self.group.can_lend();
+        let can = self.was_serving && self.wal.can_take();
+        if !can || !(can_lend || self.group.next_place().is_some()) {
             return Ok(false);
         }
-        let is_sole = self.group.is_sole();
-        if is_sole && self.group.awaits_library() {
+        let is_sole = can_lend || self.group.is_sole();
+        if is_sole && !can_lend {
+            // It awaits the library, which is over soon.
             return Ok(false);
         }
         let gathers = self.undecided >= self.options.gather_from;
@@ -137,6 +139,7 @@ impl Replica {
             self.cover();
             return Ok(());
         }
+        self.is_stirred = true;
         let mut out = self.out.take().expect("it is put back below");
         let polled = self.group.poll(&mut out);
         for role in out.roles.drain(..) {
