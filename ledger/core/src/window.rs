@@ -65,7 +65,7 @@ impl SpareRows {
         })
     }
 
-    /// Makes the memory for so much of everything resident.
+    /// Makes the memory for so much of everything resident; for ends, it is only made.
     pub fn prefault(&mut self, fill: &Fill) {
         self.generation.prefault(fill);
         self.extra.phases.prefault(fill.rows);

@@ -305,7 +305,11 @@ impl Past {
         };
         if expected.exceeds(self.resident) {
             self.resident = self.resident.max(expected.with_margin());
-            while let Ok(spare) = self.spares.try_recv() {
+            // One stays for a generation that ends before the first of them is back: some of it
+            // is better than nothing.
+            while self.spares.len() > 1
+                && let Ok(spare) = self.spares.try_recv()
+            {
                 let chore = Chore::Fit(Box::new(spare), self.resident);
                 // Without the thread it is given back here.
                 let _ = self.chores.try_send(chore);
@@ -325,7 +329,9 @@ impl Past {
         let count = bytes.checked_div(each).unwrap_or(0).saturating_sub(1);
         let count = count.min(SPARES_MAX);
         self.is_stocked = count == SPARES_MAX;
-        self.order(machine, count);
+        if count > 0 {
+            self.order(machine, count);
+        }
         let start = Instant::now();
         while self.spares.len() < count && start.elapsed() < PREFAULT_WAIT_MAX {
             std::thread::sleep(SWEEP_PAUSE);
