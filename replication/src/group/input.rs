@@ -280,11 +280,7 @@ impl Group {
     ) -> Result<(), ProposeError> {
         self.tell_all();
         let place = self.place_of_next();
-        let mut message = Message::default();
-        message.set_msg_type(MessageType::MsgPropose);
-        message.from = self.options.node;
-        message.set_entries(vec![entry].into());
-        let taken = self.raw.step(message);
+        let taken = self.step_proposal(vec![entry]);
         self.after_call();
         match taken {
             Ok(()) => {}
@@ -296,6 +292,14 @@ impl Group {
             self.proposals.push(place.index, place.term, ticket);
         }
         Ok(())
+    }
+
+    pub(super) fn step_proposal(&mut self, entries: Vec<raft::eraftpb::Entry>) -> raft::Result<()> {
+        let mut message = Message::default();
+        message.set_msg_type(MessageType::MsgPropose);
+        message.from = self.options.node;
+        message.set_entries(entries.into());
+        self.raw.step(message)
     }
 
     /// Asks whether this node still leads. The ticket comes back when a read may be answered from

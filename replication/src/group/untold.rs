@@ -2,7 +2,7 @@
 //! told of them later, many at a time. Whatever else it is told comes behind them.
 
 use bytes::Bytes;
-use raft::eraftpb::{self, Message, MessageType};
+use raft::eraftpb;
 
 use super::Group;
 use super::types::{Commit, CommitContent, Lent, LentWrite, Place};
@@ -149,12 +149,7 @@ impl Group {
     fn tell(&mut self, told: Vec<Told>) {
         let first = told.first().map(|told| told.index);
         assert_eq!(first, Some(self.raw.raft.raft_log.last_index() + 1));
-        let mut message = Message::default();
-        message.set_msg_type(MessageType::MsgPropose);
-        message.from = self.options.node;
-        let entries: Vec<_> = told.iter().map(|_| lent_entry()).collect();
-        message.set_entries(entries.into());
-        let taken = self.raw.step(message);
+        let taken = self.step_proposal(told.iter().map(|_| lent_entry()).collect());
         // They have no bytes yet, and nothing else is a reason to refuse them.
         taken.expect("the only member takes what it proposes");
         // What was handed out is committed. Nobody may talk the library out of it, not even before

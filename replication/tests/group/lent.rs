@@ -2,13 +2,7 @@
 
 use giro_replication::{Change, CommitContent, Payload, Role};
 
-use crate::support::{World, member, payload};
-
-fn alone() -> World {
-    let mut world = World::new(1);
-    world.elect_node(1);
-    world
-}
+use crate::support::{World, alone, member, payload};
 
 /// Adds node 2, and lets it catch up.
 fn add_learner(world: &mut World) {
@@ -92,20 +86,12 @@ fn a_learner_gets_a_checkpoint_when_the_log_gave_up_what_was_lent() {
         world.propose_lent(1, &format!("entry {ticket}"), ticket);
     }
     world.settle();
-    let save = |world: &mut World| {
-        let node = world.node(1);
-        let index = node.group.executed_index();
-        let checkpoint = node.checkpoint_at(index, b"");
-        node.checkpoint = Some(checkpoint.clone());
-        node.group.set_checkpoint(checkpoint);
-        node.group.compact(index + 1);
-    };
-    save(&mut world);
+    world.node(1).save();
     add_learner(&mut world);
     // It joined behind that one.
     assert!(world.node(1).wants_checkpoint);
     assert!(world.node(2).texts().is_empty());
-    save(&mut world);
+    world.node(1).save();
     world.propose(1, "behind it", 9);
     world.ticks(6);
     assert_eq!(world.node(1).fetches, 0, "nobody reads what is gone");
@@ -193,12 +179,7 @@ fn what_is_lent_outlives_the_role() {
     let mut world = alone();
     world.propose_lent(1, "proposed", 1);
     // Another ledger's leader, of a later term, whose addresses are wrong.
-    let mut other = World::new(2);
-    other.elect_node(2);
-    while other.node(2).group.role().term <= world.node(1).group.role().term {
-        other.restart_with_priority(2, 0);
-        other.elect_node(2);
-    }
+    let mut other = World::later(2, world.node(1).group.role().term);
     other.propose(2, "of others", 1);
     other.poll(2);
     let (_, _, frame) = other.wire.pop_back().unwrap();

@@ -65,6 +65,13 @@ pub(crate) fn unbound(voters: u64) -> Members {
     Members::of_voters(strangers.collect())
 }
 
+/// A leader that is the only member.
+pub(crate) fn alone() -> World {
+    let mut world = World::new(1);
+    world.elect_node(1);
+    world
+}
+
 pub(crate) fn options(node: NodeId) -> Options {
     Options {
         cluster: CLUSTER,
@@ -175,6 +182,15 @@ impl Node {
         self.disk.iter().rev().find_map(entry)
     }
 
+    /// Makes a checkpoint of what is executed; the log gives up what it has.
+    pub(crate) fn save(&mut self) {
+        let index = self.group.executed_index();
+        let checkpoint = self.checkpoint_at(index, b"");
+        self.checkpoint = Some(checkpoint.clone());
+        self.group.set_checkpoint(checkpoint);
+        self.group.compact(index + 1);
+    }
+
     /// A checkpoint of this node at the entry at `index`.
     pub(crate) fn checkpoint_at(&self, index: u64, manifest: &'static [u8]) -> Checkpoint {
         Checkpoint {
@@ -189,6 +205,17 @@ impl Node {
 impl World {
     pub(crate) fn new(voters: u64) -> Self {
         Self::of(voters, &members(voters))
+    }
+
+    /// Node 2 leads so many voters, in a later term than that.
+    pub(crate) fn later(voters: u64, term: u64) -> Self {
+        let mut world = Self::new(voters);
+        world.elect_node(2);
+        while world.node(2).group.role().term <= term {
+            world.restart_with_priority(2, 0);
+            world.elect_node(2);
+        }
+        world
     }
 
     /// A group that began with these members, whatever the nodes' incarnations are.

@@ -6,13 +6,7 @@ use giro_replication::{Change, LentWrite, ReceiveError, Role, Stop};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::{World, member};
-
-fn alone() -> World {
-    let mut world = World::new(1);
-    world.elect_node(1);
-    world
-}
+use crate::support::{World, alone, member};
 
 #[test]
 fn what_is_durable_is_committed_before_the_library_is_told() {
@@ -103,12 +97,7 @@ fn the_log_gives_up_what_the_library_was_not_told() {
         world.propose_lent(1, &format!("entry {ticket}"), ticket);
     }
     world.settle();
-    let node = world.node(1);
-    let index = node.group.executed_index();
-    let checkpoint = node.checkpoint_at(index, b"");
-    node.checkpoint = Some(checkpoint.clone());
-    node.group.set_checkpoint(checkpoint);
-    node.group.compact(index + 1);
+    world.node(1).save();
     world.propose_lent(1, "behind it", 9);
     world.ticks(2);
     assert_eq!(world.node(1).texts().last().unwrap(), "behind it");
@@ -204,7 +193,7 @@ fn a_leader_that_contradicts_what_the_library_was_not_told_stops_the_node() {
     }
     world.settle();
     let executed = world.node(1).group.executed_index();
-    let mut other = later_group(2, world.node(1).group.role().term);
+    let mut other = World::later(2, world.node(1).group.role().term);
     while other.node(2).group.status().last < executed {
         other.propose(2, "of others", 1);
         other.settle();
@@ -220,30 +209,15 @@ fn a_leader_that_contradicts_what_the_library_was_not_told_stops_the_node() {
     );
 }
 
-/// Node 2 leads so many voters, in a later term than that.
-fn later_group(voters: u64, term: u64) -> World {
-    let mut other = World::new(voters);
-    other.elect_node(2);
-    while other.node(2).group.role().term <= term {
-        other.restart_with_priority(2, 0);
-        other.elect_node(2);
-    }
-    other
-}
-
-/// What node 2 of such a group offers node 1 when that lacks what the log no longer has.
+/// What node 2 of another group offers node 1 when that lacks what the log no longer has.
 fn offer_of_later_group(term: u64) -> Bytes {
-    let mut other = later_group(3, term);
+    let mut other = World::later(3, term);
     other.isolate(1);
     for ticket in 0..9 {
         other.propose(2, "of others", ticket);
     }
     other.settle();
-    let node = other.node(2);
-    let checkpoint = node.checkpoint_at(node.group.executed_index(), b"");
-    node.group.set_checkpoint(checkpoint.clone());
-    node.group.compact(checkpoint.index + 1);
-    node.checkpoint = Some(checkpoint);
+    other.node(2).save();
     other.heal();
     let is_offer = |(_, to, frame): &(u64, u64, Bytes)| {
         let kind = decode(frame).unwrap().header.kind();
