@@ -40,8 +40,8 @@ pub use self::{
     entry::{Entry, EntryKind, Hard, Payload},
     error::{Busy, ChangeRefused, ProposeError, ReceiveError, Refusal, StartError, Stop},
     group::{
-        Checkpoint, Commit, CommitContent, Fetch, Group, Install, Lent, LentWrite, Options,
-        Outgoing, Output, Place, Role, RoleChange, Start, Status, Write,
+        Checkpoint, Commit, CommitContent, Fetch, Group, Install, LentWrite, Options, Outgoing,
+        Output, Place, Role, RoleChange, Start, Status, Write,
     },
     members::{Member, Members},
     replay::{Content, Replay},

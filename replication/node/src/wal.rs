@@ -4,18 +4,17 @@ mod own;
 
 use std::collections::VecDeque;
 use std::io;
-use std::vec::Drain;
 
 use bytes::Bytes;
+use giro::TakenGroup;
 use giro_base::limits::{OP_HEADER_BYTES, RECORD_HEADER_BYTES};
 use giro_base::{Buffer, BufferPool};
 use giro_log::{
     Disk, IN_FLIGHT_MAX, Log, LogError, Mark, NewRecord, op_bytes, ops_of_valid_payload,
 };
-use giro_replication::{Content, Entry, EntryKind, Hard, Payload, Place as EntryPlace, Write};
+use giro_replication::{Content, Entry, EntryKind, Hard, Place as EntryPlace, Write};
 use zerocopy::IntoBytes;
 
-use crate::aligned::aligned;
 use crate::found::{KIND_INSTALLED, KIND_ROLL, KIND_STATE, header_of_only_op, place_of};
 use crate::journal::{Event, Journal};
 use crate::places::Places;
@@ -26,20 +25,20 @@ pub(crate) struct Proposed {
     pub(crate) buffer: Buffer,
     /// Bytes of the ops.
     pub(crate) bytes: usize,
-    /// The group does not have the ops: they are lent to it once the record is complete.
-    pub(crate) is_lent: bool,
 }
 
 impl Proposed {
+    pub(crate) fn new(place: EntryPlace, group: TakenGroup) -> Self {
+        Self {
+            place,
+            bytes: group.payload().len(),
+            buffer: group.into_buffer(),
+        }
+    }
+
     fn ops(&self) -> &[u8] {
         &self.buffer[RECORD_HEADER_BYTES..][..self.bytes]
     }
-}
-
-/// The ops of a record that is complete, where it is written from.
-pub(crate) struct Complete {
-    pub(crate) place: EntryPlace,
-    pub(crate) payload: Bytes,
 }
 
 /// The log of a member.
@@ -53,8 +52,6 @@ pub(crate) struct Wal {
     waiting: VecDeque<Waiting>,
     /// Records on their way, by number.
     flying: VecDeque<Flying>,
-    /// Records that were completed, to be [taken](Self::take_complete).
-    complete: Vec<Complete>,
     pub(crate) places: Places,
     /// A record that says a checkpoint was installed is on its way, or durable: nothing follows.
     is_closing: bool,
@@ -108,7 +105,6 @@ impl Wal {
             proposed: VecDeque::new(),
             waiting: VecDeque::new(),
             flying: VecDeque::with_capacity(IN_FLIGHT_MAX),
-            complete: Vec::new(),
             places,
             is_closing: false,
         })
@@ -141,11 +137,6 @@ impl Wal {
         self.proposed.push_back(proposed);
     }
 
-    /// Takes the records that can be lent.
-    pub(crate) fn take_complete(&mut self) -> Drain<'_, Complete> {
-        self.complete.drain(..)
-    }
-
     /// An entry that was proposed here.
     fn proposed(&mut self, entry: &Entry) -> Option<Proposed> {
         while let Some(front) = self.proposed.front() {
@@ -174,13 +165,8 @@ impl Wal {
                 Content::Roll(roll) => Content::Roll(roll),
                 Content::Entry(entry) => {
                     proposed = self.proposed(entry);
-                    let has_ops = proposed.is_some() || !entry.payload.is_lent();
-                    assert!(has_ops, "what is lent is in the buffer it was proposed in");
-                    let lent = proposed.as_ref().filter(|own| own.is_lent);
-                    let lent = lent.map(Proposed::ops);
-                    journal.note(|| Event::Write(with_ops(entry, lent)));
-                    let payload = lent.unwrap_or(&entry.payload.bytes);
-                    let place = place_of(record, entry, payload, &self.places);
+                    journal.note(|| Event::Write(entry.clone()));
+                    let place = place_of(record, entry, &entry.payload.bytes, &self.places);
                     self.places.put(entry.index, place);
                     Content::Entry(entry.clone())
                 }
@@ -214,8 +200,6 @@ impl Wal {
                 proposed,
                 number,
             } = waiting;
-            let is_lent = |proposed: &&Proposed| proposed.is_lent;
-            let lent = proposed.as_ref().filter(is_lent).map(|own| own.place);
             let filled = proposed.as_ref().map(|own| own.bytes);
             // The log takes no more writes than there are buffers.
             let mut buffer = match proposed {
@@ -223,30 +207,13 @@ impl Wal {
                 None => self.pool.take().expect("one for each write"),
             };
             let (new, mark) = fill(&mut buffer, hard, &content, filled);
-            let ops = RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + new.ops_bytes;
             let record = self.log.append_marked(&mut buffer, new, mark, disk)?;
             let is_install = matches!(content, Content::Installed { .. });
             self.is_closing = is_install;
-            journal.note(|| {
-                let lent = lent.map(|_| &buffer[ops.clone()]);
-                let content = match content {
-                    Content::Entry(entry) => Content::Entry(with_ops(&entry, lent)),
-                    other => other,
-                };
-                Event::Started(record, hard, content)
-            });
-            let memory = match lent {
-                Some(place) => {
-                    let bytes = Bytes::from_owner(CompleteBuffer(buffer));
-                    let payload = bytes.slice(ops);
-                    self.complete.push(Complete { place, payload });
-                    Memory::Shared { _bytes: bytes }
-                }
-                None => Memory::Own { _buffer: buffer },
-            };
+            journal.note(|| Event::Started(record, hard, content));
             self.flying.push_back(Flying {
                 record,
-                _memory: memory,
+                _memory: Memory::Own { _buffer: buffer },
                 number,
                 is_install,
             });
@@ -299,13 +266,6 @@ impl Wal {
         }
         self.places.first()
     }
-}
-
-/// The entry with its ops where it does not have them itself.
-fn with_ops(entry: &Entry, lent: Option<&[u8]>) -> Entry {
-    let payload = lent.map(|ops| Payload::new(aligned(ops)));
-    let payload = payload.unwrap_or_else(|| entry.payload.clone());
-    Entry { payload, ..*entry }
 }
 
 /// Completes a record's content in `buffer`, where so many bytes of ops are already if it was

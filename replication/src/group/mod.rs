@@ -35,8 +35,8 @@ pub use self::{
     start::{Options, Start},
     status::{PeerStatus, Status},
     types::{
-        Checkpoint, Commit, CommitContent, Fetch, Install, Lent, LentWrite, Outgoing, Output,
-        Place, Role, RoleChange, Write,
+        Checkpoint, Commit, CommitContent, Fetch, Install, LentWrite, Outgoing, Output, Place,
+        Role, RoleChange, Write,
     },
 };
 

@@ -18,18 +18,11 @@ pub struct Place {
     pub index: u64,
 }
 
-/// A proposal whose bytes follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lent {
-    /// Where it is.
-    pub place: Place,
-    /// It is to be written now; none when its write comes with the next [`Output`].
-    pub write: Option<LentWrite>,
-}
-
-/// The write of one entry, without the entry.
+/// The write of a proposal whose bytes follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LentWrite {
+    /// Where it is.
+    pub place: Place,
     /// For [`Group::persisted`](super::Group::persisted).
     pub number: u64,
     /// Goes into its record.

@@ -5,9 +5,8 @@ use bytes::Bytes;
 use raft::eraftpb;
 
 use super::Group;
-use super::types::{Commit, CommitContent, Lent, LentWrite, Place};
+use super::types::{Commit, CommitContent, LentWrite, Place};
 use crate::entry::{Entry, EntryKind, Hard, Payload};
-use crate::error::ProposeError;
 use crate::flights::Purpose;
 use crate::untold::Told;
 
@@ -28,8 +27,9 @@ impl Group {
         self.lending = can.then_some(Lending { term, vote });
     }
 
-    /// Whether [`propose_lent`](Self::propose_lent) would take an entry that is
-    /// [to be written now](Lent::write).
+    /// Whether [`propose_lent`](Self::propose_lent) takes an entry. One that is
+    /// [sole](Self::is_sole) and cannot lend is better waited for: what the library was told of is
+    /// still under way, and as long as that never ends it has to be told of every single entry.
     #[must_use]
     pub fn can_lend(&self) -> bool {
         self.lending.is_some()
@@ -54,31 +54,19 @@ impl Group {
             && !self.raw.raft.has_pending_conf()
     }
 
-    /// Whether it is better to wait with the next proposal: what the library was told of is still
-    /// under way, and as long as that never ends it has to be told of every single entry.
-    #[must_use]
-    pub fn awaits_library(&self) -> bool {
+    /// Entries are handed out in order, and the library hands out those it was told of.
+    fn awaits_library(&self) -> bool {
         self.untold.is_empty() && self.raw.raft.raft_log.last_index() != self.handed
     }
 
-    /// As [`propose`](Self::propose), for a group of ops whose bytes follow with
-    /// [`lend`](Self::lend), before they are durable: they stay where the record is written from,
-    /// and nothing is worked out for peers.
-    ///
-    /// # Errors
-    /// When it was not taken; nothing happened.
+    /// As [`propose`](Self::propose), for a group of ops that is to be written now, and whose bytes
+    /// follow with [`lend`](Self::lend), before they are durable: they stay where the record is
+    /// written from, and nothing is worked out for peers.
     ///
     /// # Panics
-    /// When this node is not [sole](Self::is_sole).
-    pub fn propose_lent(&mut self, ticket: u64) -> Result<Lent, ProposeError> {
-        let Some(lending) = self.lending else {
-            self.can_propose()?;
-            assert!(self.is_sole(), "what is lent cannot be sent yet");
-            // Entries are handed out in order, and the library hands out those it was told of.
-            let place = self.place_of_next();
-            self.propose_entry(lent_entry(), Some(ticket))?;
-            return Ok(Lent { place, write: None });
-        };
+    /// When it [cannot be lent](Self::can_lend).
+    pub fn propose_lent(&mut self, ticket: u64) -> LentWrite {
+        let lending = self.lending.expect("what is lent cannot be sent yet");
         let place = self.place_of_lent(&lending);
         let hard = Hard {
             term: lending.term,
@@ -89,8 +77,11 @@ impl Group {
         self.untold.push(place.index, ticket);
         let purpose = Purpose::Untold(place.index);
         let number = self.flights.push(purpose, true, self.now, place.term);
-        let write = Some(LentWrite { number, hard });
-        Ok(Lent { place, write })
+        LentWrite {
+            place,
+            number,
+            hard,
+        }
     }
 
     /// The bytes of what was [proposed](Self::propose_lent) without them. They are let go of once

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use giro_replication::{
-    Checkpoint, Commit, CommitContent, Content, Entry, EntryKind, Group, Hard, Lent, LentWrite,
-    Member, Members, NodeId, Options, Output, Payload, ReceiveError, Replay, Role, Stop, Write,
+    Checkpoint, Commit, CommitContent, Content, Entry, EntryKind, Group, Hard, Member, Members,
+    NodeId, Options, Output, Payload, ReceiveError, Replay, Role, Stop, Write,
 };
 
 pub(crate) const CLUSTER: u128 = 5;
@@ -443,30 +443,24 @@ impl World {
 
     /// Proposes what is only in its record's buffer; the record is complete, and not durable.
     pub(crate) fn propose_lent(&mut self, id: NodeId, text: &str, ticket: u64) {
-        let Lent { place, write } = self.node(id).group.propose_lent(ticket).unwrap();
+        let lent = self.node(id).group.propose_lent(ticket);
+        let place = lent.place;
         self.poll(id);
         let node = self.node(id);
         let ops = Bytes::copy_from_slice(text.as_bytes());
-        if let Some(LentWrite { number, hard }) = write {
-            let entry = Entry {
-                index: place.index,
-                term: place.term,
-                kind: EntryKind::Ops,
-                payload: Payload::lent(Bytes::new()),
-            };
-            node.unwritten.push_back(Write {
-                number,
-                hard,
-                entries: [entry].into_iter().collect(),
-                install: None,
-                roll: None,
-            });
-        }
-        let write = node.unwritten.back_mut().unwrap();
-        let entry = write.entries.last_mut().unwrap();
-        assert_eq!((entry.index, entry.term), (place.index, place.term));
-        assert!(entry.payload.is_lent() && entry.payload.bytes.is_empty());
-        entry.payload = Payload::new(ops.clone());
+        let entry = Entry {
+            index: place.index,
+            term: place.term,
+            kind: EntryKind::Ops,
+            payload: Payload::new(ops.clone()),
+        };
+        node.unwritten.push_back(Write {
+            number: lent.number,
+            hard: lent.hard,
+            entries: [entry].into_iter().collect(),
+            install: None,
+            roll: None,
+        });
         node.group.lend(place, ops);
     }
 

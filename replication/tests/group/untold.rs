@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use giro_replication::codec::{Kind, decode};
-use giro_replication::{Change, LentWrite, ReceiveError, Role, Stop};
+use giro_replication::{Change, ReceiveError, Role, Stop};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -75,8 +75,7 @@ fn a_change_comes_behind_what_the_library_was_not_told() {
 fn bytes_that_come_after_the_library_was_told_are_found() {
     for polls_between in [false, true] {
         let mut world = alone();
-        let lent = world.node(1).group.propose_lent(1).unwrap();
-        let LentWrite { number, .. } = lent.write.unwrap();
+        let lent = world.node(1).group.propose_lent(1);
         let add = Change::AddLearner(member(2));
         world.node(1).group.change(&add, 900).unwrap();
         if polls_between {
@@ -84,7 +83,7 @@ fn bytes_that_come_after_the_library_was_told_are_found() {
         }
         world.node(1).group.lend(lent.place, "late".into());
         world.poll(1);
-        world.node(1).group.persisted(number);
+        world.node(1).group.persisted(lent.number);
         world.settle();
         assert_eq!(world.node(1).texts(), ["late"]);
     }
@@ -149,7 +148,7 @@ fn whatever_comes_between_entries_keep_their_order() {
                         next_learner += 1;
                     }
                 }
-                _ if world.node(1).group.is_sole() => {
+                _ if world.node(1).group.can_lend() => {
                     world.propose_lent(1, &text, ticket);
                     proposed.push((text, ticket));
                 }
@@ -259,10 +258,9 @@ fn a_checkpoint_that_ends_the_role_comes_behind_what_the_library_was_not_told() 
 fn the_library_is_waited_for_only_while_what_it_was_told_is_under_way() {
     let mut world = alone();
     world.propose_lent(1, "first", 1);
-    assert!(!world.node(1).group.awaits_library());
+    assert!(world.node(1).group.can_lend());
     world.propose(1, "told", 2);
-    assert!(world.node(1).group.awaits_library());
+    assert!(world.node(1).group.is_sole() && !world.node(1).group.can_lend());
     world.settle();
-    assert!(!world.node(1).group.awaits_library());
-    assert!(world.node(1).group.propose_lent(3).unwrap().write.is_some());
+    assert!(world.node(1).group.can_lend());
 }

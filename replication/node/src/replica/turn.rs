@@ -2,14 +2,13 @@
 
 use std::io;
 
-use bytes::Bytes;
 use giro_log::Disk;
-use giro_replication::{Commit, CommitContent, Lent, Outgoing, Payload, ProposeError};
+use giro_replication::{Commit, CommitContent, Outgoing, Payload, ProposeError};
 
 use super::Replica;
 use crate::error::NodeError;
 use crate::journal::Event;
-use crate::wal::{Complete, Proposed};
+use crate::wal::Proposed;
 
 impl Replica {
     /// Proposes what was submitted, starts writes, and leaves in [`frames`](Self::frames) what is
@@ -27,7 +26,6 @@ impl Replica {
         loop {
             let has_proposed = self.propose(disk)?;
             self.wal.start(disk, &mut self.journal)?;
-            self.lend();
             if !has_proposed {
                 return Ok(());
             }
@@ -67,9 +65,8 @@ impl Replica {
         if !can || !(can_lend || self.group.next_place().is_some()) {
             return Ok(false);
         }
-        let is_sole = can_lend || self.group.is_sole();
-        if is_sole && !can_lend {
-            // It awaits the library, which is over soon.
+        if !can_lend && self.group.is_sole() {
+            // It can in a moment.
             return Ok(false);
         }
         let gathers = self.undecided >= self.options.gather_from;
@@ -77,33 +74,22 @@ impl Replica {
             return Ok(false);
         };
         let ticket = self.ticket();
-        let (payload, proposed) = if is_sole {
-            (Bytes::new(), self.group.propose_lent(ticket))
-        } else {
-            let payload = self.copies.of(group.payload());
-            let proposed = self.group.propose(Payload::new(payload.clone()), ticket);
-            let proposed = proposed.map(|place| Lent { place, write: None });
-            (payload, proposed)
-        };
-        match proposed {
-            Ok(Lent { place, write }) => {
+        if can_lend {
+            let write = self.group.propose_lent(ticket);
+            let own = Proposed::new(write.place, group);
+            let payload = self.wal.write_own(own, write, disk, &mut self.journal)?;
+            self.undecided += 1;
+            self.own.push_back((write.place, payload.clone()));
+            self.group.lend(write.place, payload);
+            return Ok(true);
+        }
+        let payload = self.copies.of(group.payload());
+        match self.group.propose(Payload::new(payload.clone()), ticket) {
+            Ok(place) => {
                 self.undecided += 1;
-                let proposed = Proposed {
-                    place,
-                    bytes: group.payload().len(),
-                    buffer: group.into_buffer(),
-                    is_lent: is_sole,
-                };
-                if let Some(write) = write {
-                    let own = self.wal.write_own(proposed, write, disk, &mut self.journal);
-                    let payload = own?;
-                    self.own.push_back((place, payload.clone()));
-                    self.group.lend(place, payload);
-                } else {
-                    self.own.push_back((place, payload));
-                    self.wal.expect(proposed);
-                    self.poll()?;
-                }
+                self.own.push_back((place, payload));
+                self.wal.expect(Proposed::new(place, group));
+                self.poll()?;
                 Ok(true)
             }
             Err(ProposeError::Busy(_)) => {
@@ -116,17 +102,6 @@ impl Replica {
                 self.poll()?;
                 Ok(false)
             }
-        }
-    }
-
-    /// Records that are complete are where the ops of their entries are read from.
-    fn lend(&mut self) {
-        for Complete { place, payload } in self.wal.take_complete() {
-            let mut own = self.own.iter_mut();
-            if let Some(own) = own.rfind(|own| own.0 == place) {
-                own.1 = payload.clone();
-            }
-            self.group.lend(place, payload);
         }
     }
 

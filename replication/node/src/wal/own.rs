@@ -23,7 +23,7 @@ impl Wal {
         journal: &mut Journal,
     ) -> Result<Bytes, LogError> {
         assert!(self.can_take() && !self.is_closing, "nothing is before it");
-        let place = own.place;
+        let place = write.place;
         let (new, last) = look_through(&own, write);
         let mark = Mark {
             kind: EntryKind::Ops as u8,
