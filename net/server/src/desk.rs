@@ -58,6 +58,14 @@ impl Desk {
         outbox.notice(PongHeader::build(ping, self.view).as_bytes());
     }
 
+    /// Tells the client of a request that there is a newer view than the one it knew when it made
+    /// the request. Otherwise it hears of that only when it next asks, which it does every 30 s.
+    pub(crate) fn tell_view(&self, request: &RequestHeader, outbox: &mut impl Outbox) {
+        if request.frame.view.get() < self.view {
+            outbox.notice(PongHeader::unasked(self.cluster, self.view).as_bytes());
+        }
+    }
+
     /// Ends the session of `client`, which has seen view `seen`.
     pub(crate) fn evict(
         &self,

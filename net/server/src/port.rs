@@ -307,7 +307,7 @@ impl Port {
     }
 
     /// Offers the handler the requests in line, up to the first write it has no room for; one
-    /// that has been there too long is dropped.
+    /// that it does not take and that has been there too long is dropped.
     pub(crate) fn serve_held(&mut self, turn: &mut Turn, handler: &mut impl Handler) {
         for _ in 0..self.held.len() {
             let Some(place) = self.held.pop_front() else {
@@ -319,22 +319,38 @@ impl Port {
             let Stage::Held { since } = connection.stage else {
                 continue;
             };
-            if turn.clock.now.saturating_sub(since) > self.request_deadline_ns {
-                count(&self.counters.dropped_busy);
-                if let Received::Request(request, _) = connection.receiver.message() {
-                    let (sender, counters) = (&mut connection.sender, &*self.counters);
-                    let mut outbox = LocalOutbox { sender, counters };
-                    refuse(request, VIEW_SILENT, RefusalReason::Busy, &mut outbox);
-                }
-                drop(connection.receiver.consume());
-                self.drive(turn, handler, place, None);
-                continue;
-            }
             self.drive(turn, handler, place, Some(since));
+            if turn.clock.now.saturating_sub(since) > self.request_deadline_ns {
+                self.drop_late(turn, handler, place, since);
+            }
             if self.held.front() == Some(&place) {
                 break;
             }
         }
+    }
+
+    /// Drops the request that has been in line since then, if it still is, and goes on with its
+    /// connection.
+    fn drop_late(&mut self, turn: &mut Turn, handler: &mut impl Handler, place: Place, since: u64) {
+        let connection = self.connections.get(place);
+        let is_late = |c: &&mut Connection| c.stage == Stage::Held { since };
+        let Some(connection) = connection.filter(is_late) else {
+            return;
+        };
+        // It has just lined up: as the first one, or behind all others.
+        if self.held.front() == Some(&place) {
+            self.held.pop_front();
+        } else {
+            self.held.pop_back();
+        }
+        count(&self.counters.dropped_busy);
+        if let Received::Request(request, _) = connection.receiver.message() {
+            let (sender, counters) = (&mut connection.sender, &*self.counters);
+            let mut outbox = LocalOutbox { sender, counters };
+            refuse(request, VIEW_SILENT, RefusalReason::Busy, &mut outbox);
+        }
+        drop(connection.receiver.consume());
+        self.drive(turn, handler, place, None);
     }
 
     /// Starts a send for each connection that has something to say.

@@ -188,9 +188,10 @@ impl<L: Ledger> Service<L> {
     }
 
     /// Another node has to take the request. Clients of the field send it again, to the node that
-    /// the view names.
+    /// the view names, and to another one.
     fn send_away(&self, header: &RequestHeader, outbox: &mut impl Outbox) -> Outcome {
         count(&self.desk.counters.sent_away);
+        self.desk.tell_view(header, outbox);
         refuse(header, self.desk.view, RefusalReason::NotLeader, outbox);
         Outcome::Done
     }

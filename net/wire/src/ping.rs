@@ -75,9 +75,20 @@ impl PongHeader {
     #[must_use]
     pub fn build(ping: &PingHeader, view: u32) -> Self {
         let cluster = ping.frame.cluster.get();
+        Self::with(cluster, view, ping.ping_timestamp_monotonic)
+    }
+
+    /// What tells a client the view without having been asked. All releases of the official clients
+    /// believe it, and take no round trip from a timestamp that lies ahead of them.
+    #[must_use]
+    pub fn unasked(cluster: u128, view: u32) -> Self {
+        Self::with(cluster, view, u64::MAX.into())
+    }
+
+    fn with(cluster: u128, view: u32, ping_timestamp_monotonic: U64) -> Self {
         let mut header = Self {
             frame: Frame::new(Command::PongClient, cluster, view, Release::DEVELOPMENT),
-            ping_timestamp_monotonic: ping.ping_timestamp_monotonic,
+            ping_timestamp_monotonic,
             reserved: [0; 120],
         };
         header.cover_body(&[]);

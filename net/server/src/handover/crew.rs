@@ -167,7 +167,7 @@ impl Crew {
         member.has_returns = true;
     }
 
-    /// Goes through the line once; one that has been there too long is dropped.
+    /// Goes through the line once; one that is not taken and has been there too long is dropped.
     fn serve_line<L: Ledger>(&mut self, turn: &Turn, service: &mut Service<L>) {
         self.line.begin_round();
         let mut writes_wait = false;
@@ -181,20 +181,20 @@ impl Crew {
             }
             let place = parcel.place;
             let route = Route { port, place };
+            let is_offered = !self.line.is_behind(route) && (!writes_wait || parcel.is_read);
+            if is_offered {
+                match self.try_one(turn, service, route, &mut parcel, writes_wait) {
+                    Handled::Done => {
+                        self.give_back(port, parcel);
+                        continue;
+                    }
+                    handled => writes_wait |= handled == Handled::Hold,
+                }
+            }
             if turn.clock.now.saturating_sub(parcel.since) > self.request_deadline_ns {
                 self.drop_late(port, parcel);
-                continue;
-            }
-            if self.line.is_behind(route) || (writes_wait && !parcel.is_read) {
+            } else {
                 self.line.leave(port, parcel);
-                continue;
-            }
-            match self.try_one(turn, service, route, &mut parcel, writes_wait) {
-                Handled::Done => self.give_back(port, parcel),
-                handled => {
-                    writes_wait |= handled == Handled::Hold;
-                    self.line.leave(port, parcel);
-                }
             }
         }
     }

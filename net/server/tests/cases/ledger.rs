@@ -227,12 +227,15 @@ fn sessions_in_parallel_on_many_connections_keep_the_books_balanced() {
     server.stop();
 }
 
-/// One bit of every page behind the header, as soon as the file is there.
+/// One bit of every page behind the header, as soon as whoever wrote the file is done with it: a
+/// piece of the checkpoint follows then.
 fn damage_first_segment(directory: &Path) -> bool {
-    let path = directory.join("history/0000000000000000.seg");
-    let Ok(mut bytes) = std::fs::read(&path) else {
+    let mut pieces = std::fs::read_dir(directory.join("history/checkpoints")).unwrap();
+    if pieces.next().is_none() {
         return false;
-    };
+    }
+    let path = directory.join("history/0000000000000000.seg");
+    let mut bytes = std::fs::read(&path).unwrap();
     for page in bytes.chunks_exact_mut(4096).skip(1) {
         page[40] ^= 0x10;
     }

@@ -85,3 +85,37 @@ fn a_register_that_finds_every_session_in_use_is_refused() {
     };
     assert_eq!(client.answer(), expected);
 }
+
+#[test]
+fn whoever_asks_a_node_that_does_not_lead_is_told_of_a_newer_view() {
+    let server = Running::start(|_| {});
+    let mut official = server.connect();
+    let session = official.register(7);
+    let mut asks = server.connect();
+    asks.ask_for_refusals(8);
+    server.gate.elsewhere.store(130, Ordering::SeqCst);
+    // From the next turn on it is known.
+    official.ping(7);
+    let request = message(&new_request(7, session, 1), &batch(CREATE, 1));
+    for _ in 0..2 {
+        official.send(&request);
+        assert_eq!(official.answer(), Answer::View(130));
+    }
+    asks.send(&message(&new_request(8, session, 1), &batch(CREATE, 1)));
+    assert_eq!(asks.answer(), Answer::View(130));
+    let reason = RefusalReason::NotLeader;
+    let refusal = Answer::Refusal {
+        client: 8,
+        request: 1,
+        reason,
+    };
+    assert_eq!(asks.answer(), refusal);
+    // Who knows it is not told.
+    let knows = giro_wire::NewRequest {
+        view: 130,
+        ..new_request(7, session, 2)
+    };
+    official.send(&message(&knows, &batch(CREATE, 1)));
+    assert!(official.is_silent());
+    assert_eq!(server.handle.counters().sent_away, 4);
+}

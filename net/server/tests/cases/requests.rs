@@ -170,6 +170,23 @@ fn many_large_requests_at_once_take_turns_for_buffers() {
 }
 
 #[test]
+fn a_request_that_there_is_room_for_is_taken_however_late_it_is() {
+    let server = Running::start(|options| {
+        options.request_deadline = Duration::from_millis(100);
+    });
+    let mut client = server.connect();
+    let session = client.register(7);
+    server.gate.full.store(true, Ordering::SeqCst);
+    let create = Operation::CreateTransfers;
+    client.send(&message(&of(create, session, 1), &batch(create, 1)));
+    std::thread::sleep(Duration::from_millis(20));
+    // The ledger is busy beyond the deadline, and has room then.
+    server.gate.slow_room.store(200, Ordering::SeqCst);
+    assert!(matches!(client.answer(), Answer::Reply { request: 1, .. }));
+    assert_eq!(server.handle.counters().dropped_busy, 0);
+}
+
+#[test]
 fn a_full_ledger_holds_a_request_and_drops_it_at_its_deadline() {
     let server = Running::start(|options| {
         options.request_deadline = Duration::from_millis(300);

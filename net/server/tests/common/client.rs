@@ -25,6 +25,8 @@ pub(crate) struct Client {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Pong,
+    /// The view, without having been asked.
+    View(u32),
     Reply {
         client: u128,
         request: u32,
@@ -139,6 +141,9 @@ impl Client {
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
         match parse_header(&header, 0).unwrap() {
             Message::Pong(pong) => {
+                if pong.ping_timestamp_monotonic.get() == u64::MAX {
+                    return Answer::View(pong.frame.view.get());
+                }
                 assert_eq!(pong.ping_timestamp_monotonic.get(), 77);
                 Answer::Pong
             }

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use giro::{DropReason, EvictReason, Reply, RequestMeta, Verdict};
 use giro_base::limits::{MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES};
@@ -11,7 +12,7 @@ use giro_base::multi_batch::{Body, write_trailer};
 use giro_base::operation::ResultForm;
 use giro_base::{Buffer, Operation, Timestamp, checksum};
 use giro_log::uring::Ring;
-use giro_server::Ledger;
+use giro_server::{Ledger, Standing};
 use giro_wire::register;
 
 /// What a test holds in its hands.
@@ -19,6 +20,10 @@ use giro_wire::register;
 pub(crate) struct Gate {
     /// The ledger has no room.
     pub(crate) full: AtomicBool,
+    /// It gets room in a turn that takes so many milliseconds.
+    pub(crate) slow_room: AtomicU64,
+    /// Another node leads, in this view.
+    pub(crate) elsewhere: AtomicU32,
     /// Every session is in use.
     pub(crate) crowded: AtomicBool,
     /// What was taken does not become durable.
@@ -212,7 +217,23 @@ impl Ledger for SimpleLedger {
         self.op
     }
 
+    fn standing(&self) -> Standing {
+        match self.gate.elsewhere.load(Ordering::SeqCst) {
+            0 => Standing::Serving,
+            _ => Standing::Elsewhere,
+        }
+    }
+
+    fn view(&self) -> u32 {
+        self.gate.elsewhere.load(Ordering::SeqCst)
+    }
+
     fn flush(&mut self, _ring: &mut Ring) -> Result<(), Infallible> {
+        let slow = self.gate.slow_room.swap(0, Ordering::SeqCst);
+        if slow > 0 {
+            std::thread::sleep(Duration::from_millis(slow));
+            self.gate.full.store(false, Ordering::SeqCst);
+        }
         Ok(())
     }
 
