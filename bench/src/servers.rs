@@ -169,8 +169,9 @@ impl GiroServer {
             .args(self.flags())
             .args(further)
             .arg(&place)
+            // What it warns of explains a figure, or why there is none.
+            .env("GIRO_LOG", "warn")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .spawn()?;
         let out = child.stdout.take().context("standard output")?;
         let mut running = Running {

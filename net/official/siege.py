@@ -24,7 +24,7 @@ from pathlib import Path
 import kill
 import run
 
-ANSWER_SECONDS_MAX = 240
+FREE_BYTES_MIN = 4 << 30
 
 
 def parse_options():
@@ -36,6 +36,9 @@ def parse_options():
     parser.add_argument("--seed", type=int, default=None, help="default: random, and printed")
     parser.add_argument("--clients", type=int, default=4, help="client processes")
     parser.add_argument("--faults", type=int, default=4, help="in a round")
+    parser.add_argument(
+        "--patience", type=int, default=240, help="seconds until a client must be answered"
+    )
     parser.add_argument("--loopback", action="store_true", help="no namespaces, so no cuts")
     parser.add_argument("--require-namespaces", action="store_true", help="or fail")
     parser.add_argument("--dir", type=Path, help="default: a new one, removed after success")
@@ -69,8 +72,9 @@ class Siege:
         silence_client()
         self.options = options
         self.random = random.Random(options.seed)
-        # So few rows that generations and checkpoints are made all the time.
-        settings = ["--generation-rows=2000"]
+        # So few rows that generations and checkpoints are made all the time, and so few entries
+        # behind them that who was away for longer needs a checkpoint.
+        settings = ["--generation-rows=2000", "--log-kept-mib=64", "--log-spares=2"]
         self.group = Group(options.giro.resolve(), folder, network, settings)
         self.faults = Faults(self.group, self.random)
         self.counts = Counts()
@@ -99,9 +103,11 @@ class Siege:
             time.sleep(self.random.uniform(0, 0.8))
             done.append(self.faults.next())
         self.group.lead_among(known)
+        whole = time.monotonic()
         for client in self.clients:
-            if not client.finish(ANSWER_SECONDS_MAX):
-                raise Violation(f"{client.name} was not answered, or thrown out, after {done}")
+            if not client.finish(self.options.patience):
+                raise Violation(self.unanswered(client, done))
+        waited = time.monotonic() - whole
         self.group.until_equal()
         this = Round(self.clients, accounts)
         with kill.watchdog(f"the check of round {number}"), self.client() as client:
@@ -113,8 +119,18 @@ class Siege:
         c = this.counts
         print(
             f"round {number}: {', '.join(done)}; {c.acked_batches} batches and "
-            f"{c.acked_transfers} transfers acknowledged, all there; {self.faults.kills} kills",
+            f"{c.acked_transfers} transfers acknowledged, all there; {self.faults.kills} kills; "
+            f"all clients answered {waited:.1f} s after the last fault",
             flush=True,
+        )
+
+    def unanswered(self, client, done):
+        """What there is to know when a client got no answer."""
+        answered = {other.name: len(other.answers) for other in self.clients}
+        free = shutil.disk_usage(self.group.folder).free >> 20
+        return (
+            f"{client.name} {client.ending()}, after {done}; answered so far: {answered}; "
+            f"{free} MiB are free on the disk\n{self.group.status()}\n{self.group.doing()}"
         )
 
     def load(self, number):
@@ -151,6 +167,10 @@ def main():
     where = "in namespaces" if network.can_cut else "on loopback"
     release = kill.CLIENT_RELEASE
     print(f"siege.py: client {release}, seed {options.seed}, {where}, in {folder}", flush=True)
+    # A replica without room waits for it, and then so do clients: that is no failure of the group.
+    free = shutil.disk_usage(folder).free
+    if free < FREE_BYTES_MIN:
+        sys.exit(f"siege.py: {free >> 20} MiB are free there, {FREE_BYTES_MIN >> 20} are needed")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     started = time.monotonic()
     siege = Siege(options, folder, network)

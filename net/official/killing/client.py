@@ -53,6 +53,7 @@ class ClientProcess:
         self.batches = []
         self.answers = {}
         self.is_ready = threading.Event()
+        self._exit = None
         self._pipe, child = CONTEXT.Pipe()
         arguments = (child, address, seed, accounts)
         self._process = CONTEXT.Process(target=send_batches, args=arguments, daemon=True)
@@ -90,5 +91,12 @@ class ClientProcess:
             pass
         self._process.join(seconds_max)
         ended_well = self._process.exitcode == 0
+        self._exit = self._process.exitcode
         self.discard()
         return ended_well
+
+    def ending(self):
+        """How it ended, in words; after `finish`."""
+        if self._exit is None:
+            return "was not answered"
+        return f"ended by itself, {self._exit}"

@@ -157,6 +157,10 @@ class Group:
             time.sleep(0.02)
         raise Violation(f"nobody leads for {PATIENCE_SECONDS} s\n{self.doing()}")
 
+    def status(self):
+        """How each member sees the group."""
+        return {number: replica.status() for number, replica in self.members.items()}
+
     def doing(self):
         """What each member does, for whoever asks why it does not go on."""
         return "\n".join(replica.doing() for replica in self.members.values())
@@ -181,7 +185,7 @@ class Group:
         begun = moved = time.monotonic()
         before = None
         while True:
-            states = {n: r.status() for n, r in self.members.items()}
+            states = self.status()
             found = {n: s and (s["op"], s["digest"]) for n, s in states.items()}
             different = set(found.values())
             if None not in different and len({op for op, _ in different}) == 1:

@@ -182,6 +182,15 @@ enum Outcome {
     Skipped(String),
 }
 
+/// A stage that was run.
+struct Ended {
+    name: &'static str,
+    outcome: Outcome,
+    seconds: f64,
+    /// Left on the disk of builds and trials: without room, servers wait for it, and so do tests.
+    free_gib: u64,
+}
+
 /// Runs the chosen stages and sums up.
 ///
 /// # Errors
@@ -205,7 +214,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let outcome = run_stage(stage, arguments);
         let seconds = started.elapsed().as_secs_f64();
         let stop = matches!(outcome, Outcome::Failed(_)) && !arguments.keep_going;
-        ended.push((stage.name, outcome, seconds));
+        let free_gib = command::free_bytes() >> 30;
+        ended.push(Ended {
+            name: stage.name,
+            outcome,
+            seconds,
+            free_gib,
+        });
         if stop {
             break;
         }
@@ -235,17 +250,23 @@ fn run_stage(stage: &Stage, arguments: &Arguments) -> Outcome {
     }
 }
 
-fn sum_up(ended: &[(&str, Outcome, f64)]) -> anyhow::Result<()> {
+fn sum_up(ended: &[Ended]) -> anyhow::Result<()> {
     println!();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, outcome, seconds) in ended {
+    for Ended {
+        name,
+        outcome,
+        seconds,
+        free_gib,
+    } in ended
+    {
         let (count, text) = match outcome {
             Outcome::Passed => (&mut passed, "passed".to_owned()),
             Outcome::Failed(error) => (&mut failed, format!("FAILED: {error:#}")),
             Outcome::Skipped(why) => (&mut skipped, format!("skipped: {why}")),
         };
         *count += 1;
-        println!("{name:<10} {seconds:>6.1} s  {text}");
+        println!("{name:<10} {seconds:>6.1} s, {free_gib:>4} GiB free  {text}");
     }
     println!("stages: {passed} passed, {failed} failed, {skipped} skipped");
     if failed > 0 {

@@ -21,6 +21,12 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
+/// Room on the disk of builds and trials; 0 where the system does not say.
+pub(crate) fn free_bytes() -> u64 {
+    let disk = rustix::fs::statvfs(root());
+    disk.map_or(0, |disk| disk.f_bavail * disk.f_frsize)
+}
+
 /// A folder of its own for a trial, on the disk that builds use and gone when dropped.
 pub(crate) fn scratch(name: &str) -> anyhow::Result<tempfile::TempDir> {
     let parent = target_dir().join("xtask");
