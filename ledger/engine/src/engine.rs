@@ -6,9 +6,11 @@
 //! writes, [`Engine::decide_ahead`] once the kernel has them, [`Engine::on_write`] for
 //! completions, and [`Engine::execute`] while it says there is more.
 
+mod late;
 mod replicated;
 mod run;
 
+pub(crate) use late::LogWait;
 pub use replicated::{BadOps, EntryOps, OpPlace, TakenGroup, check_ops};
 pub(crate) use run::meta_of;
 
@@ -57,6 +59,8 @@ pub struct Engine {
     pub(crate) flying: VecDeque<Group>,
     /// Events sequenced and not executed.
     pub(crate) events_in_flight: usize,
+    /// How long requests have been waiting for the log.
+    pub(crate) log_wait: LogWait,
     /// A pulse is sequenced and not executed.
     pub(crate) pulsing: bool,
     /// Something waits for the next op, whichever it is.

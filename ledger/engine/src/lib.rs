@@ -35,6 +35,8 @@ mod lookup;
 #[cfg(not(loom))]
 pub mod open;
 #[cfg(not(loom))]
+mod overdue;
+#[cfg(not(loom))]
 pub mod past;
 #[cfg(not(loom))]
 mod queue;

@@ -14,7 +14,7 @@ use giro_log::storage::{RealStorage, Storage};
 use giro_log::{DirLock, Identity, Log, LogOptions, Recovery, ops, read_identity};
 use giro_store::{Catalog, Found, History, Names, StoreError};
 
-use crate::engine::{Engine, event_count, meta_of};
+use crate::engine::{Engine, LogWait, event_count, meta_of};
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::past::Past;
@@ -351,6 +351,7 @@ impl Engine {
             marked_op: 0,
             sequenced_at: 0,
             executed_at: 0,
+            log_wait: LogWait::default(),
             gathering: None,
             waiting: VecDeque::with_capacity(crate::engine::WAITING_MAX),
             flying: VecDeque::with_capacity(giro_log::IN_FLIGHT_MAX),

@@ -1,8 +1,6 @@
 //! What left memory: hands complete generations to the history on disk, lets them go when it has
 //! them, and answers for it.
 
-mod overdue;
-
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -17,13 +15,16 @@ use giro_core::phase::Phase;
 use giro_core::{Batch, Fill, StateMachine};
 use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
 
-use self::overdue::Overdue;
+use crate::overdue::Overdue;
 
 /// Complete generations in memory from which on requests wait for the history.
 const SEALED_MAX: usize = 4;
 /// Complete generations in memory up to which a ledger is opened on a full disk. One that runs into
 /// a full disk executes what it has taken, so there can be more than [`SEALED_MAX`].
 const SEALED_STARVED_MAX: usize = 8;
+/// Requests that wait for the history for so long are worth a line in the log: a generation is
+/// written in a fraction of that.
+const HISTORY_WAIT: Duration = Duration::from_secs(10);
 /// How long catching up waits before it looks again.
 const CATCH_UP_WAIT: Duration = Duration::from_millis(100);
 /// Pause of the sweeper before it looks again.
@@ -178,7 +179,7 @@ impl Past {
             unoffered: VecDeque::new(),
             rows_seen: 0,
             is_starved: false,
-            overdue: Overdue::default(),
+            overdue: Overdue::after(HISTORY_WAIT),
             questions: Vec::new(),
             asked: Vec::new(),
             chores,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::{Duration, Instant};
 
 use giro::{Account, Engine, Operation, Options, RequestMeta, Transfer, Verdict};
 use giro_base::limits::{BATCHES_MAX, BODY_BYTES_MAX};
@@ -397,4 +398,27 @@ fn what_a_large_batch_made_is_known_to_the_next_one() {
             .unwrap(),
         128 + 128
     );
+}
+
+#[test]
+fn a_log_that_finishes_no_write_is_told_after_two_seconds() {
+    let mut bench = Bench::new();
+    let start = Instant::now();
+    let body = body_of(&[transfer(1)]);
+    bench.submit(100, Operation::CreateTransfers, 1, &body);
+    bench.flush();
+    let told = |bench: &mut Bench, range: std::ops::Range<u64>| {
+        let at = |ms| start + Duration::from_millis(ms);
+        let told = range.filter_map(|step| bench.engine.late_log(at(step * 100)));
+        told.collect::<Vec<_>>()
+    };
+    let [two, four] = [2, 4].map(Duration::from_secs);
+    assert_eq!(told(&mut bench, 0..60), [two, four]);
+    bench.finish_writes();
+    bench.execute();
+    assert!(told(&mut bench, 60..120).is_empty(), "nobody waits");
+    let body = body_of(&[transfer(2)]);
+    bench.submit(200, Operation::CreateTransfers, 2, &body);
+    bench.flush();
+    assert_eq!(told(&mut bench, 120..145), [two], "from the beginning");
 }

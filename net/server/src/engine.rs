@@ -1,6 +1,7 @@
 //! The real ledger behind the port: the engine, with its log on the port's ring or in memory.
 
 use std::io;
+use std::time::Instant;
 
 use giro::{Engine, Error, Reply, RequestMeta, Verdict};
 use giro_base::multi_batch::Body;
@@ -169,6 +170,7 @@ impl Ledger for ServedEngine {
 
     fn tick(&mut self, now: Timestamp) {
         self.engine.tick(now);
+        self.engine.watch_log(Instant::now());
     }
 
     fn is_idle(&self) -> bool {

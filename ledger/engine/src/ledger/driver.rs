@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use giro_base::limits::{BODY_BYTES_MAX, OP_HEADER_BYTES, RECORD_HEADER_BYTES};
@@ -153,6 +153,7 @@ impl Driver {
     fn turn(&mut self) -> Result<(), Error> {
         self.take_commands()?;
         self.engine.tick(now());
+        self.engine.watch_log(Instant::now());
         self.start_writes()?;
         let more = self.execute()?;
         self.wait(more)?;

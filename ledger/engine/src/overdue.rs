@@ -1,33 +1,37 @@
-//! Notices when the history keeps requests waiting for longer than a disk that works takes.
+//! Notices when requests wait for longer than a disk that works takes.
 
 use std::time::{Duration, Instant};
 
-/// A generation is written in a fraction of this.
-const FIRST: Duration = Duration::from_secs(10);
-
 /// Since when requests have been waiting, and when that is to be told.
-#[derive(Default)]
-pub(super) struct Overdue {
+pub(crate) struct Overdue {
+    /// A wait is told after so long, and each time it has doubled.
+    first: Duration,
     wait: Option<Wait>,
 }
 
 struct Wait {
     since: Instant,
-    /// Told when it has lasted so long: after 10 s, and each time it has doubled.
+    /// Told when it has lasted so long.
     next: Duration,
 }
 
 impl Overdue {
-    /// The history finished a generation, or nobody waits for it.
-    pub(super) fn reset(&mut self) {
+    /// Tells waits of so long.
+    pub(crate) fn after(first: Duration) -> Self {
+        let wait = None;
+        Self { first, wait }
+    }
+
+    /// What was waited for has come, or nobody waits.
+    pub(crate) fn reset(&mut self) {
         self.wait = None;
     }
 
     /// Requests wait: for how long by now, when that is to be told.
-    pub(super) fn waits(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn waits(&mut self, now: Instant) -> Option<Duration> {
         let wait = self.wait.get_or_insert(Wait {
             since: now,
-            next: FIRST,
+            next: self.first,
         });
         let waited = now.saturating_duration_since(wait.since);
         (waited >= wait.next).then(|| {
@@ -41,9 +45,11 @@ impl Overdue {
 mod tests {
     use super::*;
 
+    const FIRST: Duration = Duration::from_secs(10);
+
     #[test]
     fn it_is_told_after_ten_seconds_and_each_time_the_wait_has_doubled() {
-        let mut overdue = Overdue::default();
+        let mut overdue = Overdue::after(FIRST);
         let start = Instant::now();
         let mut told = |second| {
             let waited = overdue.waits(start + Duration::from_secs(second));
@@ -55,7 +61,7 @@ mod tests {
 
     #[test]
     fn whatever_is_finished_begins_a_new_wait() {
-        let mut overdue = Overdue::default();
+        let mut overdue = Overdue::after(FIRST);
         let start = Instant::now();
         let at = |second| start + Duration::from_secs(second);
         assert_eq!(overdue.waits(at(0)), None);
