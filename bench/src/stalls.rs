@@ -167,7 +167,8 @@ fn half(arguments: &Arguments, server: &Running) -> anyhow::Result<Measured> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let watch = Watch::start();
+    let paid = runtime.block_on(async {
         let mut payers = Vec::new();
         for number in 0..CLIENTS {
             payers.push(Payer::new(server.port, number).await?);
@@ -177,7 +178,6 @@ fn half(arguments: &Arguments, server: &Running) -> anyhow::Result<Measured> {
         println!("capacity: {capacity:.0} transfers/s with this driver beside it");
         let every = Duration::from_secs_f64((CLIENTS as usize * FULL) as f64 * 2.0 / capacity);
         let before = generations(server);
-        let watch = Watch::start();
         let start = Tick::now() + Duration::from_millis(500);
         let end = start + Duration::from_secs(arguments.seconds);
         let mut tasks = JoinSet::new();
@@ -189,12 +189,24 @@ fn half(arguments: &Arguments, server: &Running) -> anyhow::Result<Measured> {
         while let Some(done) = tasks.join_next().await {
             latencies.extend(done??);
         }
-        let standstills = Some((start.into_std(), watch.stop()));
         print_generations(server, before);
-        Ok(Measured {
-            latencies,
-            standstills,
-        })
+        anyhow::Ok((start.into_std(), latencies))
+    });
+    let mut standstills = watch.stop();
+    let (start, latencies) = match paid {
+        Ok(paid) => paid,
+        Err(error) => {
+            let longest = standstills.iter().map(|(from, to)| *to - *from).max();
+            let longest = longest.unwrap_or_default();
+            return Err(error.context(format!(
+                "all processors stood still for {longest:?} at most"
+            )));
+        }
+    };
+    standstills.retain(|(_, to)| *to > start);
+    Ok(Measured {
+        latencies,
+        standstills: Some((start, standstills)),
     })
 }
 
