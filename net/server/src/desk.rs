@@ -58,11 +58,11 @@ impl Desk {
         outbox.notice(PongHeader::build(ping, self.view).as_bytes());
     }
 
-    /// Tells the client of a request that there is a newer view than the one it knew when it made
-    /// the request. Otherwise it hears of that only when it next asks, which it does every 30 s.
-    pub(crate) fn tell_view(&self, request: &RequestHeader, outbox: &mut impl Outbox) {
-        if request.frame.view.get() < self.view {
-            outbox.notice(PongHeader::unasked(self.cluster, self.view).as_bytes());
+    /// Tells the client of a request the view of who leads, if that is newer than the one it knew
+    /// when it made the request. Otherwise it hears of it only when it next asks, every 30 s.
+    pub(crate) fn tell_view(&self, request: &RequestHeader, view: u32, outbox: &mut impl Outbox) {
+        if request.frame.view.get() < view {
+            outbox.notice(PongHeader::unasked(self.cluster, view).as_bytes());
         }
     }
 

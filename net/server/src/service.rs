@@ -191,7 +191,7 @@ impl<L: Ledger> Service<L> {
     /// the view names, and to another one.
     fn send_away(&self, header: &RequestHeader, outbox: &mut impl Outbox) -> Outcome {
         count(&self.desk.counters.sent_away);
-        self.desk.tell_view(header, outbox);
+        self.desk.tell_view(header, self.ledger.view(), outbox);
         refuse(header, self.desk.view, RefusalReason::NotLeader, outbox);
         Outcome::Done
     }

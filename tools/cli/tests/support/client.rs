@@ -107,9 +107,14 @@ impl Client {
     pub(crate) fn answer(&mut self) -> Option<Reply> {
         assert!(!self.is_silent(PATIENCE), "an answer in time");
         let mut header: HeaderBytes = [0; 256];
-        self.stream.read_exact(&mut header).ok()?;
-        let Ok(Message::Reply(reply)) = parse_header(&header, 0) else {
-            panic!("not a reply: {header:?}");
+        let reply = loop {
+            self.stream.read_exact(&mut header).ok()?;
+            match parse_header(&header, 0) {
+                Ok(Message::Reply(reply)) => break reply,
+                // A replica that does not lead says who does.
+                Ok(Message::Pong(_)) => assert!(!self.is_silent(PATIENCE), "an answer in time"),
+                other => panic!("not a reply: {other:?}"),
+            }
         };
         let mut body = vec![0; reply.frame.body_bytes()];
         // A server that stops closes the connection, also in the middle of a reply.
