@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use giro_base::Region;
 
+use super::closings::ClosingPlaces;
 use super::postings::{Postings, Words};
 use crate::format::{AccountRecord, POSTINGS_PER_SNAPSHOT, Release, Sides, Snapshot};
 use crate::pace::Pace;
@@ -11,6 +12,8 @@ use crate::replay::{AccountState, Side};
 use crate::segment::content::Content;
 use crate::sort::sort;
 
+/// So many postings ahead memory is asked for.
+const AHEAD: usize = 16;
 /// Accounts between two looks at the clock.
 const TURN_ACCOUNTS: usize = 64;
 
@@ -24,6 +27,7 @@ pub struct AccountIndex {
     /// What expiries did to each account.
     pub releases: Vec<Release>,
     postings: Postings,
+    closings: ClosingPlaces,
 }
 
 impl AccountIndex {
@@ -56,6 +60,8 @@ impl AccountIndex {
         pace: &Pace,
     ) -> Option<()> {
         self.postings.finish(content, spare, pace);
+        self.closings
+            .begin(&content.closings, content.transfers.len());
         let words = Words::new(content.expiries.len());
         let releases = release_words(words, content);
         self.releases.reserve(releases.len());
@@ -122,7 +128,14 @@ impl AccountIndex {
         let mut state = opening;
         let mut done = 0;
         let releases = &self.releases[record.releases as usize..];
-        for posting in 0..record.postings_count {
+        let rows =
+            &self.postings.rows[record.postings as usize..][..record.postings_count as usize];
+        for (posting, row) in (0..).zip(rows.iter().copied()) {
+            // They lie all over the segment.
+            if let Some(ahead) = rows.get(posting as usize + AHEAD) {
+                content.prefetch(*ahead);
+                self.closings.prefetch(&content.closings, *ahead);
+            }
             if posting > 0 && posting % POSTINGS_PER_SNAPSHOT == 0 {
                 self.snapshots.push(Snapshot {
                     balances: state.balances.into(),
@@ -131,7 +144,6 @@ impl AccountIndex {
                     reserved: [0; 10],
                 });
             }
-            let row = self.postings.rows[(record.postings + posting) as usize];
             while let Some(release) = releases.get(done as usize).filter(|r| r.place <= row) {
                 state =
                     state.after_release(release.amount, release.pending_flags, side_of(release))?;
@@ -140,7 +152,8 @@ impl AccountIndex {
             let transfer = &content.transfers[row as usize];
             let debit = content.sides.get(row as usize).debit == record.slot;
             let side = if debit { Side::Debit } else { Side::Credit };
-            state = state.after(transfer, side, content.closing(row))?;
+            let closing = self.closings.find(&content.closings, row);
+            state = state.after(transfer, side, closing)?;
         }
         Some(())
     }

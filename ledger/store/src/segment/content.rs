@@ -52,6 +52,14 @@ impl SidesOf<'_> {
             Self::Read(sides) => sides[row],
         }
     }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize) {
+        match self {
+            Self::Links(links) => prefetch(&links[row]),
+            Self::Read(sides) => prefetch(&sides[row]),
+        }
+    }
 }
 
 /// So many accounts ahead memory is asked for.
@@ -181,10 +189,13 @@ impl<'a> Content<'a> {
             && self.expiries.is_sorted_by(rising)
     }
 
-    /// What the post or void in `row` closed.
-    #[must_use]
-    pub fn closing(&self, row: u32) -> Option<&ClosingRecord> {
-        let place = self.closings.binary_search_by_key(&row, |c| c.row).ok()?;
-        Some(&self.closings[place])
+    /// Asks for the memory of a row, if there is one.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, row: u32) {
+        if let Some(transfer) = self.transfers.get(row as usize) {
+            prefetch(transfer);
+            prefetch(&transfer.flags);
+            self.sides.prefetch(row as usize);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A segment: the transfers of one generation on disk, with what finds them.
 
 pub mod accounts;
+mod closings;
 pub mod content;
 pub mod fields;
 pub mod indexes;
