@@ -42,13 +42,13 @@ impl Fill {
         }
     }
 
-    /// What a generation will have that has this at its half. Most accounts it will change are
-    /// among those it has changed.
+    /// What a generation will have that has this when one of so many `parts` of it is filled. Most
+    /// accounts it will change are among those it has changed.
     #[must_use]
-    pub fn at_its_end(self) -> Self {
+    pub fn at_its_end(self, parts: usize) -> Self {
         Self {
             openings: self.openings + self.openings / 8,
-            ..self.map2(self, |count, _| 2 * count)
+            ..self.map2(self, |count, _| parts * count)
         }
     }
 
@@ -86,9 +86,10 @@ mod tests {
             openings: 80,
             ..Fill::default()
         };
-        let whole = half.at_its_end().with_margin();
+        let whole = half.at_its_end(2).with_margin();
         assert_eq!((whole.rows, whole.closings, whole.branches), (2000, 900, 0));
         assert_eq!(whole.openings, 101);
+        assert_eq!(half.at_its_end(16).closings, 6400);
         assert!(whole.exceeds(half) && !half.exceeds(whole) && !half.exceeds(half));
         let with_branches = Fill {
             branches: 1,

@@ -35,6 +35,10 @@ const PREFAULT_WAIT_MAX: Duration = Duration::from_secs(30);
 const SWEEPER_NICE: i32 = 10;
 /// Memory that is kept for generations to come: with that being filled, as many as there can be.
 const SPARES_MAX: usize = SEALED_MAX + 1;
+/// What the next generations will need is looked at when one of so many parts of this one is
+/// filled, and how much memory is there from then on. Early for one: a ledger that was just started
+/// has none, and its load may come all at once.
+const PROVISIONS: [(usize, usize); 2] = [(16, 1), (2, SPARES_MAX)];
 /// Rows prepared to leave memory at a time, at least: a fraction of a millisecond if all of them
 /// are pending.
 const LEAVE_ROWS_MIN: u64 = 1 << 11;
@@ -78,12 +82,12 @@ pub struct Past {
     chores: Sender<Chore>,
     /// Memory for generations to come.
     spares: Receiver<Spare>,
-    /// As much of it was made as is ever needed.
-    is_stocked: bool,
+    /// How much of it was made; at most [`SPARES_MAX`].
+    stocked: usize,
     /// How much of everything it is resident for.
     resident: Fill,
-    /// What the next generations will need was looked at in this one.
-    is_provided: bool,
+    /// How often what the next generations will need was looked at in this one.
+    provided: usize,
 }
 
 /// Work of the sweeper.
@@ -98,9 +102,12 @@ enum Chore {
 
 /// Clears and makes memory for generations until the ledger is gone.
 fn sweep(work: &Receiver<Chore>, ready: &Sender<Spare>) {
-    // Without the right to step back it works as any other.
-    let _ = rustix::process::setpriority_process(None, SWEEPER_NICE);
-    for chore in work {
+    for (done, chore) in work.iter().enumerate() {
+        if done == 1 {
+            // Payments wait for the first memory if it is late. Without the right to step back it
+            // works as any other.
+            let _ = rustix::process::setpriority_process(None, SWEEPER_NICE);
+        }
         let spare = match chore {
             Chore::Sweep(remains, fill) => {
                 // The history lets go of it soon after it said that it is written.
@@ -184,9 +191,9 @@ impl Past {
             asked: Vec::new(),
             chores,
             spares,
-            is_stocked: false,
+            stocked: 0,
             resident: Fill::default(),
-            is_provided: false,
+            provided: 0,
         })
     }
 
@@ -296,13 +303,17 @@ impl Past {
         }
     }
 
-    /// Sees to it that the next generations find their memory: half of this one is filled, and
-    /// they will be like it. The first touch of memory must not cost payments time.
-    fn provide(&mut self, machine: &StateMachine) {
+    /// Sees to it that `count` generations find their memory: one of so many `parts` of this one is
+    /// filled, and they will be like it. The first touch of memory must not cost payments time.
+    fn provide(&mut self, machine: &StateMachine, (parts, count): (usize, usize)) {
+        if count < SPARES_MAX && count <= self.stocked {
+            // What is there was made for more than can be told so early.
+            return;
+        }
         let expected = Fill {
             // There will be as many as there are in any.
             rows: 0,
-            ..machine.tables().window.fill().at_its_end()
+            ..machine.tables().window.fill().at_its_end(parts)
         };
         if expected.exceeds(self.resident) {
             self.resident = self.resident.max(expected.with_margin());
@@ -316,10 +327,15 @@ impl Past {
                 let _ = self.chores.try_send(chore);
             }
         }
-        if !self.is_stocked {
-            // A ledger with so many transfers will have more.
-            self.is_stocked = true;
-            self.order(machine, SPARES_MAX);
+        // A ledger with so many transfers will have more.
+        self.stock(machine, count);
+    }
+
+    /// Sees to it that there is memory for so many generations, beside that being filled.
+    fn stock(&mut self, machine: &StateMachine, count: usize) {
+        if count > self.stocked {
+            self.order(machine, count - self.stocked);
+            self.stocked = count;
         }
     }
 
@@ -329,10 +345,7 @@ impl Past {
         let each = self.generation_rows.unwrap_or(0) * TRANSFER_BYTES;
         let count = bytes.checked_div(each).unwrap_or(0).saturating_sub(1);
         let count = count.min(SPARES_MAX);
-        self.is_stocked = count == SPARES_MAX;
-        if count > 0 {
-            self.order(machine, count);
-        }
+        self.stock(machine, count);
         let start = Instant::now();
         while self.spares.len() < count && start.elapsed() < PREFAULT_WAIT_MAX {
             std::thread::sleep(SWEEP_PAUSE);
@@ -359,10 +372,14 @@ impl Past {
         // What is refused or repeated makes no rows, but fills the log as well.
         let log_bytes_max = rows.saturating_mul(LOG_BYTES_PER_ROW).max(LOG_BYTES_MIN);
         let open = machine.tables().window.open();
-        let is_half = open.transfers.len() >= rows / 2 || self.log_bytes >= log_bytes_max / 2;
-        if is_half && !self.is_provided {
-            self.is_provided = true;
-            self.provide(machine);
+        let is_filled = |parts: usize| {
+            open.transfers.len() >= rows / parts || self.log_bytes >= log_bytes_max / parts
+        };
+        if let Some(provision) = PROVISIONS.get(self.provided)
+            && is_filled(provision.0)
+        {
+            self.provided += 1;
+            self.provide(machine, *provision);
         }
         self.ends_early || open.is_full(rows) || self.log_bytes >= log_bytes_max
     }
@@ -385,7 +402,7 @@ impl Past {
         if complete.is_some() {
             self.log_bytes = 0;
             self.ends_early = false;
-            self.is_provided = false;
+            self.provided = 0;
         }
         self.unoffered.extend(complete);
         match self.poll(machine, Duration::ZERO) {
