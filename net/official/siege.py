@@ -105,7 +105,7 @@ class Siege:
         self.group.lead_among(known)
         whole = time.monotonic()
         for client in self.clients:
-            if not client.finish(self.options.patience):
+            if not client.finish(self.options.patience, self.group.demand_alive):
                 raise Violation(self.unanswered(client, done))
         waited = time.monotonic() - whole
         self.group.until_equal()

@@ -7,6 +7,7 @@ acknowledged although the process, and the client inside it, is thrown away.
 import logging
 import multiprocessing
 import threading
+import time
 
 import tigerbeetle as tb
 
@@ -82,14 +83,21 @@ class ClientProcess:
         self._process.join()
         self._reader.join()
 
-    def finish(self, seconds_max):
-        """Lets the process end after the answer it waits for; True if it ended well in time."""
+    def finish(self, seconds_max, meanwhile=lambda: None):
+        """Lets the process end after the answer it waits for; True if it ended well in time.
+
+        `meanwhile` is called each second, and may give up.
+        """
         try:
             self._pipe.send("end")
         except OSError:
             # The process is gone already, which is no good end either.
             pass
-        self._process.join(seconds_max)
+        deadline = time.monotonic() + seconds_max
+        self._process.join(1)
+        while self._process.is_alive() and time.monotonic() < deadline:
+            meanwhile()
+            self._process.join(1)
         ended_well = self._process.exitcode == 0
         self._exit = self._process.exitcode
         self.discard()

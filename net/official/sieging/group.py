@@ -157,6 +157,13 @@ class Group:
             time.sleep(0.02)
         raise Violation(f"nobody leads for {PATIENCE_SECONDS} s\n{self.doing()}")
 
+    def demand_alive(self):
+        """None that should run has ended by itself."""
+        for replica in self.members.values():
+            code = replica.process and replica.process.poll()
+            ended = f"replica {replica.number} ended by itself, {code}:"
+            demand(code is None, f"{ended}\n{replica.log_tail()}")
+
     def status(self):
         """How each member sees the group."""
         return {number: replica.status() for number, replica in self.members.items()}
