@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -349,6 +350,14 @@ impl Drop for Trio {
         for child in self.processes.iter_mut().flatten() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        // What is mounted there would keep the folder from being removed.
+        let device = |path: &Path| std::fs::metadata(path).ok().map(|found| found.dev());
+        for replica in 0..self.ports.len() {
+            let dir = self.dir(replica);
+            if device(&dir).is_some_and(|own| device(self.folder.path()) != Some(own)) {
+                let _ = Command::new("umount").arg("--lazy").arg(&dir).status();
+            }
         }
     }
 }
