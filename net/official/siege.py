@@ -24,7 +24,7 @@ from pathlib import Path
 import kill
 import run
 
-FREE_BYTES_MIN = 4 << 30
+FREE_BYTES_MIN = 2 << 30
 
 
 def parse_options():
