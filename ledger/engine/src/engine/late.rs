@@ -53,8 +53,8 @@ impl Engine {
     pub fn late_log(&mut self, now: Instant) -> Option<Duration> {
         let durable = self.log.positions().durable;
         let has_moved = std::mem::replace(&mut self.log_wait.durable, durable) != durable;
-        let waits = self.writes_in_flight() > 0
-            || (!self.waiting.is_empty() && self.flying.is_empty() && !self.log.can_append());
+        let lacks_segment = self.has_groups() && !self.log.can_append();
+        let waits = self.writes_in_flight() > 0 || lacks_segment;
         // That there is no room was told.
         if has_moved || !waits || self.log.obstacle().is_some() {
             self.log_wait.overdue.reset();
