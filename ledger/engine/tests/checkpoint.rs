@@ -27,7 +27,7 @@ use giro_base::branch::{OpenBranch, OpenBranchesFilter};
 use giro_base::{BufferPool, checksum};
 use giro_core::Digest;
 use giro_log::directory::format_on;
-use giro_log::storage::{Access, Storage, StorageFile};
+use giro_log::storage::{Access, Removed, Storage, StorageFile};
 use giro_log::{Identity, LogOptions, MemoryDisk, Recovery, SEGMENT_BYTES_MIN, segment_path};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -427,9 +427,8 @@ fn without_its_history_a_ledger_whose_log_was_released_is_refused() {
         .list(&Path::new(DIR).join("history/checkpoints"))
         .unwrap()
     {
-        model
-            .remove(&Path::new(DIR).join("history/checkpoints").join(name))
-            .unwrap();
+        let path = Path::new(DIR).join("history/checkpoints").join(name);
+        drop(model.remove(&path).unwrap());
     }
     let error = open(options(true, 100))
         .err()
@@ -531,7 +530,7 @@ impl Storage for Crowded {
         self.model.rename(from, to)
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> io::Result<Removed> {
         self.model.remove(path)
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use giro_base::{Buffer, BufferPool};
 use giro_log::disk::SLOT_COUNT;
+use giro_log::storage::{Access, RealStorage, Storage};
 use giro_log::uring::Ring;
 use giro_log::{
     DirLock, IN_FLIGHT_MAX, Log, LogOptions, MemoryDisk, Recovery, UringDisk, format, read_identity,
@@ -245,4 +246,37 @@ fn cached_bytes(path: &Path) -> u64 {
         .trim()
         .parse()
         .unwrap_or(0)
+}
+
+#[test]
+fn closing_a_large_file_that_was_removed_is_left_to_a_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("large");
+    std::fs::write(&path, vec![7; 5 << 20]).unwrap();
+    let reader = RealStorage.open(&path, Access::Read).unwrap();
+    let removed = RealStorage.remove(&path).unwrap();
+    assert!(!path.exists());
+    RealStorage.sync_dir(dir.path()).unwrap();
+    drop(removed);
+    // Somebody else reads it: it stays whole until that is done.
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(reader.bytes().unwrap(), 5 << 20);
+    drop(reader);
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let name = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm"));
+    let mut names = threads.filter_map(|thread| name(thread).ok());
+    assert!(names.any(|name| name.trim() == "giro-closer"));
+    let until = Instant::now() + Duration::from_secs(20);
+    while is_open(&path) {
+        assert!(Instant::now() < until, "nobody closes it");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether this process has a removed file of that name open.
+fn is_open(path: &Path) -> bool {
+    let deleted = format!("{} (deleted)", path.display());
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let mut targets = open.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    targets.any(|target| target.to_str() == Some(&deleted))
 }

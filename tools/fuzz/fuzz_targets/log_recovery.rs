@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use giro_base::{Buffer, BufferPool};
-use giro_log::storage::{Access, Storage, StorageFile};
+use giro_log::storage::{Access, Removed, Storage, StorageFile};
 use giro_log::{
     Disk, Identity, LogOptions, NewRecord, OpHeader, Recovery, SEGMENT_BYTES_MIN, SegmentFile,
     Write,
@@ -72,9 +72,9 @@ impl Storage for Files {
         Ok(())
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> io::Result<Removed> {
         self.0.lock().unwrap().remove(path);
-        Ok(())
+        Ok(Removed::default())
     }
 
     fn sync_dir(&self, _: &Path) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use giro_base::Buffer;
-use giro_log::storage::{Access, Storage, StorageFile};
+use giro_log::storage::{Access, Removed, Storage, StorageFile};
 use giro_log::{Disk, SegmentFile, Write};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -234,9 +234,11 @@ impl Storage for SimStorage {
         Ok(())
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> io::Result<Removed> {
         let removed = self.state().files.remove(path);
-        removed.map(drop).ok_or(io::ErrorKind::NotFound.into())
+        removed
+            .map(|_| Removed::default())
+            .ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn sync_dir(&self, _: &Path) -> io::Result<()> {

@@ -99,7 +99,7 @@ impl Target {
         }
         // Copied by an earlier attempt, and merged since.
         for path in there.iter().filter(|path| !dirs.contains(path)) {
-            self.storage.remove(path).map_err(failed("remove", path))?;
+            drop(self.storage.remove(path).map_err(failed("remove", path))?);
         }
         Ok(())
     }
@@ -112,9 +112,11 @@ impl Target {
         let log = self.dir.join("log");
         for name in self.storage.list(&log).map_err(failed("list", &log))? {
             let path = log.join(name);
-            self.storage
-                .remove(&path)
-                .map_err(failed("remove", &path))?;
+            drop(
+                self.storage
+                    .remove(&path)
+                    .map_err(failed("remove", &path))?,
+            );
         }
         Ok(())
     }

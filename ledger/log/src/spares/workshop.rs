@@ -61,14 +61,14 @@ impl Workshop {
     pub(crate) fn trim(&mut self, keep: usize) -> Result<(), LogError> {
         while self.recyclable.len() > keep {
             let path = segment_path(&self.log_dir, self.recyclable[0]);
-            self.storage
-                .remove(&path)
-                .map_err(LogError::io("remove", &path))?;
+            let removed = self.storage.remove(&path);
+            let removed = removed.map_err(LogError::io("remove", &path))?;
             self.recyclable.pop_front();
             // Durable before the next name changes: the numbers never have a gap.
             self.storage
                 .sync_dir(&self.log_dir)
                 .map_err(LogError::io("flush", &self.log_dir))?;
+            drop(removed);
         }
         Ok(())
     }

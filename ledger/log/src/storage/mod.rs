@@ -5,6 +5,7 @@
 //! of their file, names after `sync_dir` of their directory.
 
 mod real;
+mod release;
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -68,11 +69,11 @@ pub trait Storage: Send + Sync {
     fn link(&self, _from: &Path, _to: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    /// Removes a file.
+    /// Removes a file: its name is gone at once, durably with the next [`Storage::sync_dir`].
     ///
     /// # Errors
     /// The system's.
-    fn remove(&self, path: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<Removed>;
     /// Removes an empty directory. Storages whose directories are only parts of names have nothing
     /// to do.
     ///
@@ -86,6 +87,15 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// The system's.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// A file that has no name any more. Its blocks are given back once this is dropped and nobody else
+/// has the file open, so whoever wants a crash to find the file whole or not at all flushes the
+/// directory first.
+#[derive(Default)]
+#[must_use = "its blocks are given back when it is dropped"]
+pub struct Removed {
+    _file: Option<Box<dyn StorageFile>>,
 }
 
 /// An open file.

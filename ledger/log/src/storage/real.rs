@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
 use rustix::io::Errno;
 
-use super::{Access, Storage, StorageFile};
+use super::{Access, Removed, Storage, StorageFile, release};
 
 /// The operating system's files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,8 +83,12 @@ impl Storage for RealStorage {
         fs::rename(&new, to)
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+    fn remove(&self, path: &Path) -> io::Result<Removed> {
+        // One that can't be opened is removed, too.
+        let file = OpenOptions::new().write(true).open(path).ok();
+        fs::remove_file(path)?;
+        let _file = file.map(|file| Box::new(RealFile(file)) as _);
+        Ok(Removed { _file })
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
@@ -105,6 +109,12 @@ fn open_direct(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result
             options.custom_flags(flags).open(path)
         }
         opened => opened,
+    }
+}
+
+impl Drop for RealFile {
+    fn drop(&mut self) {
+        release::before_close(&self.0);
     }
 }
 

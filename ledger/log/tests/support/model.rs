@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use giro_base::Buffer;
-use giro_log::storage::{Access, Storage, StorageFile};
+use giro_log::storage::{Access, Removed, Storage, StorageFile};
 use giro_log::{Disk, SegmentFile, Write};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -320,13 +320,13 @@ impl Storage for Model {
         Ok(())
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> io::Result<Removed> {
         let mut state = self.state();
         state.tick();
         let change = NameChange::Remove(path.to_owned());
         change.apply(&mut state.names);
         state.name_changes.push(change);
-        Ok(())
+        Ok(Removed::default())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

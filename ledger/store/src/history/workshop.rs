@@ -162,11 +162,12 @@ impl Workshop {
         dir: &Path,
         paths: impl Iterator<Item = &'p Path>,
     ) -> Result<(), StoreError> {
+        let mut files = Vec::new();
         for path in paths {
             match self.storage.remove(path) {
                 // An attempt before this one did it, and then found no room to go on.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed.map_err(StoreError::io("remove", path))?,
+                removed => files.push(removed.map_err(StoreError::io("remove", path))?),
             }
         }
         self.flush(dir)

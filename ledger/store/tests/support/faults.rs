@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use giro_log::storage::{Access, RealStorage, Storage, StorageFile};
+use giro_log::storage::{Access, RealStorage, Removed, Storage, StorageFile};
 
 #[derive(Clone)]
 pub(crate) struct Faults {
@@ -114,7 +114,7 @@ impl Storage for Faults {
         self.real.rename(from, to)
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> io::Result<Removed> {
         self.change()?;
         self.real.remove(path)
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 
-use giro_log::storage::{Access, RealStorage, Storage, StorageFile};
+use giro_log::storage::{Access, RealStorage, Removed, Storage, StorageFile};
 
 #[derive(Clone, Default)]
 pub(crate) struct Witness {
@@ -60,7 +60,7 @@ impl Storage for Witness {
         RealStorage.rename(from, to)
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> io::Result<Removed> {
         RealStorage.remove(path)
     }
 

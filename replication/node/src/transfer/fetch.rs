@@ -121,7 +121,7 @@ impl Fetcher {
                 let path = dir.join(name);
                 if !listed.contains(&path) && !dirs.contains(&&path) {
                     let removed = self.storage.remove(&path);
-                    removed.map_err(TransferError::dir("remove", &path))?;
+                    drop(removed.map_err(TransferError::dir("remove", &path))?);
                 }
             }
         }
@@ -194,7 +194,7 @@ impl Fetcher {
             return Ok(());
         }
         let removed = self.storage.remove(&path);
-        removed.map_err(TransferError::dir("remove", &path))?;
+        drop(removed.map_err(TransferError::dir("remove", &path))?);
         Err(TransferError::Bad("a file is not the one that was listed"))
     }
 

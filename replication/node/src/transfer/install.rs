@@ -116,7 +116,7 @@ fn remove_tree(storage: &dyn Storage, dir: &Path) -> Result<(), TransferError> {
         // Ours are directories or have an ending.
         if name.contains('.') {
             let removed = storage.remove(&path);
-            removed.map_err(TransferError::dir("remove", &path))?;
+            drop(removed.map_err(TransferError::dir("remove", &path))?);
         } else {
             remove_tree(storage, &path)?;
         }

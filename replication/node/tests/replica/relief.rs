@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use giro_base::Operation;
-use giro_log::storage::{Access, RealStorage, Storage, StorageFile};
+use giro_log::storage::{Access, RealStorage, Removed, Storage, StorageFile};
 use giro_replication::NodeId;
 
 use crate::support::Cluster;
@@ -42,7 +42,7 @@ impl Storage for Disk {
         RealStorage.rename(from, to)
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> io::Result<Removed> {
         RealStorage.remove(path)
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use giro_log::storage::{Access, RealStorage, Storage, StorageFile};
+use giro_log::storage::{Access, RealStorage, Removed, Storage, StorageFile};
 use giro_node::transfer::{Fetched, Fetcher, Pinned, TransferError};
 use giro_node::{MemberFiles, Owner, Replica, copy_member};
 use giro_replication::NodeId;
@@ -319,7 +319,7 @@ impl Storage for Stopping {
         RealStorage.rename(from, to)
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> io::Result<Removed> {
         self.step()?;
         RealStorage.remove(path)
     }
