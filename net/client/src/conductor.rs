@@ -42,6 +42,10 @@ const REGISTER_PAUSE: Duration = Duration::from_millis(100);
 /// Resends are at least this often, however long an answer takes.
 const RESEND_INTERVAL_MAX: Duration = Duration::from_secs(30);
 
+/// So many calls share a message even where others could share the work. When so many are answered,
+/// those who made them go on before others are.
+pub(crate) const CALLS_TOGETHER: usize = 64;
+
 /// Told when the first session is open, or why none can be.
 pub(crate) type Opened = oneshot::Sender<Result<(), EvictionReason>>;
 
@@ -69,6 +73,8 @@ pub(crate) struct Conductor {
     redirection: Option<u32>,
     /// The server took a request of this client.
     is_answered: bool,
+    /// Calls answered since the last [`Conductor::count_answers`].
+    answers: usize,
 }
 
 /// Somebody waits for doubted requests to end: sessions and their count of ended requests.
@@ -100,6 +106,7 @@ impl Conductor {
             settling: Vec::new(),
             redirection: None,
             is_answered: false,
+            answers: 0,
         }
     }
 
@@ -112,6 +119,16 @@ impl Conductor {
     /// or with a refusal that another server would give, too. A pong is no answer.
     pub(crate) fn take_answered(&mut self) -> bool {
         std::mem::take(&mut self.is_answered)
+    }
+
+    /// Calls answered since [`Conductor::count_answers`].
+    pub(crate) fn answers(&self) -> usize {
+        self.answers
+    }
+
+    /// Counts answers from here on.
+    pub(crate) fn count_answers(&mut self) {
+        self.answers = 0;
     }
 
     /// When the request that waits for longest was last handed to this connection.
@@ -183,8 +200,9 @@ impl Conductor {
         if !self.is_connected || self.queue.is_empty() {
             return;
         }
+        let calls_max = self.calls_together();
         while let Some(&index) = self.idle.last() {
-            let Some(gathered) = self.queue.take(self.body_bytes_max) else {
+            let Some(gathered) = self.queue.take(self.body_bytes_max, calls_max) else {
                 return;
             };
             self.idle.pop();
@@ -193,6 +211,19 @@ impl Conductor {
         if !self.queue.is_empty() {
             self.open_session(now, out);
         }
+    }
+
+    /// Calls of a message: half of those that wait for an answer, so that there are two messages on
+    /// their way. While the server works on one, the callers are told what became of the other.
+    /// The last session that is idle takes all.
+    fn calls_together(&self) -> usize {
+        let flights = self.sessions.iter().filter_map(|s| s.flight.as_ref());
+        if flights.clone().count() + 1 >= self.sessions_max {
+            return usize::MAX;
+        }
+        let asked: usize = flights.map(|flight| flight.work.calls().len()).sum();
+        let waiting = self.queue.len() + asked;
+        waiting.div_ceil(2).max(CALLS_TOGETHER)
     }
 
     /// Opens one more session, unless one is being opened or there are enough.
@@ -259,7 +290,10 @@ impl Conductor {
         session.heard(reply.context.get());
         match session.end(now) {
             Some(Work::Register) => self.on_registered(index, reply, body),
-            Some(Work::Calls { operation, calls }) => answer(operation, calls, body),
+            Some(Work::Calls { operation, calls }) => {
+                self.answers += calls.len();
+                answer(operation, calls, body);
+            }
             Some(Work::Fence { .. }) | None => {}
         }
         self.release(index);

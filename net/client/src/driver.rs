@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use zerocopy::IntoBytes;
 
 use crate::call::Call;
-use crate::conductor::{Conductor, Opened};
+use crate::conductor::{CALLS_TOGETHER, Conductor, Opened};
 use crate::dial::Dial;
 use crate::inbox::Inbox;
 use crate::options::ClientOptions;
@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     /// All handles are gone.
     is_orphan: bool,
     inbox: Inbox,
+    /// Reading stopped with more to read.
+    is_interrupted: bool,
     outbox: Outbox,
     pulse: Pulse,
     cluster: u128,
@@ -72,6 +74,7 @@ impl Driver {
             commands,
             is_orphan: false,
             inbox: Inbox::new(),
+            is_interrupted: false,
             outbox: Outbox::default(),
             pulse: Pulse::new(options.cluster, options.release, options.ping_interval),
             cluster: options.cluster,
@@ -128,6 +131,7 @@ impl Driver {
         let now = Instant::now();
         self.heard = now;
         self.inbox.clear();
+        self.is_interrupted = false;
         self.pulse.begin(now, &mut self.outbox);
         self.conductor.on_connected(now, &mut self.outbox);
     }
@@ -149,18 +153,20 @@ impl Driver {
             let has_room = self.conductor.has_room();
             let silence = self.silence_ends(dial);
             self.set_alarm(sleep.as_mut(), Some(silence.min(self.pulse.at)));
+            let is_interrupted = self.is_interrupted;
+            let readable = async || match is_interrupted {
+                true => Ok(()),
+                false => stream.readable().await,
+            };
             tokio::select! {
-                ready = stream.readable() => {
+                ready = readable() => {
                     ready?;
-                    let read = self.read(stream);
-                    if self.conductor.take_answered() {
-                        dial.answered();
+                    self.hear(stream, dial)?;
+                    if self.is_interrupted {
+                        // Who has an answer may have another question.
+                        tokio::task::yield_now().await;
+                        self.take_waiting(Instant::now());
                     }
-                    if let Some(view) = self.conductor.take_redirection() {
-                        dial.look_elsewhere(view);
-                        return Err(io::Error::other("the server does not lead"));
-                    }
-                    read?;
                 }
                 ready = stream.writable(), if !self.outbox.is_empty() => {
                     ready?;
@@ -184,6 +190,19 @@ impl Driver {
         }
     }
 
+    /// Reads, and finds out whether this server is the right one.
+    fn hear(&mut self, stream: &TcpStream, dial: &mut Dial) -> io::Result<()> {
+        let read = self.read(stream);
+        if self.conductor.take_answered() {
+            dial.answered();
+        }
+        if let Some(view) = self.conductor.take_redirection() {
+            dial.look_elsewhere(view);
+            return Err(io::Error::other("the server does not lead"));
+        }
+        read
+    }
+
     /// When another server is asked, unless this one says something.
     fn silence_ends(&self, dial: &Dial) -> Instant {
         let asked = self.conductor.oldest_asked().filter(|_| dial.has_others());
@@ -198,6 +217,10 @@ impl Driver {
             return;
         };
         self.obey(command, now);
+        self.take_waiting(now);
+    }
+
+    fn take_waiting(&mut self, now: Instant) {
         for _ in 1..COMMANDS_MAX {
             if !self.conductor.has_room() {
                 return;
@@ -216,9 +239,16 @@ impl Driver {
         }
     }
 
-    /// Reads what is there.
+    /// Reads what is there, until so many calls are answered that those who made them should go
+    /// on first.
     fn read(&mut self, stream: &TcpStream) -> io::Result<()> {
+        self.is_interrupted = false;
+        self.conductor.count_answers();
         for _ in 0..READS_MAX {
+            self.handle_messages()?;
+            if self.is_interrupted {
+                break;
+            }
             match stream.try_read(self.inbox.room()) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(bytes) => self.inbox.on_received(bytes),
@@ -227,13 +257,21 @@ impl Driver {
                 Err(error) => return Err(error),
             }
             self.pulse.is_alive = true;
-            let now = Instant::now();
-            self.heard = now;
-            let senseless = |fault| io::Error::new(ErrorKind::InvalidData, fault);
-            while let Some((message, body)) = self.inbox.next(self.cluster).map_err(senseless)? {
-                self.conductor
-                    .on_message(message, body, now, &mut self.outbox);
-            }
+            self.heard = Instant::now();
+        }
+        self.handle_messages()
+    }
+
+    /// Handles the messages that have come.
+    fn handle_messages(&mut self) -> io::Result<()> {
+        let senseless = |fault| io::Error::new(ErrorKind::InvalidData, fault);
+        let now = Instant::now();
+        while !self.is_interrupted
+            && let Some((message, body)) = self.inbox.next(self.cluster).map_err(senseless)?
+        {
+            self.conductor
+                .on_message(message, body, now, &mut self.outbox);
+            self.is_interrupted = self.conductor.answers() >= CALLS_TOGETHER;
         }
         Ok(())
     }

@@ -78,14 +78,14 @@ impl Queue {
     }
 
     /// The calls of the next message: the one that waits longest, and those of its operation
-    /// that fit beside it. `body_bytes_max` is the server's limit.
-    pub(crate) fn take(&mut self, body_bytes_max: usize) -> Option<Gathered> {
+    /// that fit beside it, `calls_max` at most. `body_bytes_max` is the server's limit.
+    pub(crate) fn take(&mut self, body_bytes_max: usize, calls_max: usize) -> Option<Gathered> {
         loop {
             let front = |lane: &VecDeque<Call>| lane.front().map(|call| call.order);
             let lane = (0..LANES)
                 .filter(|index| !self.lanes[*index].is_empty())
                 .min_by_key(|index| front(&self.lanes[*index]))?;
-            let calls = self.gather(lane, body_bytes_max);
+            let calls = self.gather(lane, body_bytes_max, calls_max);
             if let Some(first) = calls.first() {
                 let operation = first.operation;
                 return Some(Gathered { operation, calls });
@@ -94,14 +94,15 @@ impl Queue {
     }
 
     /// Takes calls from the front of a lane. Empty when nobody waited for them any more.
-    fn gather(&mut self, lane: usize, body_bytes_max: usize) -> Vec<Call> {
+    fn gather(&mut self, lane: usize, body_bytes_max: usize, calls_max: usize) -> Vec<Call> {
         let lane = &mut self.lanes[lane];
         let mut calls = Vec::new();
         let mut load = Load::default();
         while let Some(call) = lane.front() {
             if !call.is_abandoned() {
                 load.add(call);
-                if !calls.is_empty() && !load.fits(call.operation, body_bytes_max) {
+                let has_room = load.calls <= calls_max && load.fits(call.operation, body_bytes_max);
+                if !calls.is_empty() && !has_room {
                     break;
                 }
             }
@@ -239,16 +240,16 @@ mod tests {
     #[test]
     fn calls_of_one_operation_leave_together_the_oldest_first() {
         let (mut queue, _answers) = queue(&[(CREATE, 2), (LOOKUP, 1), (CREATE, 3), (LOOKUP, 4)]);
-        let first = queue.take(BODY_BYTES_MAX).unwrap();
+        let first = queue.take(BODY_BYTES_MAX, usize::MAX).unwrap();
         assert_eq!((first.operation, sizes(&first)), (CREATE, vec![2, 3]));
         let mut body = Vec::new();
         first.write_body(&mut body);
         let parsed = Body::parse(CREATE, &body).unwrap();
         assert_eq!(parsed.batches().collect::<Vec<_>>(), [2, 3]);
         assert_eq!((body[0], body[2 * 128]), (0, 2));
-        let second = queue.take(BODY_BYTES_MAX).unwrap();
+        let second = queue.take(BODY_BYTES_MAX, usize::MAX).unwrap();
         assert_eq!((second.operation, sizes(&second)), (LOOKUP, vec![1, 4]));
-        assert!(queue.take(BODY_BYTES_MAX).is_none());
+        assert!(queue.take(BODY_BYTES_MAX, usize::MAX).is_none());
         assert!(queue.is_empty());
     }
 
@@ -257,7 +258,7 @@ mod tests {
         for operation in [CREATE, LOOKUP, Operation::CreateAccounts] {
             let (mut queue, _answers) = queue(&[(operation, 4000); 5]);
             let mut seen = Vec::new();
-            while let Some(gathered) = queue.take(BODY_BYTES_MAX) {
+            while let Some(gathered) = queue.take(BODY_BYTES_MAX, usize::MAX) {
                 let mut body = Vec::new();
                 gathered.write_body(&mut body);
                 assert!(Body::parse(operation, &body).is_ok());
@@ -267,8 +268,14 @@ mod tests {
         }
         // A whole message of its own, and one that is one event short of it.
         let (mut queue, _answers) = queue(&[(CREATE, 8189), (CREATE, 8188), (CREATE, 1)]);
-        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [8189]);
-        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [8188, 1]);
+        assert_eq!(
+            sizes(&queue.take(BODY_BYTES_MAX, usize::MAX).unwrap()),
+            [8189]
+        );
+        assert_eq!(
+            sizes(&queue.take(BODY_BYTES_MAX, usize::MAX).unwrap()),
+            [8188, 1]
+        );
     }
 
     #[test]
@@ -281,8 +288,11 @@ mod tests {
         {
             lane.rows_max = rows;
         }
-        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [1, 1]);
-        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [1]);
+        assert_eq!(
+            sizes(&queue.take(BODY_BYTES_MAX, usize::MAX).unwrap()),
+            [1, 1]
+        );
+        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX, usize::MAX).unwrap()), [1]);
     }
 
     #[test]
@@ -290,7 +300,7 @@ mod tests {
         let query = Operation::GetChangesAfter;
         let (mut queue, _answers) = queue(&[(query, 1), (query, 1)]);
         for _ in 0..2 {
-            let gathered = queue.take(BODY_BYTES_MAX).unwrap();
+            let gathered = queue.take(BODY_BYTES_MAX, usize::MAX).unwrap();
             let mut body = Vec::new();
             gathered.write_body(&mut body);
             assert_eq!(body.len(), query.event_bytes());
@@ -305,14 +315,14 @@ mod tests {
         drop(answers.remove(0));
         let given_up = &queue.lanes[lane_of(CREATE)][1];
         assert!(given_up.stage.give_up());
-        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [3]);
+        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX, usize::MAX).unwrap()), [3]);
         assert!(queue.is_empty());
     }
 
     #[test]
     fn what_is_put_back_goes_first_again() {
         let (mut queue, _answers) = queue(&[(CREATE, 1), (CREATE, 2)]);
-        let gathered = queue.take(BODY_BYTES_MAX).unwrap();
+        let gathered = queue.take(BODY_BYTES_MAX, usize::MAX).unwrap();
         let (late, _answer) = call(CREATE, 3, 0);
         queue.push(late);
         for call in &gathered.calls {
@@ -320,6 +330,9 @@ mod tests {
         }
         queue.put_back(gathered.calls);
         assert_eq!(queue.len(), 3);
-        assert_eq!(sizes(&queue.take(BODY_BYTES_MAX).unwrap()), [1, 2, 3]);
+        assert_eq!(
+            sizes(&queue.take(BODY_BYTES_MAX, usize::MAX).unwrap()),
+            [1, 2, 3]
+        );
     }
 }

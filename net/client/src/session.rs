@@ -81,6 +81,14 @@ impl Work {
             Self::Fence { .. } => Operation::CreateTransfers,
         }
     }
+
+    /// The users' calls in it.
+    pub(crate) fn calls(&self) -> &[Call] {
+        match self {
+            Self::Calls { calls, .. } => calls,
+            Self::Register | Self::Fence { .. } => &[],
+        }
+    }
 }
 
 impl Session {

@@ -582,3 +582,33 @@ fn stray_messages_change_nothing() {
     let view = world.sent_one().header().frame.view.get();
     assert_eq!(view, 3, "the highest seen");
 }
+
+#[test]
+fn calls_that_wait_leave_in_two_messages() {
+    let mut world = World::open(4);
+    let _answers: Vec<Answer> = (0..200).map(|_| world.submit(CREATE, 1)).collect();
+    let sent = world.sent();
+    let [first, register] = &sent[..] else {
+        panic!("half of the calls, and a session for the others: {sent:?}");
+    };
+    assert_eq!(first.batches.len(), 100);
+    assert_eq!(register.operation, Operation::Register);
+    world.reply(register);
+    assert_eq!(world.sent_one().batches.len(), 100);
+    // While one half is on its way, the callers of the other go on.
+    world.reply(first);
+    let _answers: Vec<Answer> = (0..100).map(|_| world.submit(CREATE, 1)).collect();
+    assert_eq!(world.sent_one().batches.len(), 100);
+}
+
+#[test]
+fn few_calls_leave_together_and_the_last_idle_session_takes_all() {
+    let mut world = World::open(4);
+    let _answers: Vec<Answer> = (0..CALLS_TOGETHER)
+        .map(|_| world.submit(CREATE, 1))
+        .collect();
+    assert_eq!(world.sent_one().batches.len(), CALLS_TOGETHER);
+    let mut world = World::open(1);
+    let _answers: Vec<Answer> = (0..200).map(|_| world.submit(CREATE, 1)).collect();
+    assert_eq!(world.sent_one().batches.len(), 200);
+}
