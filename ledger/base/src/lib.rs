@@ -34,7 +34,7 @@ pub use buffer::{Buffer, BufferPool};
 pub use change::{ChangeEvent, ChangeKind, Position};
 pub use checksum::checksum;
 pub use operation::Operation;
-pub use region::Region;
+pub use region::{Ahead, Region};
 pub use status::{CreateAccountStatus, CreateTransferStatus};
 pub use time::Timestamp;
 pub use transfer::{Transfer, TransferFlags};

@@ -1,7 +1,7 @@
 //! A growable array that never moves: address space is reserved at the start, memory becomes
 //! resident as elements are pushed. Growth therefore copies nothing and pauses nobody.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 use memmap2::{Advice, MmapMut, MmapOptions};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -10,6 +10,8 @@ use crate::prefetch::prefetch_write;
 
 /// Bytes made resident at a time: a huge page.
 const PREFAULT_BYTES: usize = 2 << 20;
+/// No machine has larger pages.
+const PAGE_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a cache line.
 const LINE_BYTES: usize = 64;
 
@@ -110,10 +112,48 @@ impl<T: FromBytes + IntoBytes + Immutable + Copy> Region<T> {
         }
     }
 
+    /// The memory between the last element and the first `len` ones, for another thread to make
+    /// resident while this one fills it.
+    #[must_use]
+    pub fn ahead(&self, len: usize) -> Ahead {
+        let end = len.clamp(self.len, self.len_max) * size_of::<T>();
+        let start = (self.len * size_of::<T>()).next_multiple_of(PAGE_BYTES_MAX);
+        Ahead {
+            base: self.base.addr(),
+            bytes: start..end,
+        }
+    }
+
     /// Most elements it can hold.
     #[must_use]
     pub fn len_max(&self) -> usize {
         self.len_max
+    }
+}
+
+/// Memory of a region that nothing has been written to yet, and may be by now.
+pub struct Ahead {
+    /// Address of the region's first byte.
+    base: usize,
+    /// What is not resident yet, counted from there; it begins with a page.
+    bytes: Range<usize>,
+}
+
+impl Ahead {
+    /// Makes a piece of it resident, of a huge page at most: other threads wait for the whole call
+    /// when they change the address space. What is written there stays. False when there is no
+    /// more. Once the region is gone, it is about whatever lies in its place, or nothing.
+    pub fn make_resident(&mut self) -> bool {
+        let Range { start, end } = self.bytes;
+        let piece = PREFAULT_BYTES.min(end.saturating_sub(start));
+        if piece > 0 {
+            let at = std::ptr::without_provenance_mut(self.base + start);
+            // SAFETY: the call changes no byte of anything. Where the region's memory is somebody
+            // else's by now, that becomes resident; where it is nobody's, the kernel refuses.
+            let _ = unsafe { libc::madvise(at, piece, libc::MADV_POPULATE_WRITE) };
+        }
+        self.bytes.start += piece;
+        self.bytes.start < end
     }
 }
 
@@ -162,5 +202,24 @@ mod tests {
         assert_eq!(region[99_999], 8);
         region.set_len(1);
         assert_eq!(region.len(), 1);
+    }
+
+    #[test]
+    fn what_is_written_while_memory_is_made_resident_stays() {
+        let mut region = Region::<u64>::new(4 << 20).unwrap();
+        (0..1000).for_each(|value| region.push(value));
+        let mut ahead = region.ahead(3 << 20);
+        let other = std::thread::spawn(move || {
+            let mut pieces = 1;
+            while ahead.make_resident() {
+                pieces += 1;
+            }
+            pieces
+        });
+        (1000..2 << 20).for_each(|value| region.push(value));
+        // 24 MiB without the page that was written to.
+        assert_eq!(other.join().unwrap(), 12);
+        assert!((0..2 << 20).eq(region.iter().copied()));
+        assert!(!region.ahead(7).make_resident(), "there is no more to do");
     }
 }

@@ -2,6 +2,15 @@
 //! before it is written to. The first touch of a page takes the system as long as executing some
 //! hundred transfers, on a virtual machine many times that.
 
+use giro_base::Ahead;
+
+/// Makes memory resident, a piece of each in turn: it is needed at the same time.
+pub fn make_resident(mut memory: Vec<Ahead>) {
+    while !memory.is_empty() {
+        memory.retain_mut(Ahead::make_resident);
+    }
+}
+
 /// Counts of what a generation has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fill {
@@ -11,6 +20,8 @@ pub struct Fill {
     pub closings: usize,
     /// Accounts they changed.
     pub openings: usize,
+    /// Ids that failed for good.
+    pub burned: usize,
     /// Branches that were tried.
     pub branches: usize,
     /// [Units](crate::generation::TEXT_UNIT_BYTES) of these branches' texts.
@@ -36,6 +47,7 @@ impl Fill {
             rows: of(self.rows, other.rows),
             closings: of(self.closings, other.closings),
             openings: of(self.openings, other.openings),
+            burned: of(self.burned, other.burned),
             branches: of(self.branches, other.branches),
             text_units: of(self.text_units, other.text_units),
             ends: of(self.ends, other.ends),

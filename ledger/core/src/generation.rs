@@ -2,7 +2,7 @@
 //! the history on disk. `docs/internals/history.md` says what becomes of it there.
 
 use giro_base::limits::BRANCH_TEXT_BYTES_MAX;
-use giro_base::{Account, Region, Timestamp, Transfer};
+use giro_base::{Account, Ahead, Region, Timestamp, Transfer};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::fill::Fill;
@@ -230,15 +230,18 @@ impl Generation {
         })
     }
 
-    /// Makes the memory of so much of everything resident.
-    pub(crate) fn prefault(&self, fill: &Fill) {
-        self.transfers.prefault(fill.rows);
-        self.links.prefault(fill.rows);
-        self.closings.prefault(fill.closings);
-        self.openings.prefault(fill.openings);
-        self.endings.prefault(fill.openings);
-        self.branches.prefault(fill.branches);
-        self.texts.prefault(fill.text_units);
+    /// The memory that so much of everything will need beside what is there.
+    pub(crate) fn ahead(&self, fill: &Fill) -> Vec<Ahead> {
+        vec![
+            self.transfers.ahead(fill.rows),
+            self.links.ahead(fill.rows),
+            self.closings.ahead(fill.closings),
+            self.openings.ahead(fill.openings),
+            self.endings.ahead(fill.openings),
+            self.burned.ahead(fill.burned),
+            self.branches.ahead(fill.branches),
+            self.texts.ahead(fill.text_units),
+        ]
     }
 
     /// Makes it an empty one in the same memory.
@@ -361,6 +364,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use super::*;
+    use crate::fill::make_resident;
 
     const PAGE_BYTES: usize = 4096;
 
@@ -384,12 +388,13 @@ mod tests {
             rows: 100_000,
             closings: 50_000,
             openings: 10_000,
+            burned: 20_000,
             branches: 40_000,
             text_units: 90_000,
             ends: 0,
         };
         let generation = Generation::new(0, 0, MAX, 2 * MAX).unwrap();
-        generation.prefault(&fill);
+        make_resident(generation.ahead(&fill));
         macro_rules! check {
             ($($region:ident $count:ident),*) => {$(
                 let (region, count) = (&generation.$region, fill.$count);
@@ -401,11 +406,10 @@ mod tests {
             )*};
         }
         check!(
-            transfers rows, links rows, closings closings, openings openings, branches branches,
-            texts text_units
+            transfers rows, links rows, closings closings, openings openings, burned burned,
+            branches branches, texts text_units
         );
         assert!(is_resident(&generation.endings, fill.openings - 1));
-        assert!(!is_resident(&generation.burned, 0));
         assert!(!is_resident(&generation.expiries, 0));
     }
 }

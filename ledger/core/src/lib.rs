@@ -45,5 +45,5 @@ pub mod window;
 
 pub use batch::Batch;
 pub use digest::Digest;
-pub use fill::Fill;
+pub use fill::{Fill, make_resident};
 pub use machine::{Options, StateMachine};

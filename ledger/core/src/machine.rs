@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use giro_base::branch::Branches;
 use giro_base::hash::IdHasher;
-use giro_base::{Account, Timestamp, Transfer};
+use giro_base::{Account, Ahead, Timestamp, Transfer};
 
 use crate::archive::{Answer, Archive, Question, Subject, questions};
 use crate::batch::{Batch, Made};
@@ -103,6 +103,12 @@ impl SparePlan {
 }
 
 impl Spare {
+    /// The memory for so much of everything, for another thread to make resident.
+    #[must_use]
+    pub fn ahead(&self, fill: &Fill) -> Vec<Ahead> {
+        self.rows.ahead(fill)
+    }
+
     /// Makes the memory for so much of everything resident; where it is, that takes next to no
     /// time.
     pub fn prefault(&mut self, fill: &Fill) {

@@ -6,11 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use giro_base::prefetch::prefetch;
-use giro_base::{Account, Region, Timestamp, Transfer, TransferFlags};
+use giro_base::{Account, Ahead, Region, Timestamp, Transfer, TransferFlags};
 
 use crate::branches::NewBranch;
 use crate::ends::Ends;
-use crate::fill::Fill;
+use crate::fill::{Fill, make_resident};
 use crate::generation::{Closing, Expiry, Generation, Links, Opening};
 use crate::phase::Phase;
 use crate::restore::Boundary;
@@ -65,10 +65,17 @@ impl SpareRows {
         })
     }
 
+    /// The memory for so much of everything.
+    #[must_use]
+    pub fn ahead(&self, fill: &Fill) -> Vec<Ahead> {
+        let mut memory = self.generation.ahead(fill);
+        memory.push(self.extra.phases.ahead(fill.rows));
+        memory
+    }
+
     /// Makes the memory for so much of everything resident; for ends, it is only made.
     pub fn prefault(&mut self, fill: &Fill) {
-        self.generation.prefault(fill);
-        self.extra.phases.prefault(fill.rows);
+        make_resident(self.ahead(fill));
         self.extra.ended.reserve(fill.ends);
     }
 }
@@ -151,8 +158,16 @@ impl Window {
 
     /// Makes the memory of the first `rows` of a generation resident.
     pub fn prefault(&self, rows: usize) {
-        self.open.prefault(&Fill::of_rows(rows));
-        self.open_extra.phases.prefault(rows);
+        make_resident(self.ahead(&Fill::of_rows(rows)));
+    }
+
+    /// The memory that the generation being filled will need when it has so much of everything,
+    /// beside what it has filled.
+    #[must_use]
+    pub fn ahead(&self, fill: &Fill) -> Vec<Ahead> {
+        let mut memory = self.open.ahead(fill);
+        memory.push(self.open_extra.phases.ahead(fill.rows));
+        memory
     }
 
     /// What the generation being filled has so far.
@@ -162,6 +177,7 @@ impl Window {
             rows: self.open.transfers.len(),
             closings: self.open.closings.len(),
             openings: self.open.openings.len(),
+            burned: self.open.burned.len(),
             branches: self.open.branches.len(),
             text_units: self.open.texts.len(),
             ends: self.open_extra.ended.len(),

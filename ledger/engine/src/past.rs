@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use giro_base::hash::IdHasher;
 use giro_base::limits::SECTOR_BYTES;
-use giro_base::{Timestamp, Transfer, TransferFlags};
+use giro_base::{Ahead, Timestamp, Transfer, TransferFlags};
 use giro_core::archive::{self, Archive, Subject};
 use giro_core::branches::Known;
 use giro_core::machine::{Remains, Spare, SparePlan, TRANSFER_BYTES};
 use giro_core::phase::Phase;
-use giro_core::{Batch, Fill, StateMachine};
+use giro_core::{Batch, Fill, StateMachine, make_resident};
 use giro_store::{Answer, Catalog, Fate, History, Offer, Question, StoreError};
 
 use crate::overdue::Overdue;
@@ -82,10 +82,14 @@ pub struct Past {
     chores: Sender<Chore>,
     /// Memory for generations to come.
     spares: Receiver<Spare>,
+    /// That of the next one, if it was taken from there already.
+    at_hand: Option<Spare>,
     /// How much of it was made; at most [`SPARES_MAX`].
     stocked: usize,
     /// How much of everything it is resident for.
     resident: Fill,
+    /// A generation, or half of it, has told what the next ones will need.
+    is_told: bool,
     /// How often what the next generations will need was looked at in this one.
     provided: usize,
 }
@@ -98,17 +102,19 @@ enum Chore {
     Make(SparePlan, Fill),
     /// Memory of which more is to be resident.
     Fit(Box<Spare>, Fill),
+    /// Memory that the generation being filled will need, or the next one.
+    Ahead(Vec<Ahead>),
 }
 
 /// Clears and makes memory for generations until the ledger is gone.
 fn sweep(work: &Receiver<Chore>, ready: &Sender<Spare>) {
-    for (done, chore) in work.iter().enumerate() {
-        if done == 1 {
-            // Payments wait for the first memory if it is late. Without the right to step back it
-            // works as any other.
-            let _ = rustix::process::setpriority_process(None, SWEEPER_NICE);
-        }
+    let mut spares = 0;
+    for chore in work {
         let spare = match chore {
+            Chore::Ahead(memory) => {
+                make_resident(memory);
+                continue;
+            }
             Chore::Sweep(remains, fill) => {
                 // The history lets go of it soon after it said that it is written.
                 while remains.is_shared() {
@@ -120,6 +126,12 @@ fn sweep(work: &Receiver<Chore>, ready: &Sender<Spare>) {
             Chore::Make(plan, fill) => plan.make(&fill).ok(),
             Chore::Fit(spare, fill) => Some(fitted(*spare, &fill)),
         };
+        spares += 1;
+        if spares == 1 {
+            // Payments wait for the first memory if it is late. Without the right to step back it
+            // works as any other.
+            let _ = rustix::process::setpriority_process(None, SWEEPER_NICE);
+        }
         // What does not fit is given back to the system.
         if let Some(spare) = spare {
             let _ = ready.try_send(spare);
@@ -191,6 +203,8 @@ impl Past {
             asked: Vec::new(),
             chores,
             spares,
+            at_hand: None,
+            is_told: false,
             stocked: 0,
             resident: Fill::default(),
             provided: 0,
@@ -288,8 +302,10 @@ impl Past {
     /// # Errors
     /// The system's when it has no address space.
     pub(crate) fn spare(&mut self, machine: &StateMachine) -> std::io::Result<Spare> {
-        let spare = self.spares.try_recv();
-        spare.or_else(|_| machine.spare_plan().make(&Fill::default()))
+        match self.at_hand.take().or_else(|| self.spares.try_recv().ok()) {
+            Some(spare) => Ok(spare),
+            None => machine.spare_plan().make(&Fill::default()),
+        }
     }
 
     /// Has memory for `count` generations made.
@@ -303,32 +319,54 @@ impl Past {
         }
     }
 
-    /// Sees to it that `count` generations find their memory: one of so many `parts` of this one is
-    /// filled, and they will be like it. The first touch of memory must not cost payments time.
+    /// Sees to it that this generation and the next `count` find their memory: one of so many
+    /// `parts` of it is filled, and they will be like it. The first touch of memory must not cost
+    /// payments time.
     fn provide(&mut self, machine: &StateMachine, (parts, count): (usize, usize)) {
-        if count < SPARES_MAX && count <= self.stocked {
+        let is_early = count < SPARES_MAX;
+        if is_early && self.is_told {
             // What is there was made for more than can be told so early.
             return;
         }
+        self.is_told |= !is_early;
+        let window = &machine.tables().window;
+        let at_its_end = Fill {
+            rows: self.generation_rows.unwrap_or(0),
+            ..window.fill().at_its_end(parts)
+        };
+        // What finds no room is made resident when it is needed.
+        let _ = self
+            .chores
+            .try_send(Chore::Ahead(window.ahead(&at_its_end)));
         let expected = Fill {
             // There will be as many as there are in any.
             rows: 0,
-            ..machine.tables().window.fill().at_its_end(parts)
+            ..at_its_end
         };
         if expected.exceeds(self.resident) {
             self.resident = self.resident.max(expected.with_margin());
-            // One stays for a generation that ends before the first of them is back: some of it
-            // is better than nothing.
-            while self.spares.len() > 1
-                && let Ok(spare) = self.spares.try_recv()
-            {
-                let chore = Chore::Fit(Box::new(spare), self.resident);
-                // Without the thread it is given back here.
-                let _ = self.chores.try_send(chore);
-            }
+            self.fit();
         }
         // A ledger with so many transfers will have more.
         self.stock(machine, count);
+    }
+
+    /// Has the spares made resident for as much as is expected now.
+    fn fit(&mut self) {
+        // One stays for a generation that ends before the first of the others is back.
+        if self.at_hand.is_none() {
+            self.at_hand = self.spares.try_recv().ok();
+        }
+        if let Some(spare) = &self.at_hand {
+            let _ = self
+                .chores
+                .try_send(Chore::Ahead(spare.ahead(&self.resident)));
+        }
+        while let Ok(spare) = self.spares.try_recv() {
+            let chore = Chore::Fit(Box::new(spare), self.resident);
+            // Without the thread it is given back here.
+            let _ = self.chores.try_send(chore);
+        }
     }
 
     /// Sees to it that there is memory for so many generations, beside that being filled.

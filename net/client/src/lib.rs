@@ -9,8 +9,9 @@
 //! - A request is sent again byte for byte until it is answered or given up, over as many
 //!   connections as it takes; the server's sessions see to it that it happens once.
 //! - Calls that run at the same time share messages: what waits when a session becomes free leaves
-//!   together, or in two messages if it is many calls. Each call stays a batch of its own, so linked chains and results are never
-//!   mixed up. Between calls that run at the same time there is no order.
+//!   together, or in two messages if it is many calls. Each call stays a batch of its own, so
+//!   linked chains and results are never mixed up. Between calls that run at the same time there
+//!   is no order.
 //! - Of a group of replicas it finds the leader with any list of addresses that has it. Addresses
 //!   where nobody answers, or somebody else does, cost at most [`ClientOptions::silence_max`] each,
 //!   and more only when none has answered.
