@@ -200,8 +200,8 @@ impl Conductor {
         if !self.is_connected || self.queue.is_empty() {
             return;
         }
-        let calls_max = self.calls_together();
         while let Some(&index) = self.idle.last() {
+            let calls_max = self.calls_together(now);
             let Some(gathered) = self.queue.take(self.body_bytes_max, calls_max) else {
                 return;
             };
@@ -215,12 +215,15 @@ impl Conductor {
 
     /// Calls of a message: half of those that wait for an answer, so that there are two messages on
     /// their way. While the server works on one, the callers are told what became of the other.
-    /// The last session that is idle takes all.
-    fn calls_together(&self) -> usize {
-        let flights = self.sessions.iter().filter_map(|s| s.flight.as_ref());
-        if flights.clone().count() + 1 >= self.sessions_max {
+    /// The last session that is idle takes all, where no more can be opened.
+    fn calls_together(&self, now: Instant) -> usize {
+        let is_paused = self.register_at.is_some_and(|at| now < at);
+        let may_open = self.sessions.len() < self.sessions_max
+            || self.sessions.iter().any(|session| session.number == 0);
+        if self.idle.len() < 2 && (is_paused || !may_open) {
             return usize::MAX;
         }
+        let flights = self.sessions.iter().filter_map(|s| s.flight.as_ref());
         let asked: usize = flights.map(|flight| flight.work.calls().len()).sum();
         let waiting = self.queue.len() + asked;
         waiting.div_ceil(2).max(CALLS_TOGETHER)

@@ -92,6 +92,7 @@ impl Driver {
             };
             self.begin();
             let ended = self.converse(&stream, &mut dial, sleep.as_mut()).await;
+            self.hear_the_rest();
             self.conductor.on_disconnected();
             self.outbox.clear();
             let Err(error) = ended else {
@@ -163,7 +164,11 @@ impl Driver {
                     ready?;
                     self.hear(stream, dial)?;
                     if self.is_interrupted {
-                        // Who has an answer may have another question.
+                        // Who has an answer may have another question. The server is not to wait
+                        // for it while others have one.
+                        self.conductor.dispatch(Instant::now(), &mut self.outbox);
+                        self.outbox
+                            .write(|slices| stream.try_write_vectored(slices))?;
                         tokio::task::yield_now().await;
                         self.take_waiting(Instant::now());
                     }
@@ -180,7 +185,7 @@ impl Driver {
                     let now = Instant::now();
                     self.conductor.on_time(now, &mut self.outbox);
                     self.pulse.on_time(now, &mut self.outbox)?;
-                    if now >= self.silence_ends(dial) {
+                    if now >= self.silence_ends(dial) && !self.is_interrupted {
                         dial.look_elsewhere(0);
                         let error = "the server does not answer, and there are others";
                         return Err(io::Error::new(ErrorKind::TimedOut, error));
@@ -260,6 +265,18 @@ impl Driver {
             self.heard = Instant::now();
         }
         self.handle_messages()
+    }
+
+    /// Handles what has come when there will be no more from this connection: an answer counts,
+    /// whatever became of what was sent behind it.
+    fn hear_the_rest(&mut self) {
+        loop {
+            self.is_interrupted = false;
+            self.conductor.count_answers();
+            if self.handle_messages().is_err() || !self.is_interrupted {
+                return;
+            }
+        }
     }
 
     /// Handles the messages that have come.

@@ -65,9 +65,11 @@ impl Workshop {
             let removed = removed.map_err(LogError::io("remove", &path))?;
             self.recyclable.pop_front();
             // Durable before the next name changes: the numbers never have a gap.
-            self.storage
-                .sync_dir(&self.log_dir)
-                .map_err(LogError::io("flush", &self.log_dir))?;
+            if let Err(error) = self.storage.sync_dir(&self.log_dir) {
+                // Its name may come back, and has to find it whole.
+                std::mem::forget(removed);
+                return Err(LogError::io("flush", &self.log_dir)(error));
+            }
             drop(removed);
         }
         Ok(())

@@ -16,7 +16,8 @@ use super::{Access, Removed, Storage, StorageFile, release};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealStorage;
 
-struct RealFile(File);
+/// None only while it is being closed.
+struct RealFile(Option<File>);
 
 impl Storage for RealStorage {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
@@ -31,7 +32,11 @@ impl Storage for RealStorage {
         let mut options = OpenOptions::new();
         // Nobody else may read them: they hold a secret, and everybody's money.
         options.write(true).create(true).truncate(true).mode(0o600);
-        Ok(Box::new(RealFile(open_direct(&mut options, path, 0)?)))
+        Ok(Box::new(RealFile(Some(open_direct(
+            &mut options,
+            path,
+            0,
+        )?))))
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
@@ -58,7 +63,7 @@ impl Storage for RealStorage {
                 file
             }
         };
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile(Some(file))))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -84,10 +89,15 @@ impl Storage for RealStorage {
     }
 
     fn remove(&self, path: &Path) -> io::Result<Removed> {
-        // One that can't be opened is removed, too.
-        let file = OpenOptions::new().write(true).open(path).ok();
+        // One that can't be opened, or is no file, is removed, too.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = OpenOptions::new()
+            .write(true)
+            .custom_flags(flags)
+            .open(path)
+            .ok();
         fs::remove_file(path)?;
-        let _file = file.map(|file| Box::new(RealFile(file)) as _);
+        let _file = file.map(|file| Box::new(RealFile(Some(file))) as _);
         Ok(Removed { _file })
     }
 
@@ -112,9 +122,15 @@ fn open_direct(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result
     }
 }
 
+impl RealFile {
+    fn file(&self) -> &File {
+        self.0.as_ref().expect("it is open until it is dropped")
+    }
+}
+
 impl Drop for RealFile {
     fn drop(&mut self) {
-        release::before_close(&self.0);
+        self.0.take().into_iter().for_each(release::close);
     }
 }
 
@@ -122,7 +138,10 @@ impl StorageFile for RealFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < bytes.len() {
-            match self.0.read_at(&mut bytes[done..], offset + done as u64) {
+            match self
+                .file()
+                .read_at(&mut bytes[done..], offset + done as u64)
+            {
                 Ok(0) => break,
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -134,15 +153,20 @@ impl StorageFile for RealFile {
 
     fn prefetch(&self, offset: u64, bytes: u64) {
         // Only a hint.
-        let _ = fadvise(&self.0, offset, NonZeroU64::new(bytes), Advice::WillNeed);
+        let _ = fadvise(
+            self.file(),
+            offset,
+            NonZeroU64::new(bytes),
+            Advice::WillNeed,
+        );
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file().write_all_at(bytes, offset)
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
-        match fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
+        match fallocate(self.file(), FallocateFlags::empty(), 0, bytes) {
             // Some file systems can't; the zeros written next do it too.
             Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
             Err(error) => Err(error.into()),
@@ -150,14 +174,14 @@ impl StorageFile for RealFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_all()
+        self.file().sync_all()
     }
 
     fn bytes(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file().metadata()?.len())
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
+        Some(self.file().as_fd())
     }
 }

@@ -170,7 +170,12 @@ impl Workshop {
                 removed => files.push(removed.map_err(StoreError::io("remove", path))?),
             }
         }
-        self.flush(dir)
+        // Before the blocks of any are given back: a name that comes back finds its file whole.
+        let flushed = self.flush(dir);
+        if flushed.is_err() {
+            std::mem::forget(files);
+        }
+        flushed
     }
 
     fn flush(&self, dir: &Path) -> Result<(), StoreError> {
