@@ -92,7 +92,7 @@ impl Driver {
             };
             self.begin();
             let ended = self.converse(&stream, &mut dial, sleep.as_mut()).await;
-            self.hear_the_rest();
+            self.hear_the_rest(&mut dial);
             self.conductor.on_disconnected();
             self.outbox.clear();
             let Err(error) = ended else {
@@ -269,13 +269,20 @@ impl Driver {
 
     /// Handles what has come when there will be no more from this connection: an answer counts,
     /// whatever became of what was sent behind it.
-    fn hear_the_rest(&mut self) {
+    fn hear_the_rest(&mut self, dial: &mut Dial) {
         loop {
             self.is_interrupted = false;
             self.conductor.count_answers();
             if self.handle_messages().is_err() || !self.is_interrupted {
-                return;
+                break;
             }
+        }
+        // What it said is about this connection's server, not the next one's.
+        if self.conductor.take_answered() {
+            dial.answered();
+        }
+        if let Some(view) = self.conductor.take_redirection() {
+            dial.look_elsewhere(view);
         }
     }
 
